@@ -1,0 +1,17 @@
+"""Capture Courier: captures sensors and cameras on schedules, keeps every capture safe, delivers it to the cloud.
+
+The pipeline in one picture::
+
+    tick → poll → filter → encode → spool → upload → acknowledge
+    └──────── collection ────────┘ └ spool ┘ └──── delivery ────┘
+
+The promise: from the moment that the spool's ``append`` returns, a capture is delivered at least once. Only three
+things ever remove one: the cloud's answer, a retention policy (named, counted, logged), and a person's ``discard``.
+Cancellation is neither success nor failure.
+
+Imports go upward only: ``errors`` → ``condition``, ``timetable``, ``capture``, ``config`` → ``collection``, ``spool``,
+``delivery`` (which never import one another) → ``courier`` → ``commands`` → ``service`` → ``__main__``, ``demo``. viam
+and gRPC are imported only where the outside is met.
+"""
+
+__version__ = "0.1.0"

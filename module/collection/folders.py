@@ -1,0 +1,332 @@
+"""Folders: files that have settled → Captures that point at them.
+
+A pattern of ``include`` or ``exclude`` without a slash is matched on the file's name, at any depth: ``*.jpg``. One with
+a slash is matched on the whole path relative to the folder: ``raw/*.jpg``, or ``/*.jpg`` for the top level alone.
+``*``, ``?`` and ``[abc]`` stay within one component; ``**`` as a component spans any number of folders, none included;
+and a slash at the end means all that is below. Case counts. A file is taken where some ``include`` matches and no
+``exclude`` does.
+
+No link is followed, to a file or to a folder, wherever it leads. Hidden and empty files are ordinary ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import heapq
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Protocol
+
+from module.capture import Capture, FileMark, Kind, Origin
+from module.errors import SpoolError, SpoolFull
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from module.config import FolderConfig
+
+_ASK_AT_ONCE = 1000
+_SORT_AT_ONCE = 1000
+_APPEND_AT_ONCE = 100
+_REST = 20
+"""A watch rests this many times as long as a scan took, so that a huge folder costs 5 % of a core and no more."""
+
+
+class Glob:
+    """One pattern of ``include`` or ``exclude``; see the top of this file for what it means."""
+
+    def __init__(self, pattern: str) -> None:
+        self._name_only = "/" not in pattern
+        components = [part for part in pattern.split("/") if part]
+        if pattern.endswith("/"):
+            components.append("**")
+        if not self._name_only and components[-1:] == ["**"]:
+            components.append("*")  # all that is below a folder, but not a file of the folder's name
+        self._components = [
+            None if part == "**" and not self._name_only else re.compile(fnmatch.translate(part)) for part in components
+        ]
+
+    def matches(self, parts: Sequence[str]) -> bool:
+        """Whether the file at this relative path, given as its components, is meant."""
+        reached = self._past_spans({0})
+        for part in parts[-1:] if self._name_only else parts:
+            following = set()
+            for at in reached:
+                if at == len(self._components):
+                    continue
+                component = self._components[at]
+                if component is None:
+                    following.add(at)
+                elif component.match(part):
+                    following.add(at + 1)
+            reached = self._past_spans(following)
+        return len(self._components) in reached
+
+    def _past_spans(self, reached: set[int]) -> set[int]:
+        """Add the places behind each ``**``, which may span no folder at all."""
+        for at, component in enumerate(self._components):
+            if component is None and at in reached:
+                reached.add(at + 1)
+        return reached
+
+
+@dataclass(slots=True)
+class Sightings:
+    """What one scan of a folder leaves for the next."""
+
+    ahead: dict[FileMark, float] = field(default_factory=dict)
+    """Files dated in the future, with when they were first seen so, in seconds since the epoch."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """What could not be read below the folder, with the reason."""
+    abandoned: bool = False
+    """Set when nobody waits for the scan any more: it ends early."""
+
+
+def scan(folder: FolderConfig, now_s: float, sightings: Sightings | None = None) -> list[FileMark]:
+    """Return the files that have settled and that the patterns take, oldest first; blocks while it reads the disk.
+
+    A file has settled once it is unmodified for ``settle_s`` at ``now_s`` (seconds since the epoch). One that is dated
+    in the future, as after a step of the clock, has settled once ``sightings`` show it in the same size and with the
+    same date for that long. Raises ``OSError`` where the folder itself cannot be read; what cannot be read below it is
+    left out and told in ``sightings``.
+    """
+    sightings = Sightings() if sightings is None else sightings
+    ahead: dict[FileMark, float] = {}
+    skipped: dict[str, str] = {}
+    settled = []
+    for mark in _files(folder, sightings, skipped):
+        if mark.modified_ns <= (now_s - folder.settle_s) * 1e9:
+            settled.append(mark)
+        elif mark.modified_ns > now_s * 1e9:
+            # The smaller of the two: a clock that was set back must not make the file wait until it has caught up.
+            ahead[mark] = min(sightings.ahead.get(mark, now_s), now_s)
+            if now_s - ahead[mark] >= folder.settle_s:
+                settled.append(mark)
+    sightings.ahead, sightings.skipped = ahead, skipped
+    return _oldest_first(settled)
+
+
+def inferred(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the tags and the dataset ids that the folders of a file's absolute path name, outermost first.
+
+    A folder ``tag=x`` names a tag and ``dataset=y`` a dataset, white space around either aside; the file's own name
+    names nothing. As viam-server does it: ``inferTagsAndDatasetIDsFromPath`` in
+    ``services/datamanager/builtin/sync/upload_arbitrary_file.go``.
+    """
+    found: dict[str, dict[str, None]] = {"tag": {}, "dataset": {}}
+    for part in PurePosixPath(path).parent.parts:
+        key, _, value = part.strip().partition("=")
+        if key in found and value.strip():
+            found[key][value.strip()] = None
+    return tuple(found["tag"]), tuple(found["dataset"])
+
+
+class FileSpool(Protocol):
+    """What a watch asks of the spool."""
+
+    async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
+        """Return those that the spool has never taken, in the same order."""
+
+    async def append(self, captures: Sequence[Capture]) -> object:
+        """Return once all of these are safe on the disk; raises ``SpoolFull`` where there is no room."""
+
+
+class FolderWatch:
+    """Hands each settled file of one folder to the spool, once in each state that it settles in.
+
+    ``run`` is one task's work. What fails (the folder is missing, the spool is full) is counted, kept in
+    ``last_error``, logged when it begins and when it ends, and tried again at the next scan.
+    """
+
+    def __init__(
+        self,
+        config: FolderConfig,
+        service_tags: Sequence[str],
+        service_dataset_ids: Sequence[str],
+        spool: FileSpool,
+        *,
+        logger: logging.Logger,
+        wall_clock: Callable[[], float] = time.time,
+        period_s: float | None = None,
+    ) -> None:
+        self.captured = 0
+        """Files that are safely in the spool."""
+        self.errors = 0
+        """Scans that failed, in whole or in part."""
+        self.last_capture: int | None = None
+        """Microseconds since the epoch."""
+        self.last_error: str | None = None
+        """What is wrong now; None once a scan went well."""
+        self._config = config
+        self._tags = (*service_tags, *config.tags)
+        self._dataset_ids = (*service_dataset_ids, *config.dataset_ids)
+        self._spool = spool
+        self._logger = logger
+        self._wall_clock = wall_clock
+        # Half the time to settle: a file goes soon after it has settled, and a large settle_s costs few scans.
+        self._period_s = min(max(config.settle_s / 2, 0.5), 5.0) if period_s is None else period_s
+        self._sightings = Sightings()
+        self._resumed = asyncio.Event()
+        self._resumed.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether ``pause`` was called last."""
+        return not self._resumed.is_set()
+
+    def pause(self) -> None:
+        """Append nothing more until ``resume``, but for the group that is on its way."""
+        self._resumed.clear()
+
+    def resume(self) -> None:
+        """Scan again, within one period."""
+        self._resumed.set()
+
+    async def run(self) -> None:
+        """Scan and append, for ever; ends by cancellation alone."""
+        clock = asyncio.get_running_loop().time
+        try:
+            while True:
+                await self._resumed.wait()
+                began = clock()
+                self._tell(await self._round())
+                await asyncio.sleep(max(self._period_s, _REST * (clock() - began)))
+        finally:
+            self._sightings.abandoned = True
+
+    async def _round(self) -> str | None:
+        """Do one scan and append what is new; return what went wrong."""
+        try:
+            root, marks = await asyncio.to_thread(self._look)
+            for some in _groups(marks, _ASK_AT_ONCE):
+                for group in _groups(await self._spool.unknown_files(some), _APPEND_AT_ONCE):
+                    if self.paused:
+                        return self.last_error
+                    await self._append(root, group)
+        except SpoolFull:
+            return "the spool is full; the files wait where they are"
+        except SpoolError as error:
+            return str(error)
+        except OSError as error:
+            return _told(error.filename or self._config.path, error.strerror or str(error))
+        if self._sightings.skipped:
+            path, reason = min(self._sightings.skipped.items())
+            more = len(self._sightings.skipped) - 1
+            return _told(path, reason) + (f" (and {more} more)" if more else "")
+        return None
+
+    def _look(self) -> tuple[str, list[FileMark]]:
+        return os.path.realpath(self._config.path), scan(self._config, self._wall_clock(), self._sightings)
+
+    async def _append(self, root: str, marks: Sequence[FileMark]) -> None:
+        now_us = round(self._wall_clock() * 1e6)
+        origins: dict[str, Origin] = {}
+        captures = []
+        for mark in marks:
+            # The path as it was configured, as viam-server takes it: a link's name says more than where it leads.
+            path = f"{self._config.path}/{mark.path[len(root) :]}"
+            directory = path.rpartition("/")[0]
+            if directory not in origins:
+                origins[directory] = self._origin(path)
+            captures.append(Capture(origin=origins[directory], requested_us=now_us, received_us=now_us, file=mark))
+        await self._spool.append(captures)
+        self.captured += len(captures)
+        self.last_capture = now_us
+
+    def _origin(self, path: str) -> Origin:
+        tags, dataset_ids = inferred(path)
+        return Origin(
+            source=self._config.path,
+            kind=Kind.FILE,
+            priority=self._config.priority,
+            tags=tuple(dict.fromkeys((*self._tags, *tags))),
+            dataset_ids=tuple(dict.fromkeys((*self._dataset_ids, *dataset_ids))),
+            after_upload=self._config.after_upload.value,
+            move_to=self._config.move_to or "",
+            folder=self._config.path,
+        )
+
+    def _tell(self, trouble: str | None) -> None:
+        self.errors += trouble is not None
+        if trouble != self.last_error:
+            if trouble is None:
+                self._logger.info("folder %s: well again", self._config.path)
+            else:
+                self._logger.warning("folder %s: %s", self._config.path, trouble)
+        self.last_error = trouble
+
+
+def _files(folder: FolderConfig, sightings: Sightings, skipped: dict[str, str]) -> Iterator[FileMark]:
+    """Give the regular files below the folder that the patterns take, in no order."""
+    include = [Glob(pattern) for pattern in folder.include]
+    exclude = [Glob(pattern) for pattern in folder.exclude]
+    root = os.path.realpath(folder.path)
+    unread = [root]
+    while unread and not sightings.abandoned:
+        directory = unread.pop()
+        try:
+            for entry in _entries(directory, skipped):
+                if sightings.abandoned:
+                    return
+                if entry.is_dir(follow_symlinks=False):
+                    if folder.recursive:
+                        unread.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    parts = entry.path[len(root) :].lstrip("/").split("/")
+                    if _any(include, parts) and not _any(exclude, parts):
+                        yield from _mark(entry, skipped)
+        except OSError as error:
+            if directory == root:
+                raise
+            _skip(skipped, directory, error)
+
+
+def _entries(directory: str, skipped: dict[str, str]) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            try:
+                entry.name.encode()
+            except UnicodeEncodeError:
+                # Neither the spool nor an upload's metadata can hold such a name.
+                skipped[entry.path] = "the name is no UTF-8, rename it"
+            else:
+                yield entry
+
+
+def _mark(entry: os.DirEntry[str], skipped: dict[str, str]) -> Iterator[FileMark]:
+    try:
+        info = entry.stat(follow_symlinks=False)
+    except OSError as error:
+        _skip(skipped, entry.path, error)
+    else:
+        yield FileMark(path=entry.path, size=info.st_size, modified_ns=info.st_mtime_ns)
+
+
+def _skip(skipped: dict[str, str], path: str, error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # removed since it was listed
+        skipped[path] = error.strerror or str(error)
+
+
+def _any(globs: Iterable[Glob], parts: Sequence[str]) -> bool:
+    return any(glob.matches(parts) for glob in globs)
+
+
+def _oldest_first(marks: Sequence[FileMark]) -> list[FileMark]:
+    # In pieces: to sort a huge list is one step of C, through which no other thread, the event loop's included, runs.
+    def age(mark: FileMark) -> tuple[int, str]:
+        return mark.modified_ns, mark.path
+
+    return list(heapq.merge(*(sorted(some, key=age) for some in _groups(marks, _SORT_AT_ONCE)), key=age))
+
+
+def _groups(marks: Sequence[FileMark], size: int) -> Iterator[Sequence[FileMark]]:
+    return (marks[at : at + size] for at in range(0, len(marks), size))
+
+
+def _told(path: str, reason: str) -> str:
+    return f"{path!r}: {reason}"

@@ -1,0 +1,329 @@
+"""The verbs of DoCommand: parse → call → answer, one row of the table each.
+
+Everything that is wrong with a command is a CommandError, whose text says what is allowed; numbers arrive as floats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import mimetypes
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from module.arguments import Argument, choice, ids, number, read_all, refuse, shown, text, texts, whole
+from module.capture import Capture, FileMark, Kind, Origin
+from module.collection.collector import Collector
+from module.config import FolderConfig
+from module.containment import resolve_inside
+from module.courier import Courier, iso
+from module.errors import CommandError, CourierError, OutsideFolder, Rejected
+
+MAX_DATA_BYTES = 64 * 1024 * 1024
+"""Of ``upload_data``: it is held in memory, and written to the spool as one row."""
+_DEFAULT_TIMEOUT_S = 30.0
+_MOST_CAPTURES = 10_000
+
+Arguments = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One row of the table."""
+
+    name: str
+    summary: str
+    arguments: tuple[Argument, ...]
+    run: Callable[[Courier, Arguments], Awaitable[dict[str, Any]]]
+
+
+async def run(courier: Courier, command: Mapping[str, Any]) -> dict[str, Any]:
+    """Carry a command out and give its answer.
+
+    Raises CommandError for an unknown verb or a bad argument, Unavailable while the spool is not open.
+    """
+    verb = VERBS.get(command["command"]) if isinstance(command.get("command"), str) else None
+    if verb is None:
+        raise CommandError(f"command: {shown(command.get('command'))} given; allowed is one of {', '.join(VERBS)}")
+    return await verb.run(courier, read_all(verb.name, verb.arguments, command))
+
+
+_SOURCES = Argument("sources", texts, None, "list of source ids; all")
+_TAGS = Argument("tags", texts, (), "list of texts")
+_DATASETS = Argument("dataset_ids", texts, (), "list of texts")
+_WAIT = Argument("wait", choice("spooled", "uploaded"), "spooled", "spooled (default) or uploaded")
+_TIMEOUT = Argument("timeout_s", number(0.001, 3600), _DEFAULT_TIMEOUT_S, "seconds; 30")
+
+
+def _chosen(courier: Courier, verb: str, ids: Sequence[str] | None) -> dict[str, Collector]:
+    if ids is None:
+        return courier.collectors
+    for index, source in enumerate(ids):
+        if source not in courier.collectors:
+            raise refuse(f"{verb}.sources[{index}]", source, f"one of {', '.join(courier.collectors) or 'none'}")
+    return {source: courier.collectors[source] for source in ids}
+
+
+# ---------------------------------------------------------------------- the verbs
+
+
+async def _help(_courier: Courier, _arguments: Arguments) -> dict[str, Any]:
+    return {
+        verb.name: {
+            "summary": verb.summary,
+            "arguments": {argument.name: argument.allowed for argument in verb.arguments},
+        }
+        for verb in VERBS.values()
+    }
+
+
+async def _status(courier: Courier, _arguments: Arguments) -> dict[str, Any]:
+    return courier.status()
+
+
+@dataclass(slots=True)
+class _Burst:
+    """What one source gave to a ``capture`` command."""
+
+    captured: int = 0
+    uploaded: list[str] = field(default_factory=list)
+    error: str | None = None
+
+    async def shoot(self, courier: Courier, collector: Collector, arguments: Arguments) -> None:
+        start = time.monotonic()
+        waiting: list[asyncio.Future[str]] = []
+        for shot in range(arguments["count"]):
+            await asyncio.sleep(max(0.0, start + shot * arguments["interval_s"] - time.monotonic()))
+            try:
+                taken = await collector.capture(arguments["tags"])
+            except CourierError as error:
+                self.error = str(error)
+                continue
+            self.captured += len(taken)
+            if arguments["wait"] == "uploaded":
+                waiting += [courier.uploader.wait_for(capture_id) for capture_id in taken]
+        for future in waiting:
+            try:
+                self.uploaded.append(await future)
+            except Rejected as error:
+                self.error = str(error)
+
+
+async def _capture(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    chosen = _chosen(courier, "capture", arguments["sources"])
+    courier.require_open()
+    bursts = {source: _Burst() for source in chosen}
+    tasks = {
+        source: asyncio.create_task(bursts[source].shoot(courier, collector, arguments), name=f"courier-burst-{source}")
+        for source, collector in chosen.items()
+    }
+    try:
+        if tasks:
+            await asyncio.wait(tasks.values(), timeout=arguments["timeout_s"])
+        for source, task in tasks.items():
+            if not task.done():
+                bursts[source].error = f"not done in {arguments['timeout_s']:g} s; what was captured stays in the spool"
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+    return {
+        "captured": {source: burst.captured for source, burst in bursts.items()},
+        "uploaded": {source: burst.uploaded for source, burst in bursts.items() if burst.uploaded},
+        "errors": {source: burst.error for source, burst in bursts.items() if burst.error is not None},
+    }
+
+
+def _switch(*, on: bool) -> Callable[[Courier, Arguments], Awaitable[dict[str, Any]]]:
+    async def switch(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+        what, named = arguments["what"], arguments["sources"]
+        chosen = _chosen(courier, "resume" if on else "pause", named)
+        if what in ("capture", "all"):
+            for part in (*chosen.values(), *(courier.watches if named is None else ())):
+                (part.resume if on else part.pause)()
+        # Uploads are of the whole service: named sources only ever mean their captures.
+        if what == "upload" or (what == "all" and named is None):
+            (courier.uploader.resume if on else courier.uploader.pause)()
+        paused = [key for key, collector in courier.collectors.items() if collector.paused]
+        return {"paused": [*paused, *(["upload"] if courier.uploader.paused else [])]}
+
+    return switch
+
+
+async def _flush(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    courier.require_open()
+    await courier.uploader.flush(arguments["timeout_s"])
+    return {"remaining_items": courier.store.items, "remaining_bytes": courier.store.bytes}
+
+
+async def _upload_file(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    path = arguments["path"]
+    if path is None:
+        raise CommandError("upload_file.path: nothing given; allowed is the absolute path of a file")
+    folder, mark = await asyncio.to_thread(_locate, courier.config.folders, path)
+    origin = Origin(
+        source="upload_file",
+        kind=Kind.FILE,
+        priority=folder.priority,
+        tags=_union(courier.config.tags, folder.tags, arguments["tags"]),
+        dataset_ids=_union(courier.config.dataset_ids, folder.dataset_ids, arguments["dataset_ids"]),
+        after_upload=folder.after_upload,
+        move_to=folder.move_to or "",
+        folder=folder.path,
+    )
+    now_us = time.time_ns() // 1000
+    return await _spooled(courier, Capture(origin, now_us, now_us, file=mark), arguments)
+
+
+async def _upload_data(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    encoded, words, name = arguments["data_base64"], arguments["text"], arguments["file_name"]
+    if (encoded is None) == (words is None):
+        raise CommandError("upload_data: allowed is exactly one of data_base64 and text")
+    if name is None:
+        raise CommandError("upload_data.file_name: nothing given; allowed is a file's name, e.g. report.txt")
+    if name in (".", "..") or "/" in name or not name.isprintable():
+        raise refuse("upload_data.file_name", name, "a name without slashes and control characters")
+    data = words.encode() if encoded is None else await asyncio.to_thread(_decode, encoded)
+    suffix = PurePosixPath(name).suffix
+    origin = Origin(
+        source="upload_data",
+        kind=Kind.DATA,
+        tags=_union(courier.config.tags, arguments["tags"]),
+        dataset_ids=_union(courier.config.dataset_ids, arguments["dataset_ids"]),
+        extension=suffix,
+        mime_type=mimetypes.guess_type(f"file{suffix}")[0] or "",
+    )
+    now_us = time.time_ns() // 1000
+    return await _spooled(courier, Capture(origin, now_us, now_us, data, file_name=name), arguments)
+
+
+def _decode(encoded: str) -> bytes:
+    if len(encoded) > MAX_DATA_BYTES * 4 // 3 + 4:
+        raise CommandError(
+            f"upload_data.data_base64: {len(encoded)} characters given; allowed are {MAX_DATA_BYTES} bytes of data. "
+            "Put it into a file under a configured folder and use upload_file"
+        )
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise CommandError(f"upload_data.data_base64: {shown(encoded)} is no base64 (RFC 4648): {error}") from error
+
+
+def _locate(folders: Sequence[FolderConfig], path: str) -> tuple[FolderConfig, FileMark]:
+    allowed = ", ".join(folder.path for folder in folders) or "none is configured"
+    for folder in folders:
+        try:
+            real = resolve_inside(folder.path, path)
+            info = Path(real).stat()
+            return folder, FileMark(real, info.st_size, info.st_mtime_ns)
+        except OutsideFolder:
+            continue
+        except OSError as error:
+            raise CommandError(f"upload_file.path: {path!r} cannot be read: {error.strerror}") from error
+    raise CommandError(f"upload_file.path: {path!r} lies in no configured folder; allowed are files under: {allowed}")
+
+
+def _union(*lists: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item for items in lists for item in items))
+
+
+async def _spooled(courier: Courier, capture: Capture, arguments: Arguments) -> dict[str, Any]:
+    capture_id = await courier.spool_data(capture)
+    answer: dict[str, Any] = {"id": capture_id, "file_id": None}
+    if arguments["wait"] == "uploaded":
+        future = courier.uploader.wait_for(capture_id)
+        done, _ = await asyncio.wait([future], timeout=arguments["timeout_s"])
+        if not done:
+            answer["error"] = f"not uploaded within {arguments['timeout_s']:g} s; it stays in the spool"
+        elif not future.cancelled() and future.exception() is not None:
+            answer["error"] = str(future.exception())
+        elif not future.cancelled():
+            answer["file_id"] = future.result()
+    return answer
+
+
+async def _failures(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    courier.require_open()
+    found = await courier.store.failures(arguments["limit"])
+    failures = [
+        {
+            "id": failure.id,
+            "source": failure.source,
+            "captured_at": iso(failure.requested_us),
+            "size": failure.size,
+            "error": failure.error,
+            "attempts": failure.attempts,
+        }
+        for failure in found
+    ]
+    return {"failures": failures, "total": courier.store.failed}
+
+
+async def _retry(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    courier.require_open()
+    return {"retried": await courier.store.retry(arguments["ids"])}
+
+
+async def _discard(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    courier.require_open()
+    return {"discarded": await courier.store.discard(arguments["ids"])}
+
+
+_WHAT = Argument("what", choice("capture", "upload", "all"), "all", "capture, upload or all (default)")
+_FAILURE_IDS = Argument("ids", ids, None, "list of ids of failures; all")
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        Verb("help", "every verb with its arguments", (), _help),
+        Verb("status", "sources, spool and uploads at a glance", (), _status),
+        Verb(
+            "capture",
+            "poll sources now, beside their schedules",
+            (
+                _SOURCES,
+                Argument("count", whole(1, _MOST_CAPTURES), 1, "how many polls of each; 1"),
+                Argument("interval_s", number(0, 3600), 0.0, "seconds between them; 0"),
+                _TAGS,
+                _WAIT,
+                _TIMEOUT,
+            ),
+            _capture,
+        ),
+        Verb("pause", "stop capturing, uploading, or both", (_WHAT, _SOURCES), _switch(on=False)),
+        Verb("resume", "go on with what pause stopped", (_WHAT, _SOURCES), _switch(on=True)),
+        Verb("flush", "upload now what waits", (_TIMEOUT,), _flush),
+        Verb(
+            "upload_file",
+            "upload a file that lies under a configured folder",
+            (Argument("path", text, None, "absolute path"), _TAGS, _DATASETS, _WAIT, _TIMEOUT),
+            _upload_file,
+        ),
+        Verb(
+            "upload_data",
+            "upload bytes or a text as a file",
+            (
+                Argument("data_base64", text, None, "base64"),
+                Argument("text", text, None, "text, instead of it"),
+                Argument("file_name", text, None, "name of the file"),
+                _TAGS,
+                _DATASETS,
+                _WAIT,
+                _TIMEOUT,
+            ),
+            _upload_data,
+        ),
+        Verb(
+            "failures",
+            "captures that the cloud rejected, newest first",
+            (Argument("limit", whole(1, 1000), 20, "how many; 20"),),
+            _failures,
+        ),
+        Verb("retry", "try failures again", (_FAILURE_IDS,), _retry),
+        Verb("discard", "delete failures for good", (_FAILURE_IDS,), _discard),
+    )
+}

@@ -1,0 +1,353 @@
+"""The attributes of the uploader as one frozen Config; the only validator, with the defaults standing in the fields.
+
+``parse`` is the door. What each attribute may be stands beside it; what holds between attributes stands in the
+validator of the later one, which sees the earlier ones that were right, so that all refusals come at once.
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+
+from module import refusals
+from module.errors import ConfigError
+from module.refusals import Allowed, absent, choice, number, refused, text
+from module.source_config import (
+    BYTES,
+    KEY,
+    NAME,
+    NOT_NEGATIVE,
+    POSITIVE,
+    PRIORITY,
+    Conditional,
+    Context,
+    Find,
+    Flag,
+    GateConfig,
+    ImageConfig,
+    ImageFormat,
+    OnChangeConfig,
+    Part,
+    SourceConfig,
+    Texts,
+    Windows,
+    context_of,
+)
+
+__all__ = [
+    "NOT_YET",
+    "AfterUpload",
+    "CloudConfig",
+    "Config",
+    "Find",
+    "FolderConfig",
+    "GateConfig",
+    "ImageConfig",
+    "ImageFormat",
+    "OnChangeConfig",
+    "OnlyWhenConfig",
+    "SourceConfig",
+    "SpoolConfig",
+    "Sync",
+    "UploadConfig",
+    "WhenFull",
+    "parse",
+]
+
+_ADDRESS_ALLOWED = "https://host[:port], or http:// for localhost, 127.0.0.0/8 and [::1] alone"
+_ADDRESS = re.compile(
+    r"(?:(?P<scheme>https?)://)?"
+    r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?))"
+    r"(?::(?P<port>[0-9]{1,5}))?/?",
+    re.IGNORECASE | re.ASCII,
+)
+_LAST_PORT = 65535
+_MACHINE = {
+    "part_id": ("VIAM_MACHINE_PART_ID", "the id of the machine's part"),
+    "api_key_id": ("VIAM_API_KEY_ID", "the id of an API key"),
+    "api_key": ("VIAM_API_KEY", "an API key"),
+}
+"""What viam-server tells the modules of a cloud-managed machine: variable and meaning, by attribute."""
+
+
+class AfterUpload(enum.StrEnum):
+    """What becomes of a file once the cloud has it."""
+
+    KEEP = "keep"
+    """It stays, and is not sent again while its size and time stay as they are."""
+
+    DELETE = "delete"
+    """It is deleted."""
+
+    MOVE = "move"
+    """It is moved to ``move_to``."""
+
+
+class WhenFull(enum.StrEnum):
+    """What gives way when the spool is full; the lowest priority first."""
+
+    DROP_OLDEST = "drop_oldest"
+    """The oldest captures."""
+
+    DROP_NEWEST = "drop_newest"
+    """The newest captures."""
+
+    THIN = "thin"
+    """Every other capture, so that the whole time span stays covered."""
+
+
+class Sync(enum.StrEnum):
+    """When a capture counts as safe."""
+
+    FULL = "full"
+    """Once it is on the disk and survives a power cut."""
+
+    NORMAL = "normal"
+    """Once the operating system has it: it survives a crash of the module."""
+
+
+class FolderConfig(Part):
+    """A folder whose files are uploaded."""
+
+    path: Annotated[str, refusals.DIRECTORY]
+    include: Texts = ("*",)
+    exclude: Texts = ()
+    recursive: Flag = True
+    settle_s: Annotated[float, NOT_NEGATIVE] = 10
+    after_upload: Annotated[AfterUpload, choice(AfterUpload)] = AfterUpload.KEEP
+    move_to: Annotated[str, refusals.DIRECTORY] | None = Field(default=None, validate_default=True)
+    tags: Texts = ()
+    dataset_ids: Texts = ()
+    priority: Annotated[int, PRIORITY] = 5
+
+    @field_validator("path")
+    @classmethod
+    def _path_is_unique(cls, path: str, info: ValidationInfo) -> str:
+        if path in context_of(info).folders:
+            raise refused("each folder once")
+        context_of(info).folders.add(path)
+        return path
+
+    @field_validator("move_to")
+    @classmethod
+    def _moves_out(cls, move_to: str | None, info: ValidationInfo) -> str | None:
+        moves = info.data.get("after_upload") is AfterUpload.MOVE
+        if "after_upload" in info.data and not moves and move_to is not None:
+            raise refused("move_to only beside after_upload: move")
+        if moves and move_to is None:
+            raise absent("an absolute path, which after_upload: move needs")
+        if move_to is not None and "path" in info.data and PurePosixPath(move_to).is_relative_to(info.data["path"]):
+            raise refused(f"an absolute path outside {info.data['path']}, or its files would come again")
+        return move_to
+
+
+class SpoolConfig(Part):
+    """The durable queue on disk."""
+
+    directory: Annotated[str, refusals.DIRECTORY] = Field(default="", validate_default=True)
+    max_bytes: Annotated[int, BYTES] = 8 * 1024**3
+    min_free_bytes: Annotated[int, number(at_least=0, at_most=2**53, whole=True)] = 512 * 1024**2
+    when_full: Annotated[WhenFull, choice(WhenFull)] = WhenFull.DROP_OLDEST
+    sync: Annotated[Sync, choice(Sync)] = Sync.FULL
+
+    @field_validator("directory", mode="before")
+    @classmethod
+    def _directory_of_module(cls, directory: Any, info: ValidationInfo) -> Any:
+        if directory not in ("", None):
+            return directory
+        data = context_of(info).environ.get("VIAM_MODULE_DATA", "")
+        if not data.startswith("/"):
+            raise absent("an absolute path in spool.directory, or one in the variable VIAM_MODULE_DATA")
+        # A service's name is one path segment, whatever it holds: quoted, no two names meet in one directory.
+        name = quote(context_of(info).service, safe=" ")
+        return str(PurePosixPath(data, name if name.strip(".") else name.replace(".", "%2E")))
+
+
+class OnlyWhenConfig(Conditional):
+    """Uploads run only while this holds."""
+
+    sensor: Annotated[str, NAME]
+    key: Annotated[str, KEY]
+
+
+class UploadConfig(Part):
+    """How and when the spool is sent."""
+
+    disabled: Flag = False
+    concurrency: Annotated[int, number(at_least=1, at_most=64, whole=True)] = 8
+    batch_rows: Annotated[int, number(at_least=1, at_most=5000, whole=True)] = 500
+    batch_wait_s: Annotated[float, number(at_least=0, at_most=3600)] = 1.0
+    stream_over_bytes: Annotated[int, BYTES] = 1_000_000
+    chunk_bytes: Annotated[int, number(at_least=1024, at_most=3 * 1024**2, whole=True)] = 256 * 1024
+    max_bytes_per_s: Annotated[int, BYTES] | None = None
+    active_hours: Windows = ()
+    timezone: Annotated[str, refusals.TIMEZONE] = "UTC"
+    only_when: OnlyWhenConfig | None = None
+    timeout_s: Annotated[float, POSITIVE] = 60
+    retry_initial_s: Annotated[float, POSITIVE] = 0.5
+    retry_max_s: Annotated[float, POSITIVE] = Field(default=300, validate_default=True)
+
+    @field_validator("retry_max_s")
+    @classmethod
+    def _retries_slow_down(cls, retry_max_s: float, info: ValidationInfo) -> float:
+        initial = info.data.get("retry_initial_s", retry_max_s)
+        if retry_max_s < initial:
+            raise refused(f"a number of at least retry_initial_s, {refusals.shown(initial)}")
+        return retry_max_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    host: str
+    port: int
+    tls: bool
+    normal: str
+    """With its scheme, and without a slash at the end."""
+
+
+def _address(given: Any) -> _Address:
+    """Return the parts of an address; raises ValueError or TypeError for what _ADDRESS_ALLOWED doesn't name."""
+    found = _ADDRESS.fullmatch(given)
+    if found is None:
+        raise ValueError
+    host = found["name"] or str(ipaddress.IPv6Address(found["ipv6"]))
+    tls = (found["scheme"] or "https").lower() == "https"
+    port = int(found["port"]) if found["port"] else (443 if tls else 80)
+    if not 1 <= port <= _LAST_PORT or not (tls or _is_loopback(host)):
+        raise ValueError
+    shown_host = f"[{host}]" if found["ipv6"] else host
+    shown_port = f":{port}" if found["port"] else ""
+    return _Address(host, port, tls, f"{'https' if tls else 'http'}://{shown_host}{shown_port}")
+
+
+def _is_loopback(host: str) -> bool:
+    # A name is never looked up: whoever answers for it could change its mind.
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class CloudConfig(Part):
+    """Where to, and as whom."""
+
+    address: Annotated[str, Allowed(_ADDRESS_ALLOWED, lambda value: _address(value).normal)] = "https://app.viam.com"
+    part_id: Annotated[str, text("a text", r"(?s).*")] = Field(default="", validate_default=True)
+    api_key_id: Annotated[str, text("a text", r"(?s).*")] = Field(default="", validate_default=True)
+    api_key: Annotated[SecretStr, refusals.SECRET] = Field(default=SecretStr(""), validate_default=True)
+
+    @field_validator("part_id", "api_key_id", "api_key")
+    @classmethod
+    def _machine_stands_in(cls, given: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
+        context, (variable, meaning) = context_of(info), _MACHINE[str(info.field_name)]
+        if given and (not isinstance(given, SecretStr) or given.get_secret_value()):
+            return given
+        found = context.environ.get(variable, "")
+        if not found and not context.uploads_disabled:
+            raise absent(f"{meaning}, here or in the variable {variable}")
+        return SecretStr(found) if isinstance(given, SecretStr) else found
+
+    @property
+    def host(self) -> str:
+        """The host's name, or its IP address without brackets."""
+        return _address(self.address).host
+
+    @property
+    def port(self) -> int:
+        """The port, 443 or 80 where the address names none."""
+        return _address(self.address).port
+
+    @property
+    def tls(self) -> bool:
+        """False for a loopback address that asks for it with ``http://``."""
+        return _address(self.address).tls
+
+
+class Config(Part):
+    """All attributes of the uploader, complete and right."""
+
+    sources: tuple[SourceConfig, ...] = ()
+    folders: tuple[FolderConfig, ...] = ()
+    tags: Texts = ()
+    dataset_ids: Texts = ()
+    spool: SpoolConfig = Field(default_factory=dict, validate_default=True)
+    upload: UploadConfig = UploadConfig()
+    cloud: CloudConfig = Field(default_factory=dict, validate_default=True)
+
+    def dependencies(self) -> tuple[list[str], list[str]]:
+        """Return the resources that the service cannot start without, and those that it can, none of them twice.
+
+        Each is ``name``, or ``api/name`` where the source gives an ``api``. A disabled source needs nothing to start.
+        """
+        required = [source.dependency for source in self.sources if source.required and not source.disabled]
+        optional = [source.dependency for source in self.sources]
+        for gate in (source.gate for source in self.sources if source.gate):
+            optional += filter(None, (gate.sensor, gate.vision, gate.camera))
+        if self.upload.only_when:
+            optional.append(self.upload.only_when.sensor)
+        return list(dict.fromkeys(required)), [name for name in dict.fromkeys(optional) if name not in required]
+
+
+NOT_YET = frozenset(
+    {
+        "sources.on_change",
+        "sources.gate",
+        "sources.active_hours",
+        "sources.image.format",
+        "sources.image.quality",
+        "sources.image.max_width",
+        "sources.image.max_height",
+        "sources.image.crop",
+        "spool.when_full",
+        "upload.max_bytes_per_s",
+        "upload.active_hours",
+        "upload.only_when",
+    }
+)
+"""The attributes that don't run yet: any value but the default is refused, once all of them have been validated."""
+
+
+def parse(
+    attributes: Mapping[str, Any], *, service: str, environ: Mapping[str, str], not_yet: frozenset[str] = NOT_YET
+) -> Config:
+    """Return the Config of a service's attributes; the variables of ``environ`` stand in for what they leave out.
+
+    Numbers may be floats, as a protobuf ``Struct`` has them. Raises ConfigError, whose text holds every refusal, each
+    as ``sources[2].interval_s: -1 given; allowed is a number of at least 0.001``, joined by "; ". The text holds no
+    value of an attribute that is named like a secret. ``not_yet`` are paths, as in NOT_YET, that are refused as not yet
+    supported where they differ from the default.
+    """
+    upload = attributes.get("upload")
+    context = Context(service, environ, isinstance(upload, Mapping) and upload.get("disabled") is True)
+    try:
+        config = Config.model_validate(dict(attributes), context=context)
+    except ValidationError as error:
+        # Not chained: the library's own text would show the values that this one hides.
+        raise ConfigError(refusals.explain(error, Config)) from None
+    unsupported = [f"{path}: not yet supported; leave it out" for path in _differing(config, not_yet, ())]
+    if unsupported:
+        raise ConfigError("; ".join(unsupported))
+    return config
+
+
+def _differing(part: Part, paths: frozenset[str], loc: tuple[str | int, ...]) -> Iterator[str]:
+    """Yield where a part holds something else than the default of an attribute that the paths name without indices."""
+    for name, attribute in type(part).model_fields.items():
+        value, here = getattr(part, name), (*loc, name)
+        if ".".join(step for step in here if isinstance(step, str)) in paths:
+            if value != attribute.default:
+                yield refusals.path_of(here)
+        elif isinstance(value, Part):
+            yield from _differing(value, paths, here)
+        elif isinstance(value, tuple):
+            for index, each in enumerate(value):
+                if isinstance(each, Part):
+                    yield from _differing(each, paths, (*here, index))

@@ -1,0 +1,195 @@
+"""One lifetime of the service: the spool, the collectors, the folder watches and the uploader, owned in one place.
+
+Opening may take as long as it takes (another instance may still hold the spool); until then nothing is captured, and
+the status says why. Closing takes at most a few seconds, whatever the network does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from module import __version__
+from module.capture import Capture
+from module.collection.collector import Collector
+from module.collection.folders import FolderWatch
+from module.collection.sources import find
+from module.config import Config
+from module.delivery.cloud import Cloud
+from module.delivery.uploader import Uploader
+from module.errors import SpoolError, Unavailable
+from module.spool.store import Store
+
+IMAGE_THREADS = 2
+_OPEN_RETRY_S = 2.0
+_CLOSE_LIMIT_S = 4.0
+
+
+class Courier:
+    """Runs one configuration. ``start`` on an event loop, then ``close`` once; all else in between."""
+
+    def __init__(self, config: Config, dependencies: Mapping[Any, Any], logger: logging.Logger) -> None:
+        """Acquire nothing: what this holds is made in ``start``."""
+        self.config = config
+        self._logger = logger
+        self._sources = [find(source, dependencies) for source in config.sources]
+        self._started = time.monotonic()
+        self._task: asyncio.Task[None] | None = None
+        self._problem: str | None = "the spool is being opened"
+        self._open = asyncio.Event()
+        self._closed = False
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self.store = Store(self.config.spool, self.config.upload, self._logger)
+        self.store.on_drop = self._note_drop
+        upload = self.config.upload
+        self.cloud = Cloud(self.config.cloud, timeout_s=upload.timeout_s, chunk_bytes=upload.chunk_bytes)
+        self.uploader = Uploader(self.store, self.cloud, upload, self._logger)
+        self._workers = ThreadPoolExecutor(IMAGE_THREADS, thread_name_prefix="courier-image")
+        count = max(1, len(self._sources))
+        self.collectors = {
+            source.config.id: Collector(
+                source,
+                self.store,
+                self._workers,
+                self._logger,
+                tags=self.config.tags,
+                dataset_ids=self.config.dataset_ids,
+                phase=index / count,
+            )
+            for index, source in enumerate(self._sources)
+        }
+        self.watches = [
+            FolderWatch(folder, self.config.tags, self.config.dataset_ids, self.store, logger=self._logger)
+            for folder in self.config.folders
+        ]
+        self._task = asyncio.create_task(self._run(), name="courier")
+
+    async def _run(self) -> None:
+        await self._open_store()
+        works: dict[str, Coroutine[Any, Any, None]] = {"uploads": self.uploader.run()}
+        works |= {f"source {key}": collector.run() for key, collector in self.collectors.items()}
+        works |= {
+            f"folder {folder.path}": watch.run()
+            for folder, watch in zip(self.config.folders, self.watches, strict=True)
+        }
+        tasks = [asyncio.create_task(self._guard(name, work), name=f"courier {name}") for name, work in works.items()]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _open_store(self) -> None:
+        while True:
+            try:
+                await self.store.open()
+            except SpoolError as error:
+                if self._problem != str(error):
+                    self._problem = str(error)
+                    self._logger.error("nothing can be captured: %s", error)  # noqa: TRY400
+                await asyncio.sleep(_OPEN_RETRY_S)
+            else:
+                self._problem = None
+                self._open.set()
+                return
+
+    async def _guard(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            # One source's defect must not take the others with it.
+            self._logger.exception("%s stopped with an error of this module's own", name)
+
+    async def close(self) -> None:
+        """Stop capturing, put uploads under way back, make safe what was captured. May be called more than once."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_CLOSE_LIMIT_S):
+                await self.uploader.close()
+                await self.store.close()
+        except TimeoutError:
+            self._logger.error("the spool did not close in %g s; what was captured is safe", _CLOSE_LIMIT_S)  # noqa: TRY400
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def _note_drop(self, source: str, count: int) -> None:
+        collector = self.collectors.get(source)
+        if collector is not None:
+            collector.dropped += count
+
+    # ------------------------------------------------------------------ for the commands
+
+    def require_open(self) -> None:
+        """Raise Unavailable while the spool is not open."""
+        if self._closed:
+            raise Unavailable("the service is closing")
+        if not self._open.is_set():
+            raise Unavailable(f"the spool is not open: {self.store.last_error or self._problem}")
+
+    async def spool_data(self, capture: Capture) -> int:
+        """Put one capture of a command into the spool; durable when it returns, with its id."""
+        self.require_open()
+        (capture_id,) = await self.store.append([capture])
+        return capture_id
+
+    def status(self) -> dict[str, Any]:
+        """The whole status, as the contract has it; never waits."""
+        store, upload = self.store, self.uploader.status()
+        upload["last_upload"] = iso(upload.pop("last_upload_us"))
+        sources = {key: collector.status(iso) for key, collector in self.collectors.items()}
+        if self._problem is not None:
+            for source in sources.values():
+                source["last_error"] = source["last_error"] or store.last_error or self._problem
+        return {
+            "version": __version__,
+            "uptime_s": round(time.monotonic() - self._started, 3),
+            "part_id": self.config.cloud.part_id,
+            "sources": sources,
+            "folders": {
+                folder.path: {
+                    "state": "paused" if watch.paused else "active",
+                    "captured": watch.captured,
+                    "errors": watch.errors,
+                    "last_capture": iso(watch.last_capture),
+                    "last_error": watch.last_error,
+                }
+                for folder, watch in zip(self.config.folders, self.watches, strict=True)
+            },
+            "spool": {
+                "items": store.items,
+                "bytes": store.bytes,
+                "oldest_age_s": self._oldest_age_s(),
+                "max_bytes": self.config.spool.max_bytes,
+                "free_disk_bytes": store.free_disk_bytes,
+                "failed": store.failed,
+                "dropped": store.dropped,
+                "last_error": store.last_error or self._problem,
+            },
+            "upload": upload,
+        }
+
+    def _oldest_age_s(self) -> float:
+        if self.store.oldest_us is None or not self.store.items:
+            return 0.0
+        return max(0.0, round(time.time() - self.store.oldest_us / 1e6, 3))
+
+
+def iso(microseconds: int | None) -> str | None:
+    """A time in µs since the epoch as ISO 8601 in UTC, with Z."""
+    if microseconds is None:
+        return None
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,28 @@
+"""How long to wait before the next try; pure but for the dice.
+
+Full jitter: a delay is drawn evenly from 0 to ``min(maximum, initial * 2 ** attempt)``, so that a fleet that lost the
+same cloud does not come back as one. (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+_MOST_DOUBLINGS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Delays in seconds."""
+
+    initial_s: float
+    maximum_s: float
+
+    def ceiling(self, attempt: int) -> float:
+        """The longest delay before try number ``attempt`` (0 is the first retry)."""
+        return float(min(self.maximum_s, self.initial_s * 2 ** min(attempt, _MOST_DOUBLINGS)))
+
+    def delay(self, attempt: int) -> float:
+        """A delay before try number ``attempt``: evenly from 0 to its ceiling."""
+        return random.uniform(0, self.ceiling(attempt))  # noqa: S311

@@ -1,0 +1,325 @@
+"""One load of captures on its way: tried, and then delivered, rejected, or kept for later.
+
+A batch that the cloud rejects is split until the bad captures alone are left. Trouble with the connection goes to the
+one ``Link``; trouble of a capture's own costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from module.capture import FileMark, Item, Kind, Origin
+from module.config import UploadConfig
+from module.delivery import files
+from module.delivery.backoff import Backoff
+from module.delivery.cloud import Cloud, NotAdmitted
+from module.delivery.link import Link, State
+from module.delivery.outcome import Verdict, judge, say
+from module.delivery.sender import METHODS, Receipt, method_of, send
+from module.errors import CourierError, FileChanged, FileUnusable, Rejected
+from module.throttled_log import ThrottledLog
+
+UNSURE_TRIES = 10
+"""How often a capture is tried that the cloud answers with UNKNOWN."""
+REJECTED_IN_A_ROW = 20
+"""So many rejections with nothing delivered between are a matter of configuration, not of the captures."""
+
+
+class Spool(Protocol):
+    """What delivery needs of the spool; ``module.spool.store.Store`` tells what each promises."""
+
+    work: asyncio.Event
+    items: int
+
+    def choose(self, now: float, *, flushing: bool) -> tuple[int | None, float]:
+        """Decide which stream is to be claimed from."""
+
+    async def claim(self, stream: int) -> list[Item]:
+        """Take captures for one upload."""
+
+    def acknowledge(self, items: Sequence[Item], *, sent: Sequence[FileMark] = ()) -> asyncio.Future[None]:
+        """Take delivered captures out of the spool."""
+
+    def release(self, items: Sequence[Item]) -> None:
+        """Put claimed captures back."""
+
+    async def fail(self, items: Sequence[Item], error: str, attempts: int) -> None:
+        """Move claimed captures to the failures."""
+
+    async def retry(self, ids: Sequence[int] | None = None) -> int:
+        """Put failures back."""
+
+    async def forget_files(self, marks: Sequence[FileMark]) -> None:
+        """Forget delivered files that have left their folder."""
+
+
+@dataclass(slots=True)
+class Load:
+    """What one upload task holds; whatever it still holds at its end goes back into the spool."""
+
+    held: dict[int, Item]
+    bytes: int
+    """Of payload."""
+
+    def take(self, items: Sequence[Item]) -> list[Item]:
+        """Those of the items that are still held; they are not, from then on."""
+        return [item for item in items if self.held.pop(item.id, None) is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """Why an upload did not end well."""
+
+    verdict: Verdict
+    text: str
+    epoch: int
+    alone: bool
+    """Other uploads went through while this one was tried: the trouble is its own."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has been delivered since the start."""
+
+    items: int = 0
+    bytes: int = 0
+    retries: int = 0
+    by_method: dict[str, int] = field(default_factory=lambda: dict.fromkeys(METHODS, 0))
+    last_us: int | None = None
+
+
+class Carrier:
+    """Delivers loads, one call of ``deliver`` each; holds what is known across them."""
+
+    def __init__(self, spool: Spool, cloud: Cloud, config: UploadConfig, logger: logging.Logger) -> None:
+        self._spool = spool
+        self._cloud = cloud
+        self._config = config
+        self._log = ThrottledLog(logger)
+        self._backoff = Backoff(config.retry_initial_s, config.retry_max_s)
+        self.link = Link(self._backoff)
+        self.counts = Counts()
+        self.hurried_until = 0.0
+        """Monotonic time until which a probe follows the last one soon."""
+        self.on_delivered: Callable[[Sequence[Item], Receipt], None] = lambda _items, _receipt: None
+        self.start_task: Callable[[Coroutine[Any, Any, None], str], None]
+        self._aside: list[list[Item]] = []
+        self._tries: dict[int, int] = {}
+        self._must_stream: set[int] = set()
+        self._rejected: list[int] = []
+        self._renewals = 0
+        self._waiters: dict[int, asyncio.Future[str]] = {}
+
+    def wait_for(self, capture_id: int) -> asyncio.Future[str]:
+        """A future of the cloud's id for a capture; raises Rejected. To be asked for right after ``append``."""
+        return self._waiters.setdefault(capture_id, asyncio.get_running_loop().create_future())
+
+    def close(self) -> None:
+        """Let go of who waits."""
+        for waiter in self._waiters.values():
+            waiter.cancel()
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether captures wait for the link that could probe it."""
+        return bool(self._aside)
+
+    async def deliver(self, load: Load, items: list[Item]) -> None:
+        """Try to deliver; what ``load`` still holds afterwards belongs back into the spool."""
+        trouble = await self._attempt(load, items)
+        if trouble is None:
+            return
+        if trouble.verdict is Verdict.TOO_LARGE and len(items) == 1 and self._can_stream(items[0]):
+            self._must_stream.add(items[0].id)
+            trouble = await self._attempt(load, items)
+            if trouble is None:
+                return
+        if self._is_rejected(trouble, items):
+            if self.link.state is State.REFUSED:
+                self._refuse(trouble)
+                self._set_aside(load, items)
+            elif len(items) > 1:
+                await self._bisect(load, items)
+            else:
+                await self._reject(load, items[0], trouble)
+        else:
+            self._postpone(load, items, trouble)
+
+    def _is_rejected(self, trouble: _Trouble, items: Sequence[Item]) -> bool:
+        if trouble.verdict is Verdict.UNSURE:
+            return self._tries.get(items[0].id, 0) >= UNSURE_TRIES
+        return trouble.verdict in (Verdict.REJECTED, Verdict.TOO_LARGE)
+
+    def _can_stream(self, item: Item) -> bool:
+        return item.origin.kind is Kind.BINARY and item.id not in self._must_stream
+
+    async def _attempt(self, load: Load, items: list[Item]) -> _Trouble | None:
+        """Upload once; None when it was delivered, and then acknowledged."""
+        epoch, delivered = self.link.epoch, self.counts.items
+        method = method_of(items[0], self._config.stream_over_bytes)
+        if items[0].id in self._must_stream:
+            method = "streaming_data_capture_upload"
+        self.counts.retries += sum(1 for item in items if item.id in self._tries)
+        for item in items:
+            self._tries[item.id] = self._tries.get(item.id, 0) + 1
+        session = None
+        try:
+            async with self._cloud.session() as session:
+                receipt = await send(session.client, self._cloud.part_id, items, method)
+        except NotAdmitted as error:
+            return _Trouble(Verdict.REFUSED, str(error), epoch, alone=False)
+        except FileChanged as error:
+            if items[0].origin.source != items[0].origin.folder:
+                return _Trouble(Verdict.REJECTED, str(error), epoch, alone=True)
+            # The folder's next look finds it as the new file that it is.
+            self._spool.acknowledge(load.take(items))
+            return None
+        except FileUnusable as error:
+            return _Trouble(Verdict.REJECTED, str(error), epoch, alone=True)
+        except Exception as error:  # noqa: BLE001, what it means is judged in one place
+            verdict, text = judge(error), self._cloud.redact(say(error))
+            if verdict is Verdict.RENEW and session is not None:
+                verdict, text = self._renew(self._cloud.retire(session, token=True), text)
+            elif verdict is Verdict.AWAY and isinstance(error, OSError) and session is not None:
+                # The connection itself may be at fault; what follows goes over a new one.
+                self._cloud.retire(session, token=False)
+            return _Trouble(verdict, text, epoch, alone=self.counts.items > delivered)
+        self._delivered(load, items, receipt)
+        return None
+
+    def _renew(self, first: bool, text: str) -> tuple[Verdict, str]:
+        if first:
+            self._renewals += 1
+        if self._renewals > 1:
+            return Verdict.REFUSED, f"the cloud takes no token that it gave for cloud.api_key: {text}"
+        return Verdict.RENEW, text
+
+    def _delivered(self, load: Load, items: list[Item], receipt: Receipt) -> None:
+        if self.link.worked():
+            self._log.recovered("the cloud", f"uploads go through again, {self._spool.items} captures wait")
+            self.bring_back()
+        self._renewals = 0
+        self._rejected.clear()
+        self.counts.items += len(items)
+        self.counts.bytes += receipt.size
+        self.counts.by_method[receipt.method] += len(items)
+        self.counts.last_us = time.time_ns() // 1000
+        marks = [item.file for item in items if item.file is not None]
+        acknowledged = self._spool.acknowledge(load.take(items), sent=marks)
+        if marks and items[0].origin.after_upload != "keep":
+            self.start_task(self._put_away(items[0].origin, marks, acknowledged), "courier-put-away")
+        for item in items:
+            self._forget(item)
+            waiter = self._waiters.pop(item.id, None)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(receipt.file_id)
+        self.on_delivered(items, receipt)
+
+    async def _put_away(self, origin: Origin, marks: list[FileMark], acknowledged: asyncio.Future[None]) -> None:
+        # Only what is known as sent may leave its folder: a crash in between must not make it look lost.
+        await acknowledged
+        for mark in marks:
+            try:
+                await asyncio.to_thread(files.finish, origin, mark)
+            except (OSError, CourierError) as error:
+                self._log.warning(origin.source, f"{mark.path} was delivered but could not be put away: {error}")
+            else:
+                await self._spool.forget_files([mark])
+
+    def _forget(self, item: Item) -> None:
+        self._tries.pop(item.id, None)
+        self._must_stream.discard(item.id)
+
+    # ------------------------------------------------------------------ trouble
+
+    def _postpone(self, load: Load, items: list[Item], trouble: _Trouble) -> None:
+        """Keep captures for later: behind the link if that is the trouble, else with a delay of their own."""
+        now = time.monotonic()
+        if trouble.verdict is Verdict.RENEW:
+            return
+        if trouble.verdict is Verdict.REFUSED:
+            self._refuse(trouble)
+            return
+        tries = self._tries.get(items[0].id, 1)
+        if trouble.verdict is Verdict.UNSURE or trouble.alone:
+            self._set_aside(load, items, self._backoff.delay(tries))
+            self._log.warning(items[0].origin.source, f"an upload failed and will be tried again: {trouble.text}")
+            return
+        if self.link.failed(now, trouble.epoch, trouble.text):
+            self._log.warning("the cloud", f"uploads wait, captures go on: {trouble.text}")
+        if now < self.hurried_until:
+            self.link.hurry(now + self._config.retry_initial_s)
+        if tries > 1:
+            # A capture that is itself the trouble must not be the only one to probe the link.
+            self._set_aside(load, items)
+
+    def _refuse(self, trouble: _Trouble) -> None:
+        if self.link.refused(time.monotonic(), trouble.epoch, trouble.text):
+            self._log.warning("the cloud", f"this machine is not let in, nothing is given up: {trouble.text}")
+
+    def _set_aside(self, load: Load, items: list[Item], delay: float | None = None) -> None:
+        """Hold captures back for ``delay`` seconds, or until the link works; without their payloads."""
+        parcel = [replace(item, payload=b"") for item in load.take(items)]
+        self._aside.append(parcel)
+        if delay is not None:
+            asyncio.get_running_loop().call_later(delay, self._return, parcel)
+
+    def _return(self, parcel: list[Item]) -> None:
+        # By identity: it may have been brought back with all others.
+        if any(parcel is other for other in self._aside):
+            self._aside = [other for other in self._aside if other is not parcel]
+            self._spool.release(parcel)
+
+    def bring_back(self) -> None:
+        """Put what was set aside back into the spool."""
+        aside, self._aside = self._aside, []
+        for parcel in aside:
+            self._spool.release(parcel)
+
+    async def _reject(self, load: Load, item: Item, trouble: _Trouble) -> None:
+        tries = self._tries.get(item.id, 1)
+        waiter = self._waiters.pop(item.id, None)
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(Rejected(trouble.text))
+        load.take([item])
+        await self._spool.fail([item], trouble.text, tries)
+        self._forget(item)
+        self._log.warning(item.origin.source, f"the cloud rejected a capture, kept among the failures: {trouble.text}")
+        if item.origin.kind is Kind.FILE and trouble.alone:
+            return
+        self._rejected.append(item.id)
+        if len(self._rejected) >= REJECTED_IN_A_ROW:
+            ids, self._rejected = self._rejected, []
+            self._refuse(replace(trouble, text=f"{len(ids)} captures in a row were rejected: {trouble.text}"))
+            await self._spool.retry(ids)
+
+    async def _bisect(self, load: Load, items: list[Item]) -> None:
+        """Find one bad capture in a rejected batch; the rest is delivered, or goes back for another batch.
+
+        Each step sends one half. If it is taken, the other half holds a bad one and need not be tried to know it; if
+        it is not, the other half is left for later. So a batch of n with one bad row costs log2(n) + 2 calls more.
+        """
+        suspects = items
+        while len(suspects) > 1:
+            half, rest = suspects[: len(suspects) // 2], suspects[len(suspects) // 2 :]
+            answer = await self._attempt(load, half)
+            if answer is None:
+                suspects = rest
+            elif self._is_rejected(answer, half):
+                suspects = half
+            else:
+                self._postpone(load, half, answer)
+                return
+        # The last one may have been found by exclusion: ask for it by name, so that the answer is its own.
+        answer = await self._attempt(load, suspects)
+        if answer is None:
+            return
+        if self._is_rejected(answer, suspects):
+            await self._reject(load, suspects[0], answer)
+        else:
+            self._postpone(load, suspects, answer)

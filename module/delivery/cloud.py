@@ -1,0 +1,197 @@
+"""One connection to the cloud and its token.
+
+``viam.rpc.dial`` connects with a blocking socket on the event loop, fetches its token once and never renews it
+(viam/rpc/dial.py). A ``grpclib`` channel with a TLS context connects lazily and without blocking, so that is what
+stands here; the token comes from ``proto.rpc.v1.AuthService/Authenticate``, as the SDK's does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from grpclib import GRPCError, Status
+from grpclib.client import Channel, Handler
+from grpclib.encoding.proto import ProtoCodec
+from grpclib.protocol import H2Protocol
+from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credentials
+
+from module.config import CloudConfig
+from module.delivery.methods import CourierClient, Serialised
+
+CONNECT_TIMEOUT_S = 20.0
+"""Of the TCP and TLS handshakes together, and of the Authenticate call."""
+_DEAD_LINK_MS = 30_000
+
+
+class _Codec(ProtoCodec):
+    """Messages that are serialised already travel as they are."""
+
+    def encode(self, message: Any, message_type: Any) -> bytes:
+        return message.data if isinstance(message, Serialised) else bytes(super().encode(message, message_type))
+
+
+class _Protocol(H2Protocol):
+    """Notices a dead link without HTTP/2 pings, which servers punish when they come often (ENHANCE_YOUR_CALM)."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        sock: socket.socket | None = transport.get_extra_info("socket")
+        if sock is None:
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        # Linux only: the kernel gives a connection up when sent bytes stay unacknowledged for this long.
+        for name, value in (
+            ("TCP_USER_TIMEOUT", _DEAD_LINK_MS),
+            ("TCP_KEEPIDLE", 30),
+            ("TCP_KEEPINTVL", 10),
+            ("TCP_KEEPCNT", 3),
+        ):
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+class _Channel(Channel):
+    def _protocol_factory(self) -> H2Protocol:
+        return _Protocol(Handler(), self._config, self._h2_config)
+
+    async def _create_connection(self) -> H2Protocol:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await super()._create_connection()
+        except TimeoutError as error:
+            raise TimeoutError(f"{self._host}:{self._port} did not accept a connection in time") from error
+
+
+class NotAdmitted(Exception):
+    """The cloud does not accept the API key; the text says what it answered, never the key."""
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A channel and a token that uploads share."""
+
+    channel: Channel
+    client: CourierClient
+    users: int = 0
+    retired: bool = False
+
+
+class Cloud:
+    """Sessions with one address under one key. Nothing here blocks; nothing tries twice by itself."""
+
+    def __init__(self, config: CloudConfig, *, timeout_s: float, chunk_bytes: int) -> None:
+        self._config = config
+        self._timeout_s = timeout_s
+        self._chunk_bytes = chunk_bytes
+        self._session: Session | None = None
+        self._token: str | None = None
+        self._opening = asyncio.Lock()
+        self._tls: ssl.SSLContext | None = None
+
+    @property
+    def part_id(self) -> str:
+        """As whom uploads are made."""
+        return self._config.part_id
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """The current session, made if there is none: connected and authenticated.
+
+        Raises NotAdmitted when the cloud refuses the key, and what the network raises otherwise.
+        """
+        session = await self._current()
+        session.users += 1
+        try:
+            yield session
+        finally:
+            session.users -= 1
+            if session.retired and not session.users:
+                session.channel.close()
+
+    async def _current(self) -> Session:
+        async with self._opening:
+            if self._session is None:
+                self._session = await self._open()
+            return self._session
+
+    async def _open(self) -> Session:
+        if self._config.tls and self._tls is None:
+            # Loading the system's certificates takes tens of milliseconds of disk and CPU.
+            self._tls = await asyncio.to_thread(_tls_context)
+        channel = _Channel(self._config.host, self._config.port, ssl=self._tls, codec=_Codec())
+        try:
+            if self._token is None:
+                self._token = await self._authenticate(channel)
+        except BaseException:
+            channel.close()
+            raise
+        metadata = {"authorization": f"Bearer {self._token}"}
+        return Session(
+            channel, CourierClient(channel, metadata, timeout_s=self._timeout_s, chunk_bytes=self._chunk_bytes)
+        )
+
+    async def _authenticate(self, channel: Channel) -> str:
+        credentials = Credentials(type="api-key", payload=self._config.api_key.get_secret_value())
+        request = AuthenticateRequest(entity=self._config.api_key_id, credentials=credentials)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                response = await AuthServiceStub(channel).Authenticate(request)
+        except TimeoutError as error:
+            raise TimeoutError(f"{self._config.host} did not answer the authentication in time") from error
+        except GRPCError as error:
+            if error.status in (
+                Status.UNAUTHENTICATED,
+                Status.PERMISSION_DENIED,
+                Status.INVALID_ARGUMENT,
+                Status.NOT_FOUND,
+            ):
+                raise NotAdmitted(
+                    f"the cloud does not accept cloud.api_key with cloud.api_key_id {self._config.api_key_id}: "
+                    f"{error.status.name} {self.redact(error.message or '')}"
+                ) from error
+            raise
+        return str(response.access_token)
+
+    def retire(self, session: Session, *, token: bool) -> bool:
+        """Open the next session on a new channel, and with a new token if ``token``; True if this call did it.
+
+        Uploads that are under way on the old one end as they may. Retiring a session twice changes nothing, so that
+        many uploads may fail at once and one renewal follows.
+        """
+        if session.retired:
+            return False
+        session.retired = True
+        if self._session is session:
+            self._session = None
+            if token:
+                self._token = None
+        if not session.users:
+            session.channel.close()
+        return True
+
+    def redact(self, text: str) -> str:
+        """The text without the key and the token, whoever put them there."""
+        for secret in (self._config.api_key.get_secret_value(), self._token):
+            if secret:
+                text = text.replace(secret, "[secret]")
+        return text
+
+    def close(self) -> None:
+        """Close the connection at once; uploads that are under way on it fail."""
+        if self._session is not None:
+            self._session.channel.close()
+            self._session.retired = True
+            self._session = None
+
+
+def _tls_context() -> ssl.SSLContext:
+    context = ssl.create_default_context(purpose=ssl.Purpose.SERVER_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2"])
+    return context

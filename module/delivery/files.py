@@ -1,0 +1,299 @@
+"""What delivery needs of a file on disk: open it safely, read it flat in memory, and put it away once it is delivered.
+
+A file is opened and put away through ``module.containment``, so that no link that was put below a configured folder
+makes another file travel, vanish or move.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import mimetypes
+import os
+import secrets
+import shutil
+import stat
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Self
+
+from module.capture import FileMark, Origin
+from module.containment import naming, open_inside, parent_inside, parts_inside
+from module.errors import FileChanged, OutsideFolder
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+_COPY_BYTES = 1 << 20
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_KNOWN_TYPES = {
+    ".jsonl": "application/x-ndjson",
+    ".log": "text/plain",
+    ".mkv": "video/x-matroska",
+    ".ndjson": "application/x-ndjson",
+    ".parquet": "application/vnd.apache.parquet",
+    ".pcd": "pointcloud/pcd",
+    ".webp": "image/webp",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+}
+_PACKED_TYPES = {
+    "br": "application/x-brotli",
+    "bzip2": "application/x-bzip2",
+    "compress": "application/x-compress",
+    "gzip": "application/gzip",
+    "xz": "application/x-xz",
+}
+
+
+def _mime_types() -> mimetypes.MimeTypes:
+    # The tables that Python brings, and no system's, so that two machines say the same of a file.
+    types = mimetypes.MimeTypes()
+    for extension, mime_type in _KNOWN_TYPES.items():
+        types.add_type(mime_type, extension)
+    return types
+
+
+_MIME_TYPES = _mime_types()
+
+
+class OpenFile:
+    """A file as it was when it was opened: what an upload says of it, and its bytes in chunks.
+
+    ``async with OpenFile(folder, path) as file`` opens it in a thread, and raises as ``containment.open_inside`` does.
+    """
+
+    def __init__(self, folder: str, path: str) -> None:
+        self._folder = folder
+        self._path = path
+        self._descriptor: int | None = None
+        self._info: os.stat_result
+
+    async def __aenter__(self) -> Self:
+        opening = asyncio.ensure_future(asyncio.to_thread(open_inside, self._folder, self._path))
+        try:
+            self._descriptor = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread opens it all the same, and somebody has to close it.
+            opening.add_done_callback(_close_late)
+            raise
+        self._info = os.fstat(self._descriptor)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; does nothing where it is closed."""
+        # A cancelled read may still run in its thread: it reads in vain, as nobody waits for what it gives.
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    @property
+    def mark(self) -> FileMark:
+        """Which file this is and in which state, to compare with the state that was captured."""
+        return FileMark(path=self._path, size=self.size, modified_ns=self._info.st_mtime_ns)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._info.st_size
+
+    @property
+    def created_us(self) -> int:
+        """Microseconds since the epoch: when the file was made or, where Python cannot tell, its last change of state.
+
+        So does viam-server (``utils/file_times*.go``): the birth time on macOS, the ctime on Linux.
+        """
+        born_s: float | None = getattr(self._info, "st_birthtime", None)
+        return self._info.st_ctime_ns // 1000 if born_s is None else round(born_s * 1e6)
+
+    @property
+    def modified_us(self) -> int:
+        """Microseconds since the epoch."""
+        return self._info.st_mtime_ns // 1000
+
+    @property
+    def name(self) -> str:
+        """The file's name without its extension, as the SDK's ``file_upload_from_path`` names it."""
+        return PurePath(self._path).stem
+
+    @property
+    def extension(self) -> str:
+        """The last extension with its dot, or nothing, as the SDK's ``file_upload_from_path`` has it."""
+        return PurePath(self._path).suffix
+
+    @property
+    def mime_type(self) -> str:
+        """The MIME type that the extension stands for, or nothing; of ``.gz`` and its like, that of the packed file."""
+        mime_type, packed = _MIME_TYPES.guess_type("file" + self.extension, strict=False)
+        return (_PACKED_TYPES.get(packed, "") if packed else mime_type) or ""
+
+    async def chunks(self, size: int) -> AsyncIterator[bytes]:
+        """Give the file's bytes in chunks of ``size``, the last one shorter, each read in a thread; one at a time.
+
+        There are as many bytes as the file had when it was opened; an empty file gives one empty chunk. Raises
+        ``FileChanged`` in place of the last chunk, or before, where the file was cut, grew or was written to meanwhile.
+        """
+        last = max(self.size - 1, 0) // size * size
+        for offset in range(0, last + 1, size):
+            yield await asyncio.to_thread(self._read, offset, min(size, self.size - offset), offset == last)
+
+    def _read(self, offset: int, size: int, last: bool) -> bytes:
+        if self._descriptor is None:
+            raise OSError(errno.EBADF, "The file is closed", self._path)
+        data = _read_whole(self._descriptor, offset, size)
+        if len(data) < size or (last and not _is(self.mark, os.fstat(self._descriptor))):
+            raise FileChanged(f"{self._path!r} was changed while it was being sent")
+        return data
+
+
+def _read_whole(descriptor: int, offset: int, size: int) -> bytes:
+    data = os.pread(descriptor, size, offset)
+    while len(data) < size:  # a network file system may give less than was asked for
+        more = os.pread(descriptor, size - len(data), offset + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _close_late(opening: asyncio.Future[int]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        os.close(opening.result())
+
+
+def finish(origin: Origin, mark: FileMark) -> None:
+    """Do with a delivered file what ``origin.after_upload`` says; blocks, and may take long across file systems.
+
+    A file that is gone, or that is no longer the one that was marked, stays as it is. ``move`` keeps the path relative
+    to the folder, makes the folders that it needs, takes ``name-1.ext``, ``name-2.ext`` … where the name is taken, and
+    returns once the move is on the disk. Raises ``OSError``, which names the path.
+    """
+    if origin.after_upload not in {"delete", "move"}:
+        return
+    try:
+        with parent_inside(origin.folder, mark.path) as (parent, name), naming(mark.path):
+            if not _is(mark, os.stat(name, dir_fd=parent, follow_symlinks=False)):
+                return
+            if origin.after_upload == "delete":
+                os.unlink(name, dir_fd=parent)
+            else:
+                _move(origin, mark, parent, name)
+    except OutsideFolder as error:
+        raise OSError(errno.ELOOP, str(error), mark.path) from error
+    except FileNotFoundError:
+        if Path(mark.path).exists():
+            raise
+
+
+def _is(mark: FileMark, info: os.stat_result) -> bool:
+    return stat.S_ISREG(info.st_mode) and (info.st_size, info.st_mtime_ns) == (mark.size, mark.modified_ns)
+
+
+def _move(origin: Origin, mark: FileMark, parent: int, name: str) -> None:
+    *folders, _ = parts_inside(origin.folder, mark.path)
+    with naming(str(Path(origin.move_to, *folders, name))), _target(origin.move_to, folders) as target:
+        taken = _take_name(target, name)
+        try:
+            moved = _rename(mark, parent, name, target, taken)
+        except BaseException:
+            os.unlink(taken, dir_fd=target)
+            raise
+        if not moved:
+            os.unlink(taken, dir_fd=target)
+        _sync(target)
+        _sync(parent)
+
+
+def _take_name(target: int, name: str) -> str:
+    """Make an empty file of the first name that is free, so that what is renamed onto it overwrites nobody's file."""
+    path, candidate = PurePath(name), name
+    for number in itertools.count(1):
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(candidate, _CREATE, 0o600, dir_fd=target))
+            break
+        candidate = f"{path.stem}-{number}{path.suffix}"
+    return candidate
+
+
+def _rename(mark: FileMark, parent: int, name: str, target: int, taken: str) -> bool:
+    """Move the file onto the name that was taken; False where it turned out to be another one."""
+    try:
+        os.rename(name, taken, src_dir_fd=parent, dst_dir_fd=target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    else:
+        return True
+    part = f".{secrets.token_hex(8)}.part"
+    try:
+        _copy(parent, name, target, part)
+        if not _is(mark, os.stat(name, dir_fd=parent, follow_symlinks=False)):
+            return False
+        os.rename(part, taken, src_dir_fd=target, dst_dir_fd=target)
+        # The copy's name must be on the disk before the file's own goes.
+        _sync(target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=target)
+    with naming(mark.path):
+        os.unlink(name, dir_fd=parent)
+    return True
+
+
+def _copy(parent: int, name: str, target: int, part: str) -> None:
+    with (
+        os.fdopen(os.open(name, _READ, dir_fd=parent), "rb") as source,
+        os.fdopen(os.open(part, _CREATE, 0o600, dir_fd=target), "wb") as copy,
+    ):
+        shutil.copyfileobj(source, copy, _COPY_BYTES)
+        copy.flush()
+        info = os.fstat(source.fileno())
+        with contextlib.suppress(PermissionError):  # exFAT and network shares have no modes
+            os.fchmod(copy.fileno(), stat.S_IMODE(info.st_mode))
+        os.utime(copy.fileno(), ns=(info.st_atime_ns, info.st_mtime_ns))
+        os.fsync(copy.fileno())
+
+
+@contextlib.contextmanager
+def _target(move_to: str, folders: Sequence[str]) -> Iterator[int]:
+    """Give the open directory below ``move_to``, made where it is missing, reached through no link."""
+    _make_folder(Path(move_to))
+    descriptor = os.open(move_to, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, dir_fd=descriptor)
+                _sync(descriptor)
+            below = os.open(folder, _FOLDER, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _make_folder(path: Path) -> None:
+    if path.is_dir():
+        return
+    _make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(folder: int) -> None:
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        # Some network file systems cannot sync a folder, and say so.
+        if error.errno != errno.EINVAL:
+            raise

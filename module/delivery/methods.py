@@ -1,0 +1,337 @@
+"""The five upload methods of viam's DataClient, fit for large payloads and long lives.
+
+``CourierClient`` has the names and arguments of ``viam.app.data_client.DataClient`` (viam-sdk 0.85.1), and sends the
+same messages. Beyond the SDK's, it
+
+- gives up on an upload that makes no progress, and only then, however long the upload takes;
+- sends payloads and files in chunks, so that no message is large and no file is held in memory;
+- sets the MIME type of ``file_upload``, the create and modify times of files, and takes an empty extension;
+- takes rows that are serialised already.
+
+All methods raise what grpclib raises; ``module.delivery.outcome`` knows what it means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpclib.client import Channel, Stream
+from viam.app.data_client import DataClient
+from viam.proto.app.datasync import (
+    DataCaptureUploadMetadata,
+    DataCaptureUploadRequest,
+    DataCaptureUploadResponse,
+    DataType,
+    FileData,
+    FileUploadRequest,
+    FileUploadResponse,
+    SensorData,
+    SensorMetadata,
+    StreamingDataCaptureUploadRequest,
+    UploadMetadata,
+)
+from viam.utils import datetime_to_timestamp
+
+from module.delivery.files import OpenFile
+
+_WATCHES_PER_TIMEOUT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Serialised:
+    """A request as the bytes that travel."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SerialisedRows:
+    """Rows of ``tabular_data_capture_upload``, each a serialised ``SensorData``."""
+
+    rows: Sequence[bytes]
+
+
+class CourierClient(DataClient):
+    """A DataClient on one channel and one token; see the module's docstring."""
+
+    def __init__(self, channel: Channel, metadata: Mapping[str, str], *, timeout_s: float, chunk_bytes: int) -> None:
+        """``timeout_s``: seconds without progress after which an upload raises TimeoutError."""
+        super().__init__(channel, metadata)
+        self._timeout_s = timeout_s
+        self._chunk_bytes = chunk_bytes
+
+    async def tabular_data_capture_upload(
+        self,
+        tabular_data: list[Mapping[str, Any]] | SerialisedRows,
+        part_id: str,
+        component_type: str,
+        component_name: str,
+        method_name: str,
+        data_request_times: list[tuple[datetime, datetime]] | None = None,
+        method_parameters: Mapping[str, Any] | None = None,
+        tags: list[str] | None = None,
+    ) -> str:
+        """Upload rows of readings in one message; gives the file id.
+
+        As the SDK's, which it calls for rows that are dictionaries. Serialised rows hold their own times.
+        """
+        if not isinstance(tabular_data, SerialisedRows):
+            return await super().tabular_data_capture_upload(
+                tabular_data,
+                part_id,
+                component_type,
+                component_name,
+                method_name,
+                data_request_times or [],
+                method_parameters,
+                tags,
+            )
+        metadata = UploadMetadata(
+            part_id=part_id,
+            component_type=component_type,
+            component_name=component_name,
+            method_name=method_name,
+            type=DataType.DATA_TYPE_TABULAR_SENSOR,
+            method_parameters=method_parameters,
+            tags=tags,
+        )
+        response = await self._send_one(_join(metadata, tabular_data.rows))
+        return response.file_id
+
+    async def streaming_data_capture_upload(
+        self,
+        data: bytes,
+        part_id: str,
+        file_ext: str,
+        component_type: str | None = None,
+        component_name: str | None = None,
+        method_name: str | None = None,
+        method_parameters: Mapping[str, Any] | None = None,
+        data_request_times: tuple[datetime, datetime] | None = None,
+        tags: list[str] | None = None,
+        dataset_ids: list[str] | None = None,
+        mime_type: str | None = None,
+    ) -> str:
+        """Upload one payload in chunks; gives its binary data id."""
+        metadata = DataCaptureUploadMetadata(
+            upload_metadata=UploadMetadata(
+                part_id=part_id,
+                component_type=component_type or "",
+                component_name=component_name or "",
+                method_name=method_name or "",
+                method_parameters=method_parameters,
+                type=DataType.DATA_TYPE_BINARY_SENSOR,
+                file_extension=_dotted(file_ext),
+                tags=tags,
+                dataset_ids=dataset_ids,
+                mime_type=mime_type or "",
+            ),
+            sensor_metadata=_sensor_metadata(data_request_times),
+        )
+        async with self._open(self._data_sync_client.StreamingDataCaptureUpload) as stream:
+            await stream.send_message(StreamingDataCaptureUploadRequest(metadata=metadata))
+            last = max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
+            for start in range(0, last + 1, self._chunk_bytes):
+                chunk = data[start : start + self._chunk_bytes]
+                await stream.send_message(StreamingDataCaptureUploadRequest(data=chunk), end=start == last)
+            response = await _answer(stream)
+        return str(response.binary_data_id)
+
+    async def file_upload(
+        self,
+        part_id: str,
+        data: bytes,
+        component_type: str | None = None,
+        component_name: str | None = None,
+        method_name: str | None = None,
+        file_name: str | None = None,
+        method_parameters: Mapping[str, Any] | None = None,
+        file_extension: str | None = None,
+        tags: list[str] | None = None,
+        dataset_ids: list[str] | None = None,
+        mime_type: str | None = None,
+    ) -> str:
+        """Upload bytes as a file, in chunks, with their MIME type, which the SDK's drops; gives its binary data id."""
+        metadata = UploadMetadata(
+            part_id=part_id,
+            component_type=component_type or "",
+            component_name=component_name or "",
+            method_name=method_name or "",
+            type=DataType.DATA_TYPE_FILE,
+            file_name=file_name or "",
+            method_parameters=method_parameters,
+            file_extension=file_extension or "",
+            tags=tags,
+            dataset_ids=dataset_ids,
+            mime_type=mime_type or "",
+        )
+        response = await self._file_upload(metadata, FileData(data=data))
+        return response.binary_data_id
+
+    async def file_upload_from_path(
+        self,
+        filepath: str | OpenFile,
+        part_id: str,
+        component_type: str | None = None,
+        component_name: str | None = None,
+        method_name: str | None = None,
+        method_parameters: Mapping[str, Any] | None = None,
+        tags: list[str] | None = None,
+        dataset_ids: list[str] | None = None,
+        mime_type: str | None = None,
+        file_name: str | None = None,
+    ) -> str:
+        """Upload a file from disk, read chunk by chunk in a thread; gives its binary data id.
+
+        An ``OpenFile`` also gives its MIME type and its create and modify times. Raises FileChanged, before the cloud
+        could take it for whole, if the file changes under way.
+        """
+        if not isinstance(filepath, OpenFile):
+            return await super().file_upload_from_path(
+                filepath,
+                part_id,
+                component_type,
+                component_name,
+                method_name,
+                method_parameters,
+                tags,
+                dataset_ids,
+                mime_type,
+                file_name,
+            )
+        metadata = UploadMetadata(
+            part_id=part_id,
+            component_type=component_type or "",
+            component_name=component_name or "",
+            method_name=method_name or "",
+            type=DataType.DATA_TYPE_FILE,
+            file_name=filepath.name if file_name is None else file_name,
+            method_parameters=method_parameters,
+            file_extension=filepath.extension,
+            tags=tags,
+            dataset_ids=dataset_ids,
+            mime_type=filepath.mime_type if mime_type is None else mime_type,
+            file_create_time=_timestamp(filepath.created_us),
+            file_modify_time=_timestamp(filepath.modified_us),
+        )
+        async with self._open(self._data_sync_client.FileUpload) as stream:
+            await stream.send_message(FileUploadRequest(metadata=metadata))
+            # The last chunk is yielded only once the file has been found unchanged; one without any gets an empty one.
+            pending = b""
+            async for chunk in filepath.chunks(self._chunk_bytes):
+                if pending:
+                    await stream.send_message(FileUploadRequest(file_contents=FileData(data=pending)))
+                pending = chunk
+            await stream.send_message(FileUploadRequest(file_contents=FileData(data=pending)), end=True)
+            response = await _answer(stream)
+        return str(response.binary_data_id)
+
+    # What the SDK's own methods call, so that they are watched and chunked too.
+
+    async def _data_capture_upload(
+        self, metadata: UploadMetadata, sensor_contents: list[SensorData]
+    ) -> DataCaptureUploadResponse:
+        return await self._send_one(DataCaptureUploadRequest(metadata=metadata, sensor_contents=sensor_contents))
+
+    async def _file_upload(self, metadata: UploadMetadata, file_contents: FileData) -> FileUploadResponse:
+        data = file_contents.data
+        async with self._open(self._data_sync_client.FileUpload) as stream:
+            await stream.send_message(FileUploadRequest(metadata=metadata))
+            last = max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
+            for start in range(0, last + 1, self._chunk_bytes):
+                chunk = FileData(data=data[start : start + self._chunk_bytes])
+                await stream.send_message(FileUploadRequest(file_contents=chunk), end=start == last)
+            response: FileUploadResponse = await _answer(stream)
+        return response
+
+    async def _send_one(self, request: DataCaptureUploadRequest | Serialised) -> DataCaptureUploadResponse:
+        async with self._open(self._data_sync_client.DataCaptureUpload) as stream:
+            await stream.send_message(request, end=True)
+            response: DataCaptureUploadResponse = await _answer(stream)
+        return response
+
+    @contextlib.asynccontextmanager
+    async def _open(self, method: Any) -> AsyncIterator[Stream[Any, Any]]:
+        """A stream that raises TimeoutError once it has made no progress for ``timeout_s``."""
+        async with asyncio.timeout(self._timeout_s) as limit, method.open(metadata=self._metadata) as stream:
+            watch = _Watch(limit, stream, self._timeout_s)
+            try:
+                yield stream
+            finally:
+                watch.stop()
+
+
+class _Watch:
+    """Puts a limit off while bytes go out: flow control lets them go only as fast as the cloud takes them."""
+
+    def __init__(self, limit: asyncio.Timeout, stream: Stream[Any, Any], timeout_s: float) -> None:
+        self._limit = limit
+        self._stream = stream
+        self._timeout_s = timeout_s
+        self._loop = asyncio.get_running_loop()
+        self._sent = 0
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._handle = self._loop.call_later(self._timeout_s / _WATCHES_PER_TIMEOUT, self._look)
+
+    def _look(self) -> None:
+        # grpclib counts the bytes of a stream here once it has one; there is no public name for it.
+        sent = getattr(getattr(self._stream, "_stream", None), "data_sent", 0)
+        if sent > self._sent and not self._limit.expired():
+            self._sent = sent
+            self._limit.reschedule(self._loop.time() + self._timeout_s)
+        self._look_again()
+
+    def stop(self) -> None:
+        self._handle.cancel()
+
+
+async def _answer(stream: Stream[Any, Any]) -> Any:
+    response = await stream.recv_message()
+    if response is None:
+        # Raises the status that the cloud ended the stream with.
+        await stream.recv_trailing_metadata()
+        raise EOFError("the cloud ended the upload without an answer")
+    return response
+
+
+def _join(metadata: UploadMetadata, rows: Sequence[bytes]) -> Serialised:
+    """A DataCaptureUploadRequest whose rows are joined as they are: fields 1 and 2, both length-delimited.
+
+    Protocol Buffers, "Encoding": tag, length as a varint, bytes.
+    """
+    head = metadata.SerializeToString()
+    parts = [b"\x0a", _varint(len(head)), head]
+    for row in rows:
+        parts += (b"\x12", _varint(len(row)), row)
+    return Serialised(b"".join(parts))
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:  # noqa: PLR2004
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _dotted(extension: str) -> str:
+    return extension if not extension or extension.startswith(".") else f".{extension}"
+
+
+def _timestamp(microseconds: int) -> Timestamp:
+    return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
+
+
+def _sensor_metadata(times: tuple[datetime, datetime] | None) -> SensorMetadata:
+    if times is None:
+        return SensorMetadata()
+    return SensorMetadata(time_requested=datetime_to_timestamp(times[0]), time_received=datetime_to_timestamp(times[1]))

@@ -1,0 +1,142 @@
+"""One upload: captures of one origin → the method that fits them → the cloud's id for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from module.capture import Item, Kind, UploadAs
+from module.delivery.files import OpenFile
+from module.delivery.methods import CourierClient, SerialisedRows
+from module.errors import FileUnusable, OutsideFolder
+
+_DOCUMENT_EXTENSION = ".ndjson"
+_DOCUMENT_TYPE = "application/x-ndjson"
+
+METHODS = (
+    "tabular_data_capture_upload",
+    "binary_data_capture_upload",
+    "streaming_data_capture_upload",
+    "file_upload",
+    "file_upload_from_path",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the cloud gave for an upload."""
+
+    method: str
+    file_id: str
+    size: int
+    """Bytes of payload."""
+
+
+def method_of(item: Item, stream_over_bytes: int) -> str:
+    """The name of the upload method that an item travels by."""
+    origin = item.origin
+    if origin.kind is Kind.ROW:
+        return "tabular_data_capture_upload"
+    if origin.kind is Kind.FILE:
+        return "file_upload_from_path"
+    if origin.kind in (Kind.LINE, Kind.DATA) or origin.upload_as is UploadAs.FILE:
+        return "file_upload"
+    large = origin.upload_as is UploadAs.AUTO and len(item.payload) > stream_over_bytes
+    if large or origin.upload_as is UploadAs.STREAMING:
+        return "streaming_data_capture_upload"
+    return "binary_data_capture_upload"
+
+
+async def send(client: CourierClient, part_id: str, items: Sequence[Item], method: str) -> Receipt:
+    """Upload items of one origin by one method; more than one only as rows or lines.
+
+    Raises what grpclib raises, FileUnusable and FileChanged.
+    """
+    origin = items[0].origin
+    tags = list(origin.tags)
+    dataset_ids = list(origin.dataset_ids)
+    if method == "tabular_data_capture_upload":
+        rows = SerialisedRows([item.payload for item in items])
+        file_id = await client.tabular_data_capture_upload(
+            rows, part_id, origin.api, origin.name, origin.method, tags=tags
+        )
+        return Receipt(method, file_id, sum(len(item.payload) for item in items))
+    if method == "file_upload_from_path":
+        return await _send_file(client, part_id, items[0], tags, dataset_ids)
+    payload = items[0].payload if len(items) == 1 else b"".join(item.payload for item in items)
+    if method == "file_upload":
+        name, extension, mime_type = _as_file(items[0])
+        file_id = await client.file_upload(
+            part_id,
+            payload,
+            component_type=origin.api,
+            component_name=origin.name,
+            method_name=origin.method,
+            file_name=name,
+            file_extension=extension,
+            tags=tags,
+            dataset_ids=dataset_ids,
+            mime_type=mime_type,
+        )
+        return Receipt(method, file_id, len(payload))
+    times = (_datetime(items[0].requested_us), _datetime(items[0].received_us))
+    if method == "streaming_data_capture_upload":
+        file_id = await client.streaming_data_capture_upload(
+            payload,
+            part_id,
+            origin.extension,
+            component_type=origin.api,
+            component_name=origin.name,
+            method_name=origin.method,
+            data_request_times=times,
+            tags=tags,
+            dataset_ids=dataset_ids,
+            mime_type=origin.mime_type,
+        )
+        return Receipt(method, file_id, len(payload))
+    file_id = await client.binary_data_capture_upload(
+        payload,
+        part_id,
+        origin.api,
+        origin.name,
+        origin.method,
+        origin.extension,
+        tags=tags,
+        dataset_ids=dataset_ids,
+        data_request_times=times,
+        mime_type=origin.mime_type,
+    )
+    return Receipt(method, file_id, len(payload))
+
+
+async def _send_file(
+    client: CourierClient, part_id: str, item: Item, tags: list[str], dataset_ids: list[str]
+) -> Receipt:
+    if item.file is None:
+        raise FileUnusable(f"capture {item.id} of {item.origin.source} names no file")
+    file = OpenFile(item.origin.folder, item.file.path)
+    try:
+        # Opened by hand: an OSError from here is the file's, one from the upload is the network's.
+        await file.__aenter__()
+    except (OSError, OutsideFolder) as error:
+        raise FileUnusable(f"{item.file.path} cannot be read: {error}") from error
+    try:
+        file_id = await client.file_upload_from_path(file, part_id, tags=tags, dataset_ids=dataset_ids)
+        return Receipt("file_upload_from_path", file_id, file.size)
+    finally:
+        file.close()
+
+
+def _as_file(item: Item) -> tuple[str, str, str]:
+    origin = item.origin
+    if origin.kind is Kind.DATA:
+        return item.file_name, origin.extension, origin.mime_type
+    stamp = _datetime(item.requested_us).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    if origin.kind is Kind.LINE:
+        return f"{origin.source}_{stamp}{_DOCUMENT_EXTENSION}", _DOCUMENT_EXTENSION, _DOCUMENT_TYPE
+    return f"{origin.source}_{stamp}{origin.extension}", origin.extension, origin.mime_type
+
+
+def _datetime(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).replace(microsecond=microseconds % 1_000_000)

@@ -1,0 +1,205 @@
+"""From the spool to the cloud: claim → upload → acknowledge.
+
+One dispatcher claims; at most ``concurrency`` uploads run. What is known of the network stands in one ``Link``. Each
+claimed capture ends in exactly one way: acknowledged, moved to the failures, or back in the spool. Cancellation puts it
+back: it is neither success nor failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from module.capture import Item
+from module.config import UploadConfig
+from module.delivery.carrier import Carrier, Load, Spool
+from module.delivery.cloud import Cloud
+from module.delivery.link import State
+from module.delivery.sender import Receipt
+from module.errors import SpoolError
+from module.throttled_log import ThrottledLog
+
+IN_FLIGHT_BYTES = 32 * 1024 * 1024
+"""Payloads held in memory for uploads; only one that is larger by itself may exceed it."""
+CLOSE_GRACE_S = 1.0
+"""What uploads under way may still take when the service closes."""
+_RATE_WINDOW_S = 10
+
+
+class Uploader:
+    """The one task that delivers a spool. ``run`` until cancelled, then ``close``."""
+
+    def __init__(self, spool: Spool, cloud: Cloud, config: UploadConfig, logger: logging.Logger) -> None:
+        self._spool = spool
+        self._cloud = cloud
+        self._config = config
+        self._logger = logger
+        self._log = ThrottledLog(logger)
+        self._carrier = Carrier(spool, cloud, config, logger)
+        self._carrier.on_delivered = self._note_delivery
+        self._carrier.start_task = self._start
+        self.on_delivered: Callable[[Sequence[Item], str], None] = lambda _items, _file_id: None
+        """Called with (items, the cloud's id) after each delivery."""
+        self._paused = False
+        self._uploads = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight_bytes = 0
+        self._in_flight_items = 0
+        self._moved = asyncio.Event()
+        self._rate: collections.deque[tuple[float, int]] = collections.deque()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        while True:
+            self._spool.work.clear()
+            try:
+                wait = await self._dispatch()
+            except SpoolError as error:
+                self._log.warning("uploads", str(error))
+                wait = 1.0
+            if wait > 0:
+                await _wait(self._spool.work, wait)
+
+    async def _dispatch(self) -> float:
+        """Start one upload if one may start; gives the seconds until it is worth another look."""
+        now, link = time.monotonic(), self._carrier.link
+        if self._config.disabled or self._paused:
+            return math.inf
+        if self._uploads >= link.slots(self._config.concurrency) or self._in_flight_bytes >= IN_FLIGHT_BYTES:
+            return math.inf
+        wait = link.wait(now)
+        if wait > 0:
+            return wait
+        stream, wait = self._spool.choose(now, flushing=now < self._carrier.hurried_until)
+        if stream is None:
+            if link.state is not State.ONLINE and self._carrier.holds_back and not self._uploads:
+                # Nothing else is left to probe with.
+                self._carrier.bring_back()
+                return 0.0
+            return wait
+        items = await self._spool.claim(stream)
+        if items:
+            load = Load({item.id: item for item in items}, sum(len(item.payload) for item in items))
+            self._in_flight_bytes += load.bytes
+            self._in_flight_items += len(items)
+            self._uploads += 1
+            self._start(self._carry(load, items), f"courier-upload-{items[0].id}")
+        return 0.0
+
+    async def _carry(self, load: Load, items: list[Item]) -> None:
+        try:
+            await self._carrier.deliver(load, items)
+        except SpoolError as error:
+            self._log.warning("uploads", str(error))
+        finally:
+            self._uploads -= 1
+            self._in_flight_bytes -= load.bytes
+            self._in_flight_items -= len(items)
+            self._spool.release(load.take(items))
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._logger.error("an upload ended in an error of this module's own", exc_info=task.exception())
+        self._spool.work.set()
+        self._moved.set()
+
+    async def close(self) -> None:
+        """End the uploads: those under way may finish for a moment, the rest goes back into the spool."""
+        self._paused = True
+        if self._tasks and self._carrier.link.state is State.ONLINE:
+            await asyncio.wait(self._tasks, timeout=CLOSE_GRACE_S)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._cloud.close()
+        self._carrier.close()
+
+    # ------------------------------------------------------------------ commands and status
+
+    @property
+    def paused(self) -> bool:
+        """Whether uploads rest on command."""
+        return self._paused
+
+    def pause(self) -> None:
+        """Start no more uploads; those under way go on."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Start uploads again."""
+        self._paused = False
+        self._spool.work.set()
+
+    async def flush(self, timeout_s: float) -> None:
+        """Upload now, batch wait and backoff set aside, until the spool is empty or the time is over.
+
+        Returns at once while uploads are paused or disabled.
+        """
+        deadline = time.monotonic() + timeout_s
+        self._carrier.hurried_until = max(self._carrier.hurried_until, deadline)
+        self._carrier.link.hurry(time.monotonic())
+        self._carrier.bring_back()
+        self._spool.work.set()
+        while self._spool.items and not self._paused and not self._config.disabled:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            self._moved.clear()
+            # The last acknowledgement is counted a commit later than its upload ends.
+            await _wait(self._moved, min(left, 0.1))
+
+    def wait_for(self, capture_id: int) -> asyncio.Future[str]:
+        """A future of the cloud's id for a capture; raises Rejected. To be asked for right after ``append``."""
+        return self._carrier.wait_for(capture_id)
+
+    def _note_delivery(self, items: Sequence[Item], receipt: Receipt) -> None:
+        self._rate.append((time.monotonic(), receipt.size))
+        self._moved.set()
+        self.on_delivered(items, receipt.file_id)
+
+    def status(self) -> dict[str, Any]:
+        """The ``upload`` part of the status; never waits."""
+        now, counts, link = time.monotonic(), self._carrier.counts, self._carrier.link
+        while self._rate and self._rate[0][0] < now - _RATE_WINDOW_S:
+            self._rate.popleft()
+        return {
+            "state": self._state(),
+            "connected": link.state is State.ONLINE,
+            "uploaded_items": counts.items,
+            "uploaded_bytes": counts.bytes,
+            "in_flight": self._in_flight_items,
+            "retries": counts.retries,
+            "bytes_per_s": sum(size for _, size in self._rate) / _RATE_WINDOW_S,
+            "next_attempt_in_s": round(link.wait(now), 3),
+            "last_error": link.last_error,
+            "last_upload_us": counts.last_us,
+            "by_method": dict(counts.by_method),
+        }
+
+    def _state(self) -> str:
+        if self._paused or self._config.disabled:
+            return "paused"
+        if self._carrier.link.state is State.REFUSED:
+            return "refused"
+        if self._carrier.link.state is State.OFFLINE:
+            return "offline"
+        return "uploading" if self._uploads else "idle"
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(None if seconds == math.inf else seconds):
+            await event.wait()

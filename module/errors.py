@@ -1,0 +1,63 @@
+"""What can go wrong, each in one sentence that is fit for the reader of a log.
+
+Exceptions of libraries are translated into these where the outside is met, with ``raise … from`` the cause.
+None of their texts ever holds an API key or a token.
+"""
+
+from __future__ import annotations
+
+
+class CourierError(Exception):
+    """The root of every exception that this module raises on purpose."""
+
+
+class ConfigError(CourierError):
+    """The attributes do not validate; the text names each path, what was given, and what is allowed."""
+
+
+class CommandError(CourierError):
+    """A command was refused because of its verb or an argument; the text says what is allowed."""
+
+
+class OutsideFolder(CommandError):
+    """A path leads out of the folders that were configured."""
+
+
+class Unavailable(CourierError):
+    """A command cannot be carried out now (the spool is not open yet, or the service is closing)."""
+
+
+class PollError(CourierError):
+    """A resource did not give what it was polled for; the text names the resource and its answer."""
+
+
+class NothingToCapture(CourierError):
+    """The resource itself held this poll back: "no capture from filter module" of Viam's filter modules."""
+
+
+class EncodeError(CourierError):
+    """A reading or an image could not be made into what travels; the text says why."""
+
+
+class SpoolError(CourierError):
+    """The spool could not do what was asked of it; the text names the file and the cause."""
+
+
+class SpoolFull(SpoolError):
+    """There is no room for a capture, and the retention policy gave none."""
+
+
+class SpoolClosed(SpoolError):
+    """The spool has been closed; what was appended before is safe."""
+
+
+class FileChanged(CourierError):
+    """A file was changed while it was being sent."""
+
+
+class FileUnusable(CourierError):
+    """A file that was to be sent cannot be read any more; the text names it and says why."""
+
+
+class Rejected(CourierError):
+    """The cloud will not take a capture that somebody waits for; the text is what it said."""

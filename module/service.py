@@ -1,0 +1,91 @@
+"""The Viam resource: a thin shell over Courier.
+
+viam-server makes each change by ``close()`` and ``new()`` (the SDK never calls ``reconfigure``). ``new`` is synchronous
+and its object may be dropped unclosed, when AddResource times out, so it acquires nothing: all that is held belongs to
+the Courier's task, which ends with the object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+from grpclib import Status
+from viam.errors import ValidationError, ViamGRPCError
+from viam.proto.app.robot import ComponentConfig
+from viam.proto.common import ResourceName
+from viam.resource.base import ResourceBase
+from viam.resource.easy_resource import EasyResource
+from viam.resource.types import Model, ModelFamily
+from viam.services.generic import Generic
+from viam.utils import ValueTypes, struct_to_dict
+
+from module import commands
+from module.config import Config, parse
+from module.courier import Courier
+from module.errors import CommandError, CourierError, Unavailable
+
+_LEFT_BEHIND: set[asyncio.Task[None]] = set()
+
+
+class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
+    """``courier:capture:uploader``: captures, spools, uploads, answers commands."""
+
+    MODEL: ClassVar[Model] = Model(ModelFamily("courier", "capture"), "uploader")
+
+    _courier: Courier
+
+    @classmethod
+    def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
+        """Give the required and the optional dependencies. Raises ConfigError, which names each path."""
+        return _parse(config).dependencies()
+
+    @classmethod
+    def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> Self:
+        """Make the service and start its work; returns at once. Raises ConfigError."""
+        self = cls(config.name)
+        self._courier = Courier(_parse(config), dependencies, self.logger)
+        self._courier.start()
+        weakref.finalize(self, _close_later, self._courier, asyncio.get_running_loop())
+        return self
+
+    async def do_command(
+        self, command: Mapping[str, ValueTypes], *, timeout: float | None = None, **_: Any  # noqa: ASYNC109
+    ) -> Mapping[str, ValueTypes]:
+        """Carry out one of the verbs that ``{"command": "help"}`` lists.
+
+        Raises INVALID_ARGUMENT for what cannot be asked, UNAVAILABLE while the spool is not open, and
+        DEADLINE_EXCEEDED where the caller's own deadline passes first.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await commands.run(self._courier, command)
+        except CommandError as error:
+            raise ValidationError(str(error)) from error
+        except Unavailable as error:
+            raise ViamGRPCError(str(error), Status.UNAVAILABLE) from error
+        except CourierError as error:
+            raise ViamGRPCError(str(error), Status.INTERNAL) from error
+
+    async def get_status(self, *, timeout: float | None = None, **_: Any) -> Mapping[str, ValueTypes]:  # noqa: ARG002, ASYNC109
+        """Give what ``{"command": "status"}`` answers."""
+        return self._courier.status()
+
+    async def close(self) -> None:
+        """Stop, and make safe what was captured; at most a few seconds. May be called more than once."""
+        await self._courier.close()
+
+
+def _parse(config: ComponentConfig) -> Config:
+    return parse(struct_to_dict(config.attributes), service=config.name, environ=os.environ)
+
+
+def _close_later(courier: Courier, loop: asyncio.AbstractEventLoop) -> None:
+    if loop.is_closed():
+        return
+    task = loop.create_task(courier.close(), name="courier-close")
+    _LEFT_BEHIND.add(task)
+    task.add_done_callback(_LEFT_BEHIND.discard)

@@ -1,0 +1,287 @@
+"""The attributes of a source (its images, changes and gate), and what all parts of a Config stand on.
+
+What each attribute may be stands beside it; what holds between attributes stands in the validator of the later one,
+which sees the earlier ones that were right, so that all refusals come at once.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from module import refusals
+from module.capture import UploadAs
+from module.condition import Condition, Test
+from module.refusals import absent, choice, number, one_of, refused, text
+
+_GETS_IMAGES = "GetImages"
+_READS = "Readings"
+_CAMERA = "rdk:component:camera"
+_METHODS = {_CAMERA: (_GETS_IMAGES, "NextPointCloud")}
+"""The methods that can be captured, by API; any other API gives readings."""
+_ROWS = (UploadAs.AUTO, UploadAs.TABULAR, UploadAs.FILE)
+_PAYLOADS = (UploadAs.AUTO, UploadAs.BINARY, UploadAs.STREAMING, UploadAs.FILE)
+
+_ONE_PATH_PART = r"[^/:\s](?:[^/:]*[^/:\s])?"
+NAME = text("a resource's name, or remote:name", rf"{_ONE_PATH_PART}(?::{_ONE_PATH_PART})*")
+_API = text("namespace:component:subtype or namespace:service:subtype", r"[\w-]+:(?:component|service):[\w-]+")
+TEXT = text()
+KEY = text("a dotted path into the sensor's readings")
+PRIORITY = number(at_least=0, at_most=9, whole=True)
+NOT_NEGATIVE = number(at_least=0)
+POSITIVE = number(above=0)
+BYTES = number(at_least=1, at_most=2**53, whole=True)
+_PIXELS = number(at_least=1, at_most=65535, whole=True)
+
+Flag = Annotated[bool, refusals.FLAG]
+Texts = tuple[Annotated[str, TEXT], ...]
+Windows = tuple[Annotated[str, refusals.WINDOW], ...]
+
+
+class Unset(enum.Enum):
+    """Tells an operand that was not given from one that was given as null."""
+
+    UNSET = enum.auto()
+
+
+class ImageFormat(enum.StrEnum):
+    """What an image is sent as."""
+
+    PASSTHROUGH = "passthrough"
+    """The bytes as they came; raw ones as PNG."""
+
+    JPEG = "jpeg"
+    """Small, with loss."""
+
+    PNG = "png"
+    """Large, without loss."""
+
+    WEBP = "webp"
+    """Smaller than JPEG, with loss."""
+
+
+class Find(enum.StrEnum):
+    """What a gate asks a vision service for."""
+
+    DETECTIONS = "detections"
+    """Boxes with labels."""
+
+    CLASSIFICATIONS = "classifications"
+    """Labels of the whole image."""
+
+
+@dataclass
+class Context:
+    """What validators know beside the attributes; the sets gather what must not come twice."""
+
+    service: str
+    environ: Mapping[str, str]
+    uploads_disabled: bool
+    ids: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+
+
+def context_of(info: ValidationInfo) -> Context:
+    """Return what ``parse`` handed to the validators."""
+    return cast("Context", info.context)
+
+
+class Part(BaseModel):
+    """An object of the attributes: immutable, and without attributes that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Conditional(Part):
+    """A sensor, and a condition on its readings that stands flat beside it."""
+
+    sensor: Annotated[str, NAME] | None = None
+    key: Annotated[str, KEY] | None = Field(default=None, validate_default=True)
+    equals: Annotated[Any, refusals.OPERAND] = Unset.UNSET
+    not_equals: Annotated[Any, refusals.OPERAND] = Unset.UNSET
+    above: Annotated[float, number()] | None = None
+    below: Annotated[float, number()] | None = None
+
+    @field_validator("key")
+    @classmethod
+    def _key_belongs_to_sensor(cls, key: str | None, info: ValidationInfo) -> str | None:
+        if "sensor" in info.data and info.data["sensor"] is None and key is not None:
+            raise refused("a key only beside a sensor")
+        if info.data.get("sensor") is not None and key is None:
+            raise absent(KEY.sentence)
+        return key
+
+    @field_validator("equals", "not_equals", "above", "below")
+    @classmethod
+    def _one_test_of_a_sensor(cls, operand: Any, info: ValidationInfo) -> Any:
+        if operand is None and info.field_name in ("above", "below"):
+            return operand
+        if "sensor" in info.data and info.data["sensor"] is None:
+            raise refused(f"{info.field_name} only beside a sensor")
+        if any(info.data.get(other, unset) is not unset for other, unset in _TESTS.items()):
+            raise refused(f"at most one of {', '.join(_TESTS)}")
+        return operand
+
+    @property
+    def condition(self) -> Condition | None:
+        """What must hold of the sensor's readings; None without a sensor."""
+        if self.sensor is None or self.key is None:
+            return None
+        for test, unset in _TESTS.items():
+            if (operand := getattr(self, test)) is not unset:
+                return Condition(self.key, Test(test), operand)
+        return Condition(self.key)
+
+
+_TESTS = {"equals": Unset.UNSET, "not_equals": Unset.UNSET, "above": None, "below": None}
+"""The tests of a condition, with what each holds when it isn't given."""
+
+
+class ImageConfig(Part):
+    """What becomes of a camera's images before they travel."""
+
+    format: Annotated[ImageFormat, choice(ImageFormat)] = ImageFormat.PASSTHROUGH
+    quality: Annotated[int, number(at_least=1, at_most=100, whole=True)] = 85
+    max_width: Annotated[int, _PIXELS] | None = None
+    max_height: Annotated[int, _PIXELS] | None = None
+    crop: Annotated[tuple[int, int, int, int], refusals.CROP] | None = None
+    names: Texts = ()
+
+
+class OnChangeConfig(Part):
+    """How far a capture must differ from the last one that was kept."""
+
+    deadband: Annotated[float | dict[str, float], refusals.DEADBAND] | None = None
+    min_difference: Annotated[float, number(at_least=0, at_most=1)] | None = None
+    heartbeat_s: Annotated[float, NOT_NEGATIVE] = 0
+
+
+class GateConfig(Conditional):
+    """What opens a source: a sensor, a vision service, or neither of them and a command alone."""
+
+    poll_hz: Annotated[float, number(above=0, at_most=1000)] = 1
+    before_s: Annotated[float, NOT_NEGATIVE] = 0
+    after_s: Annotated[float, NOT_NEGATIVE] = 0
+    max_buffer_bytes: Annotated[int, BYTES] = 64 * 1024**2
+    vision: Annotated[str, NAME] | None = None
+    camera: Annotated[str, NAME] | None = None
+    find: Annotated[Find, choice(Find)] = Find.DETECTIONS
+    label: Annotated[str, text('a label, or "*" for any')] = "*"
+    min_confidence: Annotated[float, number(at_least=0, at_most=1)] = 0.5
+
+    @field_validator("vision")
+    @classmethod
+    def _sensor_or_vision(cls, vision: str | None, info: ValidationInfo) -> str | None:
+        if vision is not None and info.data.get("sensor") is not None:
+            raise refused("either a sensor or a vision service")
+        return vision
+
+    @field_validator("camera", "find", "label", "min_confidence")
+    @classmethod
+    def _belongs_to_vision(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and "vision" in info.data and info.data["vision"] is None:
+            raise refused(f"{info.field_name} only beside a vision service")
+        return value
+
+
+class SourceConfig(Part):
+    """One method of one resource, polled on one schedule."""
+
+    name: Annotated[str, NAME]
+    api: Annotated[str, _API] | None = None
+    id: Annotated[str, TEXT] = Field(default_factory=lambda data: data["name"], validate_default=True)
+    method: Annotated[str, TEXT] | None = None
+    capture_frequency_hz: Annotated[float, number(above=0, at_most=1000)] | None = None
+    interval_s: Annotated[float, number(at_least=0.001)] | None = None
+    cron: Annotated[str, refusals.CRON] | None = None
+    timezone: Annotated[str, refusals.TIMEZONE] = "UTC"
+    active_hours: Windows = ()
+    disabled: Flag = False
+    required: Flag = False
+    timeout_s: Annotated[float, POSITIVE] = 10
+    extra: Annotated[dict[str, Any], refusals.OBJECT] = Field(default_factory=dict)
+    tags: Texts = ()
+    dataset_ids: Texts = ()
+    priority: Annotated[int, PRIORITY] = 5
+    upload_as: Annotated[UploadAs, choice(UploadAs)] = UploadAs.AUTO
+    image: ImageConfig = ImageConfig()
+    on_change: OnChangeConfig | None = None
+    gate: GateConfig | None = None
+
+    @property
+    def dependency(self) -> str:
+        """The resource as viam-server's dependencies name it."""
+        return f"{self.api}/{self.name}" if self.api else self.name
+
+    @field_validator("id")
+    @classmethod
+    def _id_is_unique(cls, name: str, info: ValidationInfo) -> str:
+        if name in context_of(info).ids:
+            raise refused(
+                "an id that no other source has (give each of two sources on one resource an `id` of its own)"
+            )
+        context_of(info).ids.add(name)
+        return name
+
+    @field_validator("method")
+    @classmethod
+    def _method_of_api(cls, method: str | None, info: ValidationInfo) -> str | None:
+        methods = _methods_of(info.data.get("api"))
+        if method is not None and method not in methods:
+            raise refused(one_of(methods) + (f" for {info.data['api']}" if info.data.get("api") else ""))
+        return method
+
+    @field_validator("interval_s", "cron")
+    @classmethod
+    def _one_schedule(cls, schedule: Any, info: ValidationInfo) -> Any:
+        earlier = (info.data.get("capture_frequency_hz"), info.data.get("interval_s"))
+        if schedule is not None and any(other is not None for other in earlier):
+            raise refused("at most one of capture_frequency_hz, interval_s, cron")
+        return schedule
+
+    @field_validator("upload_as")
+    @classmethod
+    def _upload_of_method(cls, upload_as: UploadAs, info: ValidationInfo) -> UploadAs:
+        methods = _methods_left(info.data)
+        ways = [way for way in UploadAs if any(way in (_ROWS if each == _READS else _PAYLOADS) for each in methods)]
+        if upload_as not in ways:
+            raise refused(f"{one_of(ways)} for {one_of(methods)}")
+        return upload_as
+
+    @field_validator("image")
+    @classmethod
+    def _image_of_camera(cls, image: ImageConfig, info: ValidationInfo) -> ImageConfig:
+        if _GETS_IMAGES not in _methods_left(info.data):
+            raise refused(f"image only with the method {_GETS_IMAGES} of a camera")
+        return image
+
+    @field_validator("on_change")
+    @classmethod
+    def _change_of_method(cls, on_change: OnChangeConfig | None, info: ValidationInfo) -> OnChangeConfig | None:
+        methods = _methods_left(info.data)
+        if on_change and on_change.deadband is not None and _READS not in methods:
+            raise refused("deadband for readings, min_difference for images")
+        if on_change and on_change.min_difference is not None and _GETS_IMAGES not in methods:
+            raise refused("min_difference for images, deadband for readings")
+        return on_change
+
+    @field_validator("gate")
+    @classmethod
+    def _vision_sees(cls, gate: GateConfig | None, info: ValidationInfo) -> GateConfig | None:
+        if gate and gate.vision and not gate.camera and _GETS_IMAGES not in _methods_left(info.data):
+            raise refused("vision with a camera of its own, as this source captures no images")
+        return gate
+
+
+def _methods_of(api: str | None) -> tuple[str, ...]:
+    """Return the methods that can be captured of an API; of any API where it is left to be found."""
+    return _METHODS.get(api, (_READS,)) if api else (_READS, *(each for of in _METHODS.values() for each in of))
+
+
+def _methods_left(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the methods that a source can still mean, by those of its attributes that were right."""
+    return (data["method"],) if data.get("method") else _methods_of(data.get("api"))

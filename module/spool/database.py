@@ -1,0 +1,359 @@
+"""The spool's file: one SQLite database, its schema, and every statement that touches it.
+
+Invariants
+----------
+1. ``capture`` holds what is still to be delivered, ``failure`` what the cloud rejected; a capture is in exactly one.
+2. ``stream.items`` and ``stream.bytes`` count the rows of ``capture`` exactly: they change in the same transaction.
+3. Ids grow with time and are never used twice: ``counter.last_id`` is written with the rows that used it.
+4. A file is in ``sent_file`` from the transaction that deletes its capture: between the two there is no moment in
+   which it could be sent again.
+
+All of it runs on one thread, the store's. Nothing here catches ``sqlite3.Error``: the store decides what it means.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from module.capture import Capture, Failure, FileMark, Item, Kind, Origin
+from module.errors import SpoolError
+from module.spool.retention import PAGE_BYTES, Line, footprint
+from module.spool.rows import (
+    Row,
+    StreamRow,
+    decode_origin,
+    detail_of,
+    encode_origin,
+    file_detail,
+    item_of,
+    mark_of,
+)
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE stream (
+    id INTEGER PRIMARY KEY,
+    origin TEXT NOT NULL UNIQUE,
+    items INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE capture (
+    id INTEGER PRIMARY KEY,
+    stream INTEGER NOT NULL,
+    requested_us INTEGER NOT NULL,
+    received_us INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    footprint INTEGER NOT NULL,
+    detail TEXT,
+    payload BLOB NOT NULL
+);
+CREATE INDEX capture_by_stream ON capture (stream);
+CREATE INDEX capture_by_detail ON capture (detail) WHERE detail IS NOT NULL;
+CREATE TABLE failure (
+    id INTEGER PRIMARY KEY,
+    stream INTEGER NOT NULL,
+    requested_us INTEGER NOT NULL,
+    received_us INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    footprint INTEGER NOT NULL,
+    detail TEXT,
+    payload BLOB NOT NULL,
+    error TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    failed_us INTEGER NOT NULL
+);
+CREATE INDEX failure_by_stream ON failure (stream);
+CREATE INDEX failure_by_detail ON failure (detail) WHERE detail IS NOT NULL;
+CREATE TABLE sent_file (
+    path TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO counter VALUES ('last_id', 0);
+"""
+
+_BUSY_STREAMS = "SELECT id FROM stream WHERE items > 0"
+_COLUMNS = "id, stream, requested_us, received_us, size, footprint, detail, payload"
+
+
+class Database:
+    """The open file. Made, used and closed on one thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file at ``path``, private to its owner.
+
+        Raises ``sqlite3.Error`` or ``OSError`` as they come, ``SpoolError`` for a file of a newer version.
+        """
+        self.path = path
+        # SQLite gives its -wal and -shm files the permissions of the main one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=True, cached_statements=64)
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+        self._stream_ids: dict[Origin, int] = {}
+        self._origins: dict[int, Origin] = {}
+        self._last_id = self._one("SELECT value FROM counter WHERE name = 'last_id'")
+
+    def _prepare(self) -> None:
+        # Page size and vacuum mode only take effect before the first table exists.
+        self._db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # Debian builds SQLite with it on: each delete would rewrite every page of a payload with zeros.
+        self._db.execute("PRAGMA secure_delete = OFF")
+        # Keeps the journal's blocks allocated, so that a full disk still has room for the deletes that free it.
+        self._db.execute(f"PRAGMA journal_size_limit = {1024 * PAGE_BYTES}")
+        self._db.execute("PRAGMA synchronous = FULL")
+        version = self._one("PRAGMA user_version")
+        if version > SCHEMA_VERSION:
+            raise SpoolError(
+                f"{self.path} was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION})"
+            )
+        if version == 0:
+            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+
+    def _one(self, sql: str, *parameters: object) -> int:
+        (value,) = self._db.execute(sql, parameters).fetchone()
+        return int(value)
+
+    def close(self) -> None:
+        """Close the file; what was committed is safe."""
+        self._db.close()
+
+    def begin(self, *, durable: bool) -> None:
+        """Start a transaction; a ``durable`` one is on the disk once ``commit`` returns."""
+        # Without it a commit is not synced: acknowledgements that a power cut takes back are only sent once more.
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """End the transaction with all of it."""
+        self._db.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """End the transaction with none of it; harmless outside of one."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        # Streams and ids made in the transaction are gone with it.
+        self._stream_ids.clear()
+        self._origins.clear()
+        self._last_id = self._one("SELECT value FROM counter WHERE name = 'last_id'")
+
+    def streams(self) -> list[StreamRow]:
+        """All streams that have captures waiting; forgets those that have nothing at all."""
+        self._db.execute("DELETE FROM stream WHERE items = 0 AND id NOT IN (SELECT stream FROM failure)")
+        rows = self._db.execute(
+            "SELECT id, origin, items, bytes, (SELECT min(id) FROM capture WHERE stream = stream.id) FROM stream"
+        ).fetchall()
+        return [StreamRow(i, decode_origin(text), items, size, head or 0) for i, text, items, size, head in rows]
+
+    def stream_id(self, origin: Origin) -> int:
+        """The id of the origin's stream, made if it is new."""
+        found = self._stream_ids.get(origin)
+        if found is None:
+            text = encode_origin(origin)
+            self._db.execute("INSERT OR IGNORE INTO stream (origin) VALUES (?)", (text,))
+            found = self._one("SELECT id FROM stream WHERE origin = ?", text)
+            self._stream_ids[origin] = found
+        return found
+
+    def origin(self, stream: int) -> Origin:
+        """The origin of a stream."""
+        found = self._origins.get(stream)
+        if found is None:
+            (text,) = self._db.execute("SELECT origin FROM stream WHERE id = ?", (stream,)).fetchone()
+            found = self._origins[stream] = decode_origin(text)
+        return found
+
+    def insert(self, captures: Sequence[Capture]) -> list[Row]:
+        """Write captures; gives (id, stream, footprint) of each."""
+        written: list[Row] = []
+        rows: list[tuple[object, ...]] = []
+        for capture in captures:
+            self._last_id += 1
+            stream = self.stream_id(capture.origin)
+            size = capture.file.size if capture.file else len(capture.payload)
+            room = footprint(len(capture.payload))
+            times = (capture.requested_us, capture.received_us)
+            rows.append((self._last_id, stream, *times, size, room, detail_of(capture), capture.payload))
+            written.append((self._last_id, stream, room))
+        self._db.executemany(f"INSERT INTO capture ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
+        self._db.execute("UPDATE counter SET value = ? WHERE name = 'last_id'", (self._last_id,))
+        self._count(written, 1)
+        return written
+
+    def delete(self, captures: Collection[Row]) -> None:
+        """Take delivered captures, (id, stream, footprint) each, out of the spool."""
+        self._db.executemany("DELETE FROM capture WHERE id = ?", [(i,) for i, _, _ in captures])
+        self._count(captures, -1)
+
+    def drop(self, ids: Iterable[int]) -> list[Row]:
+        """Delete waiting captures by id; gives (id, stream, footprint) of those that were there."""
+        gone = self._delete_returning("capture", ids)
+        self._count(gone, -1)
+        return gone
+
+    def drop_failures(self, ids: Iterable[int]) -> list[Row]:
+        """Delete failures by id; gives (id, stream, footprint) of those that were there."""
+        return self._delete_returning("failure", ids)
+
+    def _delete_returning(self, table: str, ids: Iterable[int]) -> list[Row]:
+        sql = f"DELETE FROM {table} WHERE id = ? RETURNING id, stream, footprint"  # noqa: S608
+        return [row for capture_id in ids for row in self._db.execute(sql, (capture_id,)).fetchall()]
+
+    def _count(self, captures: Iterable[Row], sign: int) -> None:
+        totals: dict[int, list[int]] = {}
+        for _, stream, room in captures:
+            total = totals.setdefault(stream, [0, 0])
+            total[0] += sign
+            total[1] += sign * room
+        self._db.executemany(
+            "UPDATE stream SET items = items + ?, bytes = bytes + ? WHERE id = ?",
+            [(items, size, stream) for stream, (items, size) in totals.items()],
+        )
+
+    def select(self, stream: int, from_id: int, *, rows: int, size: int, without: Collection[int]) -> list[Item]:
+        """The oldest waiting captures of a stream from an id on, at most ``rows`` of them and ``size`` bytes.
+
+        The first is always given, however large it is.
+        """
+        origin = self.origin(stream)
+        items: list[Item] = []
+        total = 0
+        for row in self._db.execute(
+            f"SELECT {_COLUMNS} FROM capture WHERE stream = ? AND id >= ? ORDER BY id",  # noqa: S608
+            (stream, from_id),
+        ):
+            if row[0] in without:
+                continue
+            total += len(row[7])
+            if items and total > size:
+                break
+            items.append(item_of(row, origin))
+            if len(items) == rows:
+                break
+        return items
+
+    def lines(self, without: Collection[int]) -> list[Line]:
+        """What may give way, but for the ids in ``without``; read from the file only as far as it is looked at.
+
+        Failures go before anything that still waits; pointers to files never do.
+        """
+        waiting = [
+            Line(origin.priority, self._line(stream, without))
+            for stream, origin in ((i, self.origin(i)) for (i,) in self._db.execute(_BUSY_STREAMS).fetchall())
+            if origin.kind is not Kind.FILE
+        ]
+        return [Line(-1, self._db.execute("SELECT id, footprint FROM failure ORDER BY id")), *waiting]
+
+    def _line(self, stream: int, without: Collection[int]) -> Iterator[tuple[int, int]]:
+        for capture_id, room in self._db.execute(
+            "SELECT id, footprint FROM capture WHERE stream = ? ORDER BY id", (stream,)
+        ):
+            if capture_id not in without:
+                yield capture_id, room
+
+    def oldest_us(self) -> int | None:
+        """When the oldest waiting capture was received."""
+        row = self._db.execute("SELECT received_us FROM capture ORDER BY id LIMIT 1").fetchone()
+        return row[0] if row else None
+
+    def fail(self, ids: Iterable[int], error: str, attempts: int, failed_us: int) -> list[Row]:
+        """Move captures to the failures; gives (id, stream, footprint) of those that were there."""
+        ids = list(ids)
+        self._db.executemany(
+            f"INSERT INTO failure SELECT {_COLUMNS}, ?, ?, ? FROM capture WHERE id = ?",  # noqa: S608
+            [(error, attempts, failed_us, i) for i in ids],
+        )
+        return self.drop(ids)
+
+    def failures(self, limit: int) -> list[Failure]:
+        """The latest failures, newest first."""
+        rows = self._db.execute(
+            "SELECT id, stream, requested_us, size, error, attempts FROM failure ORDER BY failed_us DESC, id LIMIT ?",
+            (limit,),
+        ).fetchall()
+        return [Failure(i, self.origin(stream).source, *rest) for i, stream, *rest in rows]
+
+    def failed(self) -> tuple[int, int]:
+        """How many failures there are, and their footprint in bytes."""
+        row = self._db.execute("SELECT count(*), coalesce(sum(footprint), 0) FROM failure").fetchone()
+        return row[0], row[1]
+
+    def retry(self, ids: Sequence[int] | None) -> list[Row]:
+        """Move failures (None: all) back to what waits; gives (id, stream, footprint) of each."""
+        back: list[Row] = []
+        for capture_id in self._failure_ids(ids):
+            self._db.execute(
+                f"INSERT INTO capture SELECT {_COLUMNS} FROM failure WHERE id = ?",  # noqa: S608
+                (capture_id,),
+            )
+            back += self.drop_failures([capture_id])
+        self._count(back, 1)
+        return back
+
+    def discard(self, ids: Sequence[int] | None) -> int:
+        """Delete failures (None: all); gives how many there were. A discarded file is not picked up again."""
+        count = 0
+        for capture_id in self._failure_ids(ids):
+            for (detail,) in self._db.execute("DELETE FROM failure WHERE id = ? RETURNING detail", (capture_id,)):
+                count += 1
+                mark = mark_of(detail)
+                if mark is not None:
+                    self.remember_sent([mark])
+        return count
+
+    def _failure_ids(self, ids: Sequence[int] | None) -> list[int]:
+        known = {row[0] for row in self._db.execute("SELECT id FROM failure")}
+        return sorted(known if ids is None else known.intersection(ids))
+
+    def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
+        """Those files that are neither sent, waiting, nor failed in the very state that is marked."""
+        return [mark for mark in marks if not self._knows(mark)]
+
+    def _knows(self, mark: FileMark) -> bool:
+        detail = file_detail(mark)
+        held = "SELECT 1 FROM capture WHERE detail = ? UNION ALL SELECT 1 FROM failure WHERE detail = ?"
+        return self._sent(mark) or self._db.execute(held, (detail, detail)).fetchone() is not None
+
+    def _sent(self, mark: FileMark) -> bool:
+        sent = "SELECT 1 FROM sent_file WHERE path = ? AND size = ? AND modified_ns = ?"
+        return self._db.execute(sent, (mark.path, mark.size, mark.modified_ns)).fetchone() is not None
+
+    def sent_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
+        """Those files that were delivered in the very state that is marked."""
+        return [mark for mark in marks if self._sent(mark)]
+
+    def forget_files(self, marks: Iterable[FileMark]) -> None:
+        """Forget delivered files that are there no longer."""
+        self._db.executemany(
+            "DELETE FROM sent_file WHERE path = ? AND size = ? AND modified_ns = ?",
+            [(m.path, m.size, m.modified_ns) for m in marks],
+        )
+
+    def remember_sent(self, marks: Iterable[FileMark]) -> None:
+        """Note that these files were sent, so that they are not sent again in that state."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO sent_file VALUES (?, ?, ?)", [(m.path, m.size, m.modified_ns) for m in marks]
+        )
+
+    def used_bytes(self) -> int:
+        """The footprint of all that is in the file."""
+        return self._one("SELECT coalesce(sum(bytes), 0) FROM stream") + self.failed()[1]
+
+    def free_bytes(self) -> int:
+        """Bytes within the file that hold nothing."""
+        return self._one("PRAGMA freelist_count") * PAGE_BYTES
+
+    def vacuum(self, pages: int) -> None:
+        """Give at most ``pages`` free pages back to the disk."""
+        # execute() would step the statement once and so free a single page.
+        self._db.executescript(f"PRAGMA incremental_vacuum({pages})")

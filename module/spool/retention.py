@@ -1,0 +1,56 @@
+"""What goes when the spool is full, and what a capture costs on the disk; pure.
+
+The lowest priority goes first, and within it the oldest. What an upload holds right now is never chosen, nor is a
+pointer to a file, which takes no room worth freeing.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+PAGE_BYTES = 16_384
+"""The page size of the database file."""
+
+_ROW_BYTES = 96
+"""A row's other columns and its entry in the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The captures of one stream that may go, oldest first."""
+
+    priority: int
+    captures: Iterable[tuple[int, int]]
+    """(id, footprint in bytes)."""
+
+
+def footprint(payload_bytes: int) -> int:
+    """Bytes of disk that a capture with such a payload takes: whole pages, once it does not fit into a shared one."""
+    total = payload_bytes + _ROW_BYTES
+    if total <= PAGE_BYTES:
+        return total
+    return -(-total // PAGE_BYTES) * PAGE_BYTES
+
+
+def drop_oldest(lines: Sequence[Line], need_bytes: int, *, up_to_priority: int) -> list[int] | None:
+    """The ids to delete so that ``need_bytes`` become free, or None if that cannot be had.
+
+    Only lines with a priority of at most ``up_to_priority`` give way: nothing makes room for what matters less.
+    """
+    chosen: list[int] = []
+    freed = 0
+    if need_bytes <= 0:
+        return chosen
+    for capture_id, size in _in_order(lines, up_to_priority):
+        chosen.append(capture_id)
+        freed += size
+        if freed >= need_bytes:
+            return chosen
+    return None
+
+
+def _in_order(lines: Sequence[Line], up_to_priority: int) -> Iterator[tuple[int, int]]:
+    for priority in sorted({line.priority for line in lines if line.priority <= up_to_priority}):
+        yield from heapq.merge(*(line.captures for line in lines if line.priority == priority))

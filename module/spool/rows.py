@@ -1,0 +1,77 @@
+"""The rows of the spool's file as objects, and how an origin and a file are written into them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from module.capture import Capture, FileMark, Item, Kind, Origin, UploadAs
+
+Row = tuple[int, int, int]
+"""A capture as the counts see it: (id, stream, footprint in bytes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRow:
+    """One stream as the file has it."""
+
+    id: int
+    origin: Origin
+    items: int
+    bytes: int
+    head_id: int
+    """The oldest capture's id; 0 without one."""
+
+
+def encode_origin(origin: Origin) -> str:
+    """The origin as one line of JSON, the same for equal origins."""
+    return json.dumps(dataclasses.asdict(origin), sort_keys=True, separators=(",", ":"))
+
+
+def decode_origin(text: str) -> Origin:
+    """The origin that ``encode_origin`` wrote; attributes that this version does not know are left out."""
+    known = {field.name for field in dataclasses.fields(Origin)}
+    values = {key: value for key, value in json.loads(text).items() if key in known}
+    values["kind"] = Kind(values["kind"])
+    values["upload_as"] = UploadAs(values["upload_as"])
+    values["tags"] = tuple(values["tags"])
+    values["dataset_ids"] = tuple(values["dataset_ids"])
+    return Origin(**values)
+
+
+def file_detail(mark: FileMark) -> str:
+    """The file as its row's ``detail`` says it, the same for equal marks."""
+    return json.dumps({"path": mark.path, "size": mark.size, "modified_ns": mark.modified_ns}, sort_keys=True)
+
+
+def detail_of(capture: Capture) -> str | None:
+    """What few captures have and most do not, as JSON."""
+    if capture.file is not None:
+        return file_detail(capture.file)
+    if capture.file_name:
+        return json.dumps({"file_name": capture.file_name})
+    return None
+
+
+def mark_of(detail: str | None) -> FileMark | None:
+    """The file that a ``detail`` speaks of, if it speaks of one."""
+    extra = json.loads(detail) if detail else {}
+    return FileMark(extra["path"], extra["size"], extra["modified_ns"]) if "path" in extra else None
+
+
+def item_of(row: tuple[int, int, int, int, int, int, str | None, bytes], origin: Origin) -> Item:
+    """A row of ``capture`` as an Item."""
+    capture_id, stream, requested_us, received_us, size, room, detail, payload = row
+    return Item(
+        capture_id,
+        stream,
+        origin,
+        requested_us,
+        received_us,
+        size,
+        room,
+        payload,
+        json.loads(detail).get("file_name", "") if detail else "",
+        mark_of(detail),
+    )

@@ -1,0 +1,359 @@
+"""The durable queue between capture and cloud.
+
+Invariants
+----------
+1. When ``append`` returns, its captures are in the file; with ``sync: full`` they survive a power cut.
+2. A capture leaves the file only through ``acknowledge``, a retention policy (counted and logged), or ``discard``.
+3. A claimed capture is still in the file. A crash, a cancellation or a ``release`` puts it back; nothing is lost, and
+   what was delivered but not yet acknowledged is sent once more.
+4. One thread owns the file, one lock file keeps a second process out. The event loop owns the counts below; it decides
+   from them alone, and never waits for the disk.
+
+Appends and acknowledgements that arrive together share one transaction (group commit).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from module.capture import Capture, Failure, FileMark, Item, Kind, Origin
+from module.config import SpoolConfig, UploadConfig
+from module.errors import SpoolClosed, SpoolError, SpoolFull
+from module.spool.database import Database
+from module.spool.owner import Acknowledge, Append, Call, Outcome, Owner
+from module.spool.rows import Row
+
+_LOCK_RETRY_S = 0.05
+_LOG_EVERY_S = 10.0
+BATCH_BYTES = 1_000_000
+"""Rows in one upload: a quarter of the message that a gRPC receiver takes by default."""
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What the event loop knows of one stream."""
+
+    origin: Origin
+    waiting: int
+    """Captures that nobody has claimed."""
+    head_id: int
+    """No capture that waits has a smaller id."""
+    since: float
+    """Monotonic time from which rows have been gathering; -inf: they need not wait."""
+
+
+class Store:
+    """The spool of one service. All methods are called from one event loop."""
+
+    def __init__(self, settings: SpoolConfig, upload: UploadConfig, logger: logging.Logger) -> None:
+        self._settings = settings
+        self._upload = upload
+        self._logger = logger
+        self._path = Path(settings.directory) / "spool.sqlite3"
+        self._lock_fd: int | None = None
+        self._closed = False
+        self._queues: dict[int, _Queue] = {}
+        self._in_flight: set[int] = set()
+        self._owner = Owner(self._path, settings, logger, in_flight=self._in_flight, on_outcome=self._on_outcome)
+        self._unlogged: dict[str, int] = {}
+        self._logged_at = -math.inf
+        self.work = asyncio.Event()
+        """Set whenever there may be something new to claim."""
+        self.on_drop: Callable[[str, int], None] = lambda _source, _count: None
+        """Called with (source, count) when retention has dropped captures."""
+        self.items = 0
+        """Captures that wait, those in flight included."""
+        self.bytes = 0
+        """Their footprint on the disk."""
+        self.failed = 0
+        """Captures that the cloud rejected."""
+        self.dropped = 0
+        """Captures that retention took, and those that it found no room for."""
+        self.pending_bytes = 0
+        """Payload bytes handed to ``append`` and not yet committed: what back-pressure looks at."""
+        self.last_error: str | None = None
+
+    @property
+    def oldest_us(self) -> int | None:
+        """When the oldest capture that waits was received."""
+        return self._owner.oldest_us
+
+    @property
+    def free_disk_bytes(self) -> int:
+        """Free room on the spool's disk, as of the last commit or look."""
+        return self._owner.free_disk_bytes
+
+    # ------------------------------------------------------------------ life
+
+    async def open(self) -> None:
+        """Open the spool, waiting as long as another instance holds it.
+
+        Raises SpoolError, naming the file and the cause, when the directory or the file cannot be used; ``open`` may
+        be called again then.
+        """
+        try:
+            await asyncio.to_thread(self._make_directory)
+            await self._lock()
+        except OSError as error:
+            raise SpoolError(f"the spool at {self._path} cannot be opened: {error}") from error
+        streams, self.failed = await self._owner.start()
+        for row in streams:
+            self.items += row.items
+            self.bytes += row.bytes
+            if row.items:
+                self._queues[row.id] = _Queue(row.origin, row.items, row.head_id, -math.inf)
+        self.work.set()
+
+    def _make_directory(self) -> None:
+        directory = self._path.parent
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
+        if self._lock_fd is None:
+            self._lock_fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    async def _lock(self) -> None:
+        if self._lock_fd is None:
+            raise SpoolClosed("the spool is closed")
+        while True:
+            try:
+                # The lock goes with the process, so that kill -9 frees it.
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self.last_error is None:
+                    self.last_error = f"the spool at {self._path} is held by another instance; waiting for it"
+                    self._logger.info(self.last_error)
+                await asyncio.sleep(_LOCK_RETRY_S)
+            else:
+                self.last_error = None
+                return
+
+    async def close(self) -> None:
+        """Commit what was appended and acknowledged, and let go of the file. May be called more than once."""
+        self._closed = True
+        await self._owner.stop()
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+    # ------------------------------------------------------------------ in
+
+    def append_soon(self, captures: Sequence[Capture]) -> asyncio.Future[list[int]]:
+        """Hand captures over; the future gives their ids once they are safe.
+
+        It raises SpoolFull when there is no room and none may be made, SpoolError when the disk refuses, SpoolClosed
+        after ``close``. Cancelling it takes nothing back.
+        """
+        done: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            done.set_exception(SpoolClosed("the spool is closed"))
+        else:
+            self.pending_bytes += _payload_bytes(captures)
+            self._owner.put(Append(captures, done))
+        return done
+
+    async def append(self, captures: Sequence[Capture]) -> list[int]:
+        """Put captures into the spool; durable when it returns, with their ids. Raises as ``append_soon`` does."""
+        return await self.append_soon(captures)
+
+    # ------------------------------------------------------------------ out
+
+    def choose(self, now: float, *, flushing: bool) -> tuple[int | None, float]:
+        """Decide which stream is to be claimed from: the highest priority first, then the oldest.
+
+        Gives (stream, 0), or (None, seconds until rows that gather now will be ripe; inf without any).
+        """
+        best: int | None = None
+        best_key: tuple[int, int] = (0, 0)
+        wait = math.inf
+        for stream, known in self._queues.items():
+            if not known.waiting:
+                continue
+            if known.origin.kind in (Kind.ROW, Kind.LINE) and known.waiting < self._upload.batch_rows and not flushing:
+                left = known.since + self._upload.batch_wait_s - now
+                if left > 0:
+                    wait = min(wait, left)
+                    continue
+            key = (-known.origin.priority, known.head_id)
+            if best is None or key < best_key:
+                best, best_key = stream, key
+        return best, 0.0 if best is not None else wait
+
+    async def claim(self, stream: int) -> list[Item]:
+        """Take the oldest captures of a stream, for one upload: rows together, anything else one at a time.
+
+        They stay in the file until ``acknowledge``, ``release`` or ``fail``. May give none, when they were dropped
+        in the meantime.
+        """
+        known = self._queues[stream]
+        together = known.origin.kind in (Kind.ROW, Kind.LINE)
+        rows = self._upload.batch_rows if together else 1
+        head, held = known.head_id, self._in_flight
+        items: list[Item] = await self._call(
+            lambda db: db.select(stream, head, rows=rows, size=BATCH_BYTES, without=held), writes=False
+        )
+        if items:
+            self._in_flight.update(item.id for item in items)
+            known.waiting -= len(items)
+            known.head_id = items[-1].id + 1
+            known.since = time.monotonic()
+        return items
+
+    def acknowledge(self, items: Sequence[Item], *, sent: Sequence[FileMark] = ()) -> asyncio.Future[None]:
+        """Take delivered captures out of the spool, with the next commit, and remember the files among them.
+
+        The future is done once that is in the file; who has nothing to do after it need not wait.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self._closed:
+            self._owner.put(Acknowledge([(i.id, i.stream, i.footprint) for i in items], list(sent), done))
+        return done
+
+    def release(self, items: Sequence[Item]) -> None:
+        """Put claimed captures back; they are the first to be claimed again, and need not gather."""
+        for item in items:
+            self._in_flight.discard(item.id)
+            known = self._queues[item.stream]
+            known.waiting += 1
+            known.head_id = min(known.head_id, item.id)
+            known.since = -math.inf
+        self.work.set()
+
+    # ------------------------------------------------------------------ failures
+
+    async def fail(self, items: Sequence[Item], error: str, attempts: int) -> None:
+        """Move claimed captures to the failures, with what the cloud said of them."""
+        ids = [item.id for item in items]
+        now_us = time.time_ns() // 1000
+        gone: list[Row] = await self._call(lambda db: db.fail(ids, error, attempts, now_us), writes=True)
+        self._in_flight.difference_update(ids)
+        self._count_out(gone)
+        self.failed += len(gone)
+
+    async def failures(self, limit: int) -> list[Failure]:
+        """The latest failures, newest first."""
+        found: list[Failure] = await self._call(lambda db: db.failures(limit), writes=False)
+        return found
+
+    async def retry(self, ids: Sequence[int] | None = None) -> int:
+        """Put failures (None: all) back among what waits; gives how many."""
+        back, origins = await self._call(lambda db: _retry(db, ids), writes=True)
+        for capture_id, stream, room in back:
+            known = self._queues.setdefault(stream, _Queue(origins[stream], 0, capture_id, -math.inf))
+            known.waiting += 1
+            known.head_id = min(known.head_id, capture_id)
+            known.since = -math.inf
+            self.items += 1
+            self.bytes += room
+        self.failed -= len(back)
+        self.work.set()
+        return len(back)
+
+    async def discard(self, ids: Sequence[int] | None = None) -> int:
+        """Delete failures (None: all) for good; gives how many."""
+        count: int = await self._call(lambda db: db.discard(ids), writes=True)
+        self.failed -= count
+        return count
+
+    async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
+        """Those files that are neither sent, waiting, nor failed in the very state that is marked."""
+        unknown: list[FileMark] = await self._call(lambda db: db.unknown_files(marks), writes=False)
+        return unknown
+
+    async def sent_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
+        """Those files that were delivered in the very state that is marked."""
+        sent: list[FileMark] = await self._call(lambda db: db.sent_files(marks), writes=False)
+        return sent
+
+    async def forget_files(self, marks: Sequence[FileMark]) -> None:
+        """Forget delivered files that have left their folder."""
+        await self._call(lambda db: db.forget_files(marks), writes=True)
+
+    # ------------------------------------------------------------------ the event loop's side of a commit
+
+    async def _call(self, work: Callable[[Database], Any], *, writes: bool) -> Any:
+        if self._closed:
+            raise SpoolClosed("the spool is closed")
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._owner.put(Call(work, done, writes))
+        return await done
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        for append, rows in outcome.appended:
+            self._count_in(append, rows)
+            if not append.done.done():
+                append.done.set_result([capture_id for capture_id, _, _ in rows])
+        for append, error in outcome.refused:
+            self.pending_bytes -= _payload_bytes(append.captures)
+            self.last_error = str(error)
+            if isinstance(error, SpoolFull):
+                self._count_dropped(append.captures[0].origin.source, len(append.captures))
+            if not append.done.done():
+                append.done.set_exception(error)
+        for job in outcome.acknowledged:
+            self._in_flight.difference_update(capture_id for capture_id, _, _ in job.rows)
+            self._count_out(job.rows)
+            if not job.done.done():
+                job.done.set_result(None)
+        for _, stream, _ in outcome.dropped:
+            self._queues[stream].waiting -= 1
+            self._count_dropped(self._queues[stream].origin.source, 1)
+        if outcome.dropped_failures:
+            self.failed -= len(outcome.dropped_failures)
+            self._count_dropped("the failures", len(outcome.dropped_failures))
+        self._count_out(outcome.dropped)
+        self._log_drops()
+        self.work.set()
+
+    def _count_in(self, append: Append, rows: list[Row]) -> None:
+        self.pending_bytes -= _payload_bytes(append.captures)
+        self.last_error = None
+        for capture, (capture_id, stream, room) in zip(append.captures, rows, strict=True):
+            known = self._queues.get(stream)
+            if known is None:
+                known = self._queues[stream] = _Queue(capture.origin, 0, capture_id, 0)
+            if not known.waiting:
+                known.since = time.monotonic()
+            known.waiting += 1
+            self.items += 1
+            self.bytes += room
+
+    def _count_out(self, rows: list[Row]) -> None:
+        self.items -= len(rows)
+        self.bytes -= sum(room for _, _, room in rows)
+
+    def _count_dropped(self, source: str, count: int) -> None:
+        self.dropped += count
+        self._unlogged[source] = self._unlogged.get(source, 0) + count
+        self.on_drop(source, count)
+
+    def _log_drops(self) -> None:
+        # A full spool drops with every commit; the log says so now and then, with all the counts.
+        now = time.monotonic()
+        if not self._unlogged or now - self._logged_at < _LOG_EVERY_S:
+            return
+        self._logger.warning(
+            "the spool is full (spool.max_bytes %d, spool.min_free_bytes %d) and dropped, oldest first: %s",
+            self._settings.max_bytes,
+            self._settings.min_free_bytes,
+            ", ".join(f"{count} of {source}" for source, count in self._unlogged.items()),
+        )
+        self._unlogged.clear()
+        self._logged_at = now
+
+
+def _payload_bytes(captures: Sequence[Capture]) -> int:
+    return sum(len(capture.payload) for capture in captures)
+
+
+def _retry(db: Database, ids: Sequence[int] | None) -> tuple[list[Row], dict[int, Origin]]:
+    back = db.retry(ids)
+    return back, {stream: db.origin(stream) for _, stream, _ in back}

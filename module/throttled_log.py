@@ -1,0 +1,34 @@
+"""The same trouble at 100 Hz makes one line a minute, with a count."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+_PERIOD_S = 60.0
+
+
+class ThrottledLog:
+    """Warnings by subject: the first at once, then at most one a minute, which says how many were left out."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._last: dict[str, tuple[float, int]] = {}
+
+    def warning(self, subject: str, text: str) -> None:
+        """Log ``subject: text``, or count it."""
+        now = time.monotonic()
+        said, left_out = self._last.get(subject, (-_PERIOD_S, 0))
+        if now - said < _PERIOD_S:
+            self._last[subject] = (said, left_out + 1)
+            return
+        self._last[subject] = (now, 0)
+        if left_out:
+            self._logger.warning("%s: %s (and %d more in the last %.0f s)", subject, text, left_out, now - said)
+        else:
+            self._logger.warning("%s: %s", subject, text)
+
+    def recovered(self, subject: str, text: str) -> None:
+        """Log that the trouble is over, if any was logged; the next one is logged at once."""
+        if self._last.pop(subject, None) is not None:
+            self._logger.info("%s: %s", subject, text)

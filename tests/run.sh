@@ -1,0 +1,42 @@
+#!/bin/sh
+# Runs every check: ruff, mypy, then pytest with the arguments given here. All of them run; one failure fails the whole.
+# Needs Python 3.11 or newer with venv: what else it needs it installs into .venv-dev, on first use.
+set -eu
+cd "$(dirname "$0")/.."
+venv=$PWD/.venv-dev
+key="$(cksum <requirements-dev.txt) ${COURIER_PYTHON:-} $venv"
+unset PYTHONPATH PYTHONHOME
+
+stamp=
+if [ -x "$venv/bin/python" ] && [ -r "$venv/courier.stamp" ]; then
+    IFS= read -r stamp <"$venv/courier.stamp" || :
+fi
+if [ "$stamp" != "$key" ]; then
+    python=
+    for name in ${COURIER_PYTHON:+"$COURIER_PYTHON"} python3.13 python3.12 python3.11 python3; do
+        if python=$("$name" -c 'import ensurepip, os, sys
+sys.exit(sys.version_info < (3, 11) or print(os.path.realpath(sys.executable)))' 2>/dev/null); then
+            break
+        fi
+        python=
+    done
+    if [ -z "$python" ]; then
+        echo "tests/run.sh: Python 3.11 or newer with venv is needed (Debian, Ubuntu: python3 and python3-venv)" >&2
+        exit 1
+    fi
+    echo "tests/run.sh: installing what the tests need into $venv" >&2
+    rm -rf "$venv"
+    "$python" -I -m venv "$venv"
+    "$venv/bin/python" -I -m pip --disable-pip-version-check --no-input --quiet install \
+        --require-hashes --only-binary=:all: --requirement requirements-dev.txt
+    printf '%s\n' "$key" >"$venv/courier.stamp.new"
+    mv -f "$venv/courier.stamp.new" "$venv/courier.stamp"
+fi
+
+export PYTHONPATH="$PWD"
+status=0
+"$venv/bin/python" -m ruff check . || status=1
+"$venv/bin/python" -m ruff format --check . || status=1
+"$venv/bin/python" -m mypy || status=1
+"$venv/bin/python" -m pytest "$@" || status=1
+exit "$status"

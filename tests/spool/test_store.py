@@ -1,0 +1,354 @@
+import asyncio
+import logging
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from module.capture import Capture, FileMark, Item, Kind, Origin
+from module.config import SpoolConfig, UploadConfig
+from module.errors import SpoolClosed, SpoolError, SpoolFull
+from module.spool import store as store_module
+from module.spool.store import Store
+
+LOGGER = logging.getLogger("test")
+ROWS = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
+IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
+FILES = Origin(source="/f", kind=Kind.FILE, folder="/f")
+
+Opener = Callable[..., Awaitable[Store]]
+
+
+def row(number: int, origin: Origin = ROWS) -> Capture:
+    return Capture(origin, number, number + 1, f"row {number}".encode())
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Opener]:
+    stores: list[Store] = []
+
+    async def open_store(*, upload: dict[str, Any] | None = None, **spool: Any) -> Store:
+        values = {"directory": str(tmp_path / "spool"), "min_free_bytes": 0, **spool}
+        store = Store(SpoolConfig.model_construct(**_with_defaults(SpoolConfig, values)), _upload(upload or {}), LOGGER)
+        stores.append(store)
+        await store.open()
+        return store
+
+    yield open_store
+    for store in stores:
+        await store.close()
+
+
+def _with_defaults(model: Any, values: dict[str, Any]) -> dict[str, Any]:
+    defaults = {name: field.default for name, field in model.model_fields.items() if not field.is_required()}
+    return {**defaults, **values}
+
+
+def _upload(values: dict[str, Any]) -> UploadConfig:
+    return UploadConfig.model_construct(**_with_defaults(UploadConfig, {"batch_wait_s": 0.0, **values}))
+
+
+async def claim(store: Store, *, flushing: bool = True) -> list[Item]:
+    stream, _ = store.choose(asyncio.get_running_loop().time(), flushing=flushing)
+    return [] if stream is None else await store.claim(stream)
+
+
+async def drain(store: Store) -> list[Item]:
+    taken: list[Item] = []
+    while items := await claim(store):
+        taken += items
+        await store.acknowledge(items)
+    return taken
+
+
+async def test_what_was_appended_is_claimed_as_it_was(opened: Opener) -> None:
+    store = await opened()
+    await store.append([row(1)])
+    (item,) = await claim(store)
+    assert (item.origin, item.requested_us, item.received_us, item.payload) == (ROWS, 1, 2, b"row 1")
+
+
+async def test_ids_grow_and_are_never_used_twice(opened: Opener) -> None:
+    store = await opened()
+    first = await store.append([row(1), row(2)])
+    await drain(store)
+    await store.close()
+    store = await opened()
+    second = await store.append([row(3)])
+    assert first[0] < first[1] < second[0]
+
+
+async def test_captures_outlive_the_store_and_its_configuration(opened: Opener) -> None:
+    store = await opened()
+    await store.append([row(1)])
+    await store.append([Capture(IMAGES, 5, 6, b"jpeg")])
+    await store.close()
+    store = await opened()
+    assert store.items == 2
+    assert sorted(item.payload for item in await drain(store)) == [b"jpeg", b"row 1"]
+
+
+async def test_an_acknowledged_capture_is_gone_for_good(opened: Opener) -> None:
+    store = await opened()
+    await store.append([row(1), row(2)])
+    items = await claim(store)
+    await store.acknowledge(items[:1])
+    await store.close()
+    store = await opened()
+    assert [item.payload for item in await drain(store)] == [b"row 2"]
+
+
+async def test_a_claimed_capture_is_not_claimed_again(opened: Opener) -> None:
+    store = await opened()
+    await store.append([row(1)])
+    assert len(await claim(store)) == 1
+    assert await claim(store) == []
+
+
+async def test_a_released_capture_is_the_first_to_be_claimed_again(opened: Opener) -> None:
+    store = await opened()
+    await store.append([Capture(IMAGES, n, n, b"%d" % n) for n in range(3)])
+    first = await claim(store)
+    second = await claim(store)
+    store.release(first)
+    assert [(await claim(store))[0].payload for _ in range(2)] == [b"0", b"2"]
+    store.release(second)
+    assert (await claim(store))[0].payload == b"1"
+
+
+async def test_a_crash_puts_claimed_captures_back(opened: Opener) -> None:
+    store = await opened()
+    await store.append([row(1)])
+    await claim(store)
+    await store.close()
+    store = await opened()
+    assert len(await claim(store)) == 1
+
+
+async def test_the_highest_priority_goes_first_then_the_oldest(opened: Opener) -> None:
+    store = await opened()
+    for number, priority in enumerate((5, 1, 9, 5)):
+        origin = replace(IMAGES, source=f"c{number}", priority=priority)
+        await store.append([Capture(origin, number, number, b"%d" % number)])
+    assert [item.payload for item in await drain(store)] == [b"2", b"0", b"3", b"1"]
+
+
+async def test_rows_of_one_source_travel_together_up_to_batch_rows(opened: Opener) -> None:
+    store = await opened(upload={"batch_rows": 3})
+    await store.append([row(n) for n in range(5)])
+    assert [len(await claim(store)) for _ in range(2)] == [3, 2]
+
+
+async def test_rows_gather_until_the_batch_is_full_or_the_wait_is_over(opened: Opener) -> None:
+    store = await opened(upload={"batch_rows": 3, "batch_wait_s": 100.0})
+    await store.append([row(1), row(2)])
+    stream, wait = store.choose(asyncio.get_running_loop().time(), flushing=False)
+    assert stream is None
+    assert 90 < wait <= 100
+    later, _ = store.choose(asyncio.get_running_loop().time() + 100, flushing=False)
+    assert later is not None
+    await store.append([row(3)])
+    now, _ = store.choose(asyncio.get_running_loop().time(), flushing=False)
+    assert now is not None
+
+
+async def test_rows_with_other_tags_travel_apart(opened: Opener) -> None:
+    store = await opened()
+    await store.append([row(1), row(2, replace(ROWS, tags=("x",))), row(3)])
+    assert sorted([len(await claim(store)), len(await claim(store))]) == [1, 2]
+
+
+async def test_a_batch_is_bounded_in_bytes_but_never_empty(opened: Opener) -> None:
+    store = await opened()
+    size = store_module.BATCH_BYTES
+    await store.append([Capture(ROWS, n, n, b"x" * (size - 10)) for n in range(2)])
+    await store.append([Capture(ROWS, 9, 9, b"x" * (size * 2))])
+    assert [len(await claim(store)) for _ in range(3)] == [1, 1, 1]
+
+
+async def test_appends_that_arrive_together_share_few_commits(opened: Opener, tmp_path: Path) -> None:
+    store = await opened()
+    version = sqlite3.connect(f"file:{tmp_path}/spool/spool.sqlite3?mode=ro", uri=True)
+    before = version.execute("PRAGMA data_version").fetchone()
+    await asyncio.gather(*(store.append([row(n)]) for n in range(100)))
+    assert version.execute("PRAGMA data_version").fetchone() != before
+    assert store.items == 100
+    version.close()
+
+
+async def test_failures_keep_their_error_and_can_be_retried(opened: Opener) -> None:
+    store = await opened()
+    await store.append([row(1), row(2)])
+    items = await claim(store)
+    await store.fail(items[:1], "INVALID_ARGUMENT: no", 3)
+    store.release(items[1:])
+    (failure,) = await store.failures(10)
+    assert (failure.id, failure.source, failure.error, failure.attempts) == (items[0].id, "s", "INVALID_ARGUMENT: no", 3)
+    assert (store.items, store.failed) == (1, 1)
+    assert await store.retry([failure.id, 999]) == 1
+    assert (store.items, store.failed) == (2, 0)
+    assert [item.payload for item in await claim(store)] == [b"row 1", b"row 2"]
+
+
+async def test_failures_outlive_a_restart_and_can_be_discarded(opened: Opener) -> None:
+    store = await opened()
+    await store.append([row(1)])
+    await store.fail(await claim(store), "no", 1)
+    await store.close()
+    store = await opened()
+    assert (store.items, store.failed) == (0, 1)
+    assert await store.discard() == 1
+    assert (store.failed, await store.failures(10)) == (0, [])
+
+
+async def test_a_full_spool_drops_its_oldest_and_says_so(opened: Opener) -> None:
+    store = await opened(max_bytes=10_000)
+    dropped: list[tuple[str, int]] = []
+    store.on_drop = lambda source, count: dropped.append((source, count))
+    for number in range(20):
+        await store.append([Capture(IMAGES, number, number, b"%04d" % number + b"x" * 900)])
+    assert store.bytes <= 10_000
+    assert store.dropped == 20 - store.items == sum(count for _, count in dropped)
+    kept = [item.payload[:4] for item in await drain(store)]
+    assert kept == [b"%04d" % number for number in range(20 - len(kept), 20)]
+
+
+async def test_what_is_on_its_way_is_never_dropped(opened: Opener) -> None:
+    store = await opened(max_bytes=2_500)
+    await store.append([Capture(IMAGES, 0, 0, b"x" * 900)])
+    await claim(store)
+    await store.append([Capture(IMAGES, 1, 1, b"y" * 900)])
+    await store.append([Capture(IMAGES, 2, 2, b"z" * 900)])
+    assert store.dropped == 1
+    assert [item.payload[:1] for item in await claim(store)] == [b"z"]
+
+
+async def test_a_capture_that_finds_no_room_is_refused_by_name(opened: Opener) -> None:
+    store = await opened(max_bytes=2_500)
+    await store.append([Capture(replace(IMAGES, priority=9), 0, 0, b"x" * 2000)])
+    with pytest.raises(SpoolFull, match=r"spool\.max_bytes is 2500"):
+        await store.append([Capture(IMAGES, 1, 1, b"y" * 900)])
+    assert (store.items, store.dropped) == (1, 1)
+
+
+async def test_a_disk_with_too_little_room_counts_as_full(opened: Opener) -> None:
+    store = await opened(min_free_bytes=2**62)
+    with pytest.raises(SpoolFull, match=r"bytes free, and spool\.min_free_bytes is"):
+        await store.append([row(1)])
+
+
+async def test_room_in_the_file_is_used_while_the_disk_is_full(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that acknowledged captures left free cost the disk nothing."""
+    store = await opened(min_free_bytes=1000)
+    await store.append([Capture(IMAGES, 0, 0, b"x" * 500_000)])
+    await drain(store)
+    monkeypatch.setattr(store._owner, "_free_disk", lambda: 999)
+    await store.append([Capture(IMAGES, 1, 1, b"y" * 100_000)])
+    assert store.items == 1
+
+
+async def test_a_file_is_known_once_it_waits_failed_or_was_sent(opened: Opener) -> None:
+    store = await opened()
+    marks = [FileMark(f"/f/{name}", 1, 1) for name in "abcd"]
+    await store.append([Capture(FILES, 1, 1, file=mark) for mark in marks[:3]])
+    sent, failed = (await claim(store))[0], (await claim(store))[0]
+    assert sent.file == marks[0]
+    await store.acknowledge([sent], sent=[marks[0]])
+    await store.fail([failed], "gone", 1)
+    await store.close()
+    store = await opened()
+    assert await store.unknown_files(marks) == [marks[3]]
+    assert await store.unknown_files([replace(marks[0], size=2)]) == [replace(marks[0], size=2)]
+    assert await store.sent_files(marks) == [marks[0]]
+
+
+async def test_a_discarded_file_is_not_picked_up_again(opened: Opener) -> None:
+    store = await opened()
+    mark = FileMark("/f/a", 1, 1)
+    await store.append([Capture(FILES, 1, 1, file=mark)])
+    await store.fail(await claim(store), "gone", 1)
+    await store.discard()
+    assert await store.unknown_files([mark]) == []
+
+
+async def test_the_spool_is_private(opened: Opener, tmp_path: Path) -> None:
+    store = await opened()
+    await store.append([row(1)])
+    assert stat.S_IMODE((tmp_path / "spool").stat().st_mode) == 0o700
+    files = list((tmp_path / "spool").iterdir())
+    assert len(files) >= 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+async def test_a_second_instance_waits_until_the_first_lets_go(opened: Opener) -> None:
+    first = await opened()
+    await first.append([row(1)])
+    opening = asyncio.ensure_future(opened())
+    await asyncio.sleep(0.2)
+    assert not opening.done()
+    await first.close()
+    second = await asyncio.wait_for(opening, 2)
+    assert second.items == 1
+
+
+async def test_opening_can_be_given_up_while_another_holds_the_spool(opened: Opener, tmp_path: Path) -> None:
+    await opened()
+    waiting = asyncio.ensure_future(opened())
+    await asyncio.sleep(0.1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_after_close_appends_are_refused(opened: Opener) -> None:
+    store = await opened()
+    await store.close()
+    await store.close()
+    with pytest.raises(SpoolClosed):
+        await store.append([row(1)])
+    with pytest.raises(SpoolClosed):
+        await store.failures(1)
+
+
+async def test_close_commits_what_was_appended_just_before(opened: Opener) -> None:
+    store = await opened()
+    appended = store.append_soon([row(1)])
+    await store.close()
+    assert len(await appended) == 1
+    store = await opened()
+    assert store.items == 1
+
+
+async def test_a_spool_of_a_newer_version_is_left_alone(opened: Opener, tmp_path: Path) -> None:
+    store = await opened()
+    await store.close()
+    db = sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(SpoolError, match="newer version"):
+        await opened()
+
+
+async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = SpoolConfig.model_construct(
+        **_with_defaults(SpoolConfig, {"directory": str(tmp_path / "file" / "spool"), "min_free_bytes": 0})
+    )
+    store = Store(settings, _upload({}), LOGGER)
+    with pytest.raises(SpoolError, match=r"file/spool/spool\.sqlite3 cannot be opened"):
+        await store.open()
+    await store.close()
+
+
+async def test_the_file_is_laid_out_for_cheap_deletes(opened: Opener, tmp_path: Path) -> None:
+    store = await opened()
+    await store.append([row(1)])
+    await store.close()
+    db = sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")
+    facts = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "auto_vacuum", "journal_mode")]
+    db.close()
+    assert facts == [16384, 2, "wal"]

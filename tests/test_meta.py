@@ -1,0 +1,154 @@
+"""What the registry is told in meta.json, and the README that it points at and shows."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import tarfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from viam.resource.registry import Registry
+
+import module
+from module.config import NOT_YET, parse
+
+ROOT = Path(__file__).parent.parent
+META: dict[str, Any] = json.loads((ROOT / "meta.json").read_text())
+README = (ROOT / "README.md").read_text()
+FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = [json.loads(text) for language, text in FENCES.findall(README) if language == "json"]
+UPLOADER = "courier:capture:uploader"
+
+
+def anchors() -> dict[str, str]:
+    """Give the body of each section of the README by its heading's anchor, as the registry's uploader cuts it."""
+    headings = list(re.finditer(r"^(#+) +(.+)$", README, re.MULTILINE))
+    sections = {}
+    for place, heading in enumerate(headings):
+        after = (other.start() for other in headings[place + 1 :] if len(other[1]) <= len(heading[1]))
+        anchor = re.sub(r"[^\w-]", "", heading[2].lower().replace(" ", "-"))
+        sections[anchor] = README[heading.end() : next(after, len(README))]
+    return sections
+
+
+def services(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give the attributes of every uploader that the README configures."""
+    configured = [service["attributes"] for each in examples for service in each.get("services", [])]
+    return configured + [each for each in examples if "sources" in each and "spool" in each and "version" not in each]
+
+
+def test_what_the_schema_requires_is_there_and_of_its_form() -> None:
+    """As https://dl.viam.dev/module.schema.json has it."""
+    assert META["$schema"] == "https://dl.viam.dev/module.schema.json"
+    assert re.fullmatch(r"[^:]+:[^:]+", META["module_id"])
+    assert META["visibility"] in {"private", "public", "public_unlisted"}
+    assert re.fullmatch(r"https://\S+", META["url"])
+    assert META["description"]
+    for model in META["models"]:
+        assert re.fullmatch(r"[^:]+:[^:]+:[^:]+", model["api"])
+        assert model["model"].startswith(META["module_id"] + ":")
+        assert model["short_description"]
+
+
+def test_the_entrypoint_is_executable() -> None:
+    assert os.access(ROOT / META["entrypoint"], os.X_OK)
+
+
+def test_markdown_links_lead_to_sections_of_the_readme() -> None:
+    for model in META["models"]:
+        file, _, anchor = model["markdown_link"].partition("#")
+        assert file == META["markdown_link"] == "README.md"
+        assert "### Attributes" in anchors()[anchor]
+
+
+def test_links_within_the_readme_lead_to_headings() -> None:
+    linked = re.findall(r"\]\(#([^)]+)\)", README)
+    assert linked
+    assert set(linked) <= set(anchors())
+
+
+def test_no_code_of_the_readme_looks_like_a_heading() -> None:
+    """The registry's uploader takes every line that begins with # for one."""
+    assert not [text for _, text in FENCES.findall(README) if re.search("^#", text, re.MULTILINE)]
+
+
+def test_models_are_those_that_the_module_registers() -> None:
+    for each in pkgutil.iter_modules(module.__path__):
+        if each.name != "__main__" and not each.ispkg:
+            importlib.import_module(f"module.{each.name}")
+    registered = {name for name in Registry.REGISTERED_RESOURCE_CREATORS() if "/courier:" in name}
+    assert registered == {f"{model['api']}/{model['model']}" for model in META["models"]}
+
+
+def test_configs_of_the_readme_are_valid(tmp_path: Path) -> None:
+    environ = {
+        "VIAM_MODULE_DATA": str(tmp_path),
+        "VIAM_MACHINE_PART_ID": "part",
+        "VIAM_API_KEY_ID": "id",
+        "VIAM_API_KEY": "key",
+    }
+    examples = services(EXAMPLES)
+    assert examples
+    for attributes in examples:
+        parsed = parse(attributes, service="courier", environ=environ)
+        assert len(parsed.sources) == len(attributes["sources"])
+
+
+def test_modules_of_the_readme_are_this_one() -> None:
+    modules = [each for example in EXAMPLES for each in example.get("modules", [])]
+    assert {each["type"] for each in modules} == {"registry", "local"}
+    assert {each["module_id"] for each in modules if each["type"] == "registry"} == {META["module_id"]}
+    assert {Path(each["executable_path"]).name for each in modules if each["type"] == "local"} == {META["entrypoint"]}
+    models = {(each["api"], each["model"]) for example in EXAMPLES for each in example.get("services", [])}
+    assert models == {("rdk:service:generic", UPLOADER)}
+
+
+def test_the_build_packs_what_runs(tmp_path: Path) -> None:
+    """The archive holds the entrypoint and all that it starts, and nothing that was only built."""
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "dist"))
+    subprocess.run(["sh", "-c", META["build"]["build"]], cwd=copy, check=True)
+    with tarfile.open(copy / META["build"]["path"]) as archive:
+        names = set(archive.getnames())
+        assert archive.getmember(META["entrypoint"]).mode & 0o111
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "module").rglob("*.py")}
+    assert sources | {"meta.json", "requirements.txt", "README.md", "LICENSE"} <= names
+    assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
+
+
+@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
+def test_lock_files_pin_every_dependency_with_hashes(lock: str) -> None:
+    """And name no host to install from."""
+    text = (ROOT / lock).read_text()
+    pinned = re.findall(r"^([a-z0-9-]+)==\S+(?: ;[^\\]+)? \\\n    --hash=sha256:", text, re.MULTILINE)
+    assert len(pinned) == len(re.findall(r"^[^\s#]", text, re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = list(project["project"]["dependencies"])
+    if lock == "requirements-dev.txt":
+        wanted += project["dependency-groups"]["dev"]
+    assert {re.split("[<>=]", each)[0] for each in wanted} <= set(pinned)
+    assert "://" not in text
+    assert "--index-url h" not in text
+
+
+def test_the_two_lock_files_agree() -> None:
+    """What is tested is what robots install."""
+    pin = re.compile(r"^([a-z0-9-]+==\S+(?: ;[^\\]+)?)", re.MULTILINE)
+    of_robots, of_tests = (set(pin.findall((ROOT / f"requirements{of}.txt").read_text())) for of in ("", "-dev"))
+    assert of_robots <= of_tests
+
+
+@pytest.mark.parametrize("path", sorted(NOT_YET))
+def test_the_readme_marks_what_is_not_yet_supported(path: str) -> None:
+    """Each such attribute is named in a paragraph, or a row of a table, that says so."""
+    name = f"`{path.rpartition('.')[2]}`"
+    blocks = [line for line in README.splitlines() if line.startswith("|")] + README.split("\n\n")
+    assert any(name in block and re.search(r"not\s+yet\s+supported", block) for block in blocks if len(block) < 800)
