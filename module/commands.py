@@ -115,7 +115,7 @@ class _Burst:
 
 async def _capture(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     chosen = _chosen(courier, "capture", arguments["sources"])
-    courier.require_open()
+    await courier.opened()
     bursts = {source: _Burst() for source in chosen}
     tasks = {
         source: asyncio.create_task(bursts[source].shoot(courier, collector, arguments), name=f"courier-burst-{source}")
@@ -155,7 +155,7 @@ def _switch(*, on: bool) -> Callable[[Courier, Arguments], Awaitable[dict[str, A
 
 
 async def _flush(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    courier.require_open()
+    await courier.opened()
     await courier.uploader.flush(arguments["timeout_s"])
     return {"remaining_items": courier.store.items, "remaining_bytes": courier.store.bytes}
 
@@ -247,7 +247,7 @@ async def _spooled(courier: Courier, capture: Capture, arguments: Arguments) -> 
 
 
 async def _failures(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    courier.require_open()
+    await courier.opened()
     found = await courier.store.failures(arguments["limit"])
     failures = [
         {
@@ -264,12 +264,12 @@ async def _failures(courier: Courier, arguments: Arguments) -> dict[str, Any]:
 
 
 async def _retry(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    courier.require_open()
+    await courier.opened()
     return {"retried": await courier.store.retry(arguments["ids"])}
 
 
 async def _discard(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    courier.require_open()
+    await courier.opened()
     return {"discarded": await courier.store.discard(arguments["ids"])}
 
 

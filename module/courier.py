@@ -7,6 +7,7 @@ the status says why. Closing takes at most a few seconds, whatever the network d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine, Mapping
@@ -21,12 +22,14 @@ from module.collection.folders import FolderWatch
 from module.collection.sources import find
 from module.config import Config
 from module.delivery.cloud import Cloud
+from module.delivery.files import finish
 from module.delivery.uploader import Uploader
 from module.errors import SpoolError, Unavailable
 from module.spool.store import Store
 
 IMAGE_THREADS = 2
 _OPEN_RETRY_S = 2.0
+_OPENED_WAIT_S = 5.0
 _CLOSE_LIMIT_S = 4.0
 
 
@@ -66,7 +69,9 @@ class Courier:
             for index, source in enumerate(self._sources)
         }
         self.watches = [
-            FolderWatch(folder, self.config.tags, self.config.dataset_ids, self.store, logger=self._logger)
+            FolderWatch(
+                folder, self.config.tags, self.config.dataset_ids, self.store, put_away=finish, logger=self._logger
+            )
             for folder in self.config.folders
         ]
         self._task = asyncio.create_task(self._run(), name="courier")
@@ -132,8 +137,12 @@ class Courier:
 
     # ------------------------------------------------------------------ for the commands
 
-    def require_open(self) -> None:
-        """Raise Unavailable while the spool is not open."""
+    async def opened(self) -> None:
+        """Return once the spool is open; raises Unavailable where that takes long, or the service is closing."""
+        if not self._open.is_set() and not self._closed:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_OPENED_WAIT_S):
+                    await self._open.wait()
         if self._closed:
             raise Unavailable("the service is closing")
         if not self._open.is_set():
@@ -141,7 +150,7 @@ class Courier:
 
     async def spool_data(self, capture: Capture) -> int:
         """Put one capture of a command into the spool; durable when it returns, with its id."""
-        self.require_open()
+        await self.opened()
         (capture_id,) = await self.store.append([capture])
         return capture_id
 

@@ -230,3 +230,9 @@ def test_any_json_in_any_place_is_refused_in_our_words(value: Any) -> None:
             accept(attributes)
         except ConfigError:
             assert "what the attribute's documentation says" not in refuse(attributes)
+
+
+def test_eighty_characters_are_shown_whole_and_one_more_is_cut() -> None:
+    """The quotes count."""
+    assert f'"{"x" * 78}" given' in refuse({"spool": {"when_full": "x" * 78}})
+    assert f'"{"x" * 78}… given' in refuse({"spool": {"when_full": "x" * 79}})

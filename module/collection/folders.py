@@ -22,13 +22,12 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from module.capture import Capture, FileMark, Kind, Origin
+from module.config import AfterUpload, FolderConfig
 from module.errors import SpoolError, SpoolFull
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from module.config import FolderConfig
 
 _ASK_AT_ONCE = 1000
 _SORT_AT_ONCE = 1000
@@ -132,6 +131,12 @@ class FileSpool(Protocol):
     async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
         """Return those that the spool has never taken, in the same order."""
 
+    async def sent_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
+        """Return those that were delivered in the very state that is marked."""
+
+    async def forget_files(self, marks: Sequence[FileMark]) -> None:
+        """Forget delivered files that have left their folder."""
+
     async def append(self, captures: Sequence[Capture]) -> object:
         """Return once all of these are safe on the disk; raises ``SpoolFull`` where there is no room."""
 
@@ -150,10 +155,12 @@ class FolderWatch:
         service_dataset_ids: Sequence[str],
         spool: FileSpool,
         *,
+        put_away: Callable[[Origin, FileMark], None],
         logger: logging.Logger,
         wall_clock: Callable[[], float] = time.time,
         period_s: float | None = None,
     ) -> None:
+        """``put_away``: deletes or moves a delivered file, in a thread; raises OSError."""
         self.captured = 0
         """Files that are safely in the spool."""
         self.errors = 0
@@ -166,6 +173,7 @@ class FolderWatch:
         self._tags = (*service_tags, *config.tags)
         self._dataset_ids = (*service_dataset_ids, *config.dataset_ids)
         self._spool = spool
+        self._put_away = put_away
         self._logger = logger
         self._wall_clock = wall_clock
         # Half the time to settle: a file goes soon after it has settled, and a large settle_s costs few scans.
@@ -204,6 +212,7 @@ class FolderWatch:
         try:
             root, marks = await asyncio.to_thread(self._look)
             for some in _groups(marks, _ASK_AT_ONCE):
+                await self._finish(root, some)
                 for group in _groups(await self._spool.unknown_files(some), _APPEND_AT_ONCE):
                     if self.paused:
                         return self.last_error
@@ -220,6 +229,18 @@ class FolderWatch:
             return _told(path, reason) + (f" (and {more} more)" if more else "")
         return None
 
+    async def _finish(self, root: str, marks: Sequence[FileMark]) -> None:
+        """Put away what was delivered and is still here: a crash or an error came between the two."""
+        if self._config.after_upload is AfterUpload.KEEP:
+            return
+        for mark in await self._spool.sent_files(marks):
+            await asyncio.to_thread(self._put_away, self._origin(self._configured(root, mark)), mark)
+            await self._spool.forget_files([mark])
+
+    def _configured(self, root: str, mark: FileMark) -> str:
+        # The path as it was configured, as viam-server takes it: a link's name says more than where it leads.
+        return f"{self._config.path}/{mark.path[len(root) :]}"
+
     def _look(self) -> tuple[str, list[FileMark]]:
         return os.path.realpath(self._config.path), scan(self._config, self._wall_clock(), self._sightings)
 
@@ -228,8 +249,7 @@ class FolderWatch:
         origins: dict[str, Origin] = {}
         captures = []
         for mark in marks:
-            # The path as it was configured, as viam-server takes it: a link's name says more than where it leads.
-            path = f"{self._config.path}/{mark.path[len(root) :]}"
+            path = self._configured(root, mark)
             directory = path.rpartition("/")[0]
             if directory not in origins:
                 origins[directory] = self._origin(path)

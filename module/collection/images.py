@@ -91,7 +91,8 @@ class _Plan(NamedTuple):
     out_height: int
 
     def changes(self, size: tuple[int, int]) -> bool:
-        return (self.width, self.height) != size or (self.out_width, self.out_height) != size
+        # Nothing is ever scaled up, so what was cropped away is missing in the end.
+        return (self.out_width, self.out_height) != size
 
 
 def needs_work(mime_type: str, settings: ImageConfig) -> bool:

@@ -186,7 +186,7 @@ def _midnight(day: date) -> datetime:
 
 def _wall(instant: datetime, zone: tzinfo) -> datetime:
     """Return what the zone's clock reads, naive."""
-    return instant.astimezone(zone).replace(tzinfo=None, fold=0)
+    return instant.astimezone(zone).replace(tzinfo=None)
 
 
 def _offset(instant: datetime, zone: tzinfo) -> timedelta:

@@ -9,23 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
-from module.capture import FileMark, Item, Kind, Origin
+from module.capture import FileMark, Item, Kind
 from module.config import UploadConfig
-from module.delivery import files
+from module.delivery.aside import Aside
 from module.delivery.backoff import Backoff
 from module.delivery.cloud import Cloud, NotAdmitted
 from module.delivery.link import Link, State
 from module.delivery.outcome import Verdict, judge, say
 from module.delivery.sender import METHODS, Receipt, method_of, send
-from module.errors import CourierError, FileChanged, FileUnusable, Rejected
+from module.errors import FileChanged, FileUnusable, Rejected
 from module.throttled_log import ThrottledLog
 
 UNSURE_TRIES = 10
 """How often a capture is tried that the cloud answers with UNKNOWN."""
+_MOST_RECORDS = 50_000
+_RENEWALS = 2
+"""So many fresh tokens may be fetched for one capture at once."""
+_STREAMING = "streaming_data_capture_upload"
 REJECTED_IN_A_ROW = 20
 """So many rejections with nothing delivered between are a matter of configuration, not of the captures."""
 
@@ -54,9 +58,6 @@ class Spool(Protocol):
     async def retry(self, ids: Sequence[int] | None = None) -> int:
         """Put failures back."""
 
-    async def forget_files(self, marks: Sequence[FileMark]) -> None:
-        """Forget delivered files that have left their folder."""
-
 
 @dataclass(slots=True)
 class Load:
@@ -80,6 +81,18 @@ class _Trouble:
     epoch: int
     alone: bool
     """Other uploads went through while this one was tried: the trouble is its own."""
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is known of a capture that did not arrive with its first try."""
+
+    tries: int = 0
+    unsure: int = 0
+    """Of the tries, those that the cloud answered with UNKNOWN."""
+    closed: int = 0
+    """How often the link was open until this capture was tried."""
+    must_stream: bool = False
 
 
 @dataclass(slots=True)
@@ -107,10 +120,8 @@ class Carrier:
         self.hurried_until = 0.0
         """Monotonic time until which a probe follows the last one soon."""
         self.on_delivered: Callable[[Sequence[Item], Receipt], None] = lambda _items, _receipt: None
-        self.start_task: Callable[[Coroutine[Any, Any, None], str], None]
-        self._aside: list[list[Item]] = []
-        self._tries: dict[int, int] = {}
-        self._must_stream: set[int] = set()
+        self.aside = Aside(spool.release)
+        self._records: dict[int, _Record] = {}
         self._rejected: list[int] = []
         self._renewals = 0
         self._waiters: dict[int, asyncio.Future[str]] = {}
@@ -124,25 +135,20 @@ class Carrier:
         for waiter in self._waiters.values():
             waiter.cancel()
 
-    @property
-    def holds_back(self) -> bool:
-        """Whether captures wait for the link that could probe it."""
-        return bool(self._aside)
-
     async def deliver(self, load: Load, items: list[Item]) -> None:
         """Try to deliver; what ``load`` still holds afterwards belongs back into the spool."""
         trouble = await self._attempt(load, items)
         if trouble is None:
             return
         if trouble.verdict is Verdict.TOO_LARGE and len(items) == 1 and self._can_stream(items[0]):
-            self._must_stream.add(items[0].id)
+            self._record(items[0]).must_stream = True
             trouble = await self._attempt(load, items)
             if trouble is None:
                 return
         if self._is_rejected(trouble, items):
             if self.link.state is State.REFUSED:
-                self._refuse(trouble)
-                self._set_aside(load, items)
+                self._refuse(replace(trouble, text=f"one more capture was rejected: {trouble.text}"))
+                self.aside.until_the_link_works(load.take(items))
             elif len(items) > 1:
                 await self._bisect(load, items)
             else:
@@ -152,21 +158,34 @@ class Carrier:
 
     def _is_rejected(self, trouble: _Trouble, items: Sequence[Item]) -> bool:
         if trouble.verdict is Verdict.UNSURE:
-            return self._tries.get(items[0].id, 0) >= UNSURE_TRIES
+            return self._record(items[0]).unsure >= UNSURE_TRIES
         return trouble.verdict in (Verdict.REJECTED, Verdict.TOO_LARGE)
 
     def _can_stream(self, item: Item) -> bool:
-        return item.origin.kind is Kind.BINARY and item.id not in self._must_stream
+        return item.origin.kind is Kind.BINARY and self._method_of(item) != _STREAMING
+
+    def _method_of(self, item: Item) -> str:
+        record = self._records.get(item.id)
+        if record is not None and record.must_stream:
+            return _STREAMING
+        return method_of(item, self._config.stream_over_bytes)
 
     async def _attempt(self, load: Load, items: list[Item]) -> _Trouble | None:
         """Upload once; None when it was delivered, and then acknowledged."""
-        epoch, delivered = self.link.epoch, self.counts.items
-        method = method_of(items[0], self._config.stream_over_bytes)
-        if items[0].id in self._must_stream:
-            method = "streaming_data_capture_upload"
-        self.counts.retries += sum(1 for item in items if item.id in self._tries)
+        trouble = await self._try(load, items)
+        if trouble is None:
+            return None
         for item in items:
-            self._tries[item.id] = self._tries.get(item.id, 0) + 1
+            record = self._record(item)
+            record.tries += 1
+            record.unsure += trouble.verdict is Verdict.UNSURE
+        return trouble
+
+    async def _try(self, load: Load, items: list[Item]) -> _Trouble | None:
+        epoch, delivered = self.link.epoch, self.counts.items
+        method = self._method_of(items[0])
+        if self._records:
+            self.counts.retries += sum(1 for item in items if item.id in self._records)
         session = None
         try:
             async with self._cloud.session() as session:
@@ -178,6 +197,7 @@ class Carrier:
                 return _Trouble(Verdict.REJECTED, str(error), epoch, alone=True)
             # The folder's next look finds it as the new file that it is.
             self._spool.acknowledge(load.take(items))
+            self._records.pop(items[0].id, None)
             return None
         except FileUnusable as error:
             return _Trouble(Verdict.REJECTED, str(error), epoch, alone=True)
@@ -202,7 +222,8 @@ class Carrier:
     def _delivered(self, load: Load, items: list[Item], receipt: Receipt) -> None:
         if self.link.worked():
             self._log.recovered("the cloud", f"uploads go through again, {self._spool.items} captures wait")
-            self.bring_back()
+            self._spool.work.set()
+            self.aside.link_works(self._penalty)
         self._renewals = 0
         self._rejected.clear()
         self.counts.items += len(items)
@@ -210,90 +231,71 @@ class Carrier:
         self.counts.by_method[receipt.method] += len(items)
         self.counts.last_us = time.time_ns() // 1000
         marks = [item.file for item in items if item.file is not None]
-        acknowledged = self._spool.acknowledge(load.take(items), sent=marks)
-        if marks and items[0].origin.after_upload != "keep":
-            self.start_task(self._put_away(items[0].origin, marks, acknowledged), "courier-put-away")
+        # Its folder's watch puts a file away once it finds it here.
+        self._spool.acknowledge(load.take(items), sent=marks)
         for item in items:
-            self._forget(item)
+            self._records.pop(item.id, None)
             waiter = self._waiters.pop(item.id, None)
             if waiter is not None and not waiter.done():
                 waiter.set_result(receipt.file_id)
         self.on_delivered(items, receipt)
 
-    async def _put_away(self, origin: Origin, marks: list[FileMark], acknowledged: asyncio.Future[None]) -> None:
-        # Only what is known as sent may leave its folder: a crash in between must not make it look lost.
-        await acknowledged
-        for mark in marks:
-            try:
-                await asyncio.to_thread(files.finish, origin, mark)
-            except (OSError, CourierError) as error:
-                self._log.warning(origin.source, f"{mark.path} was delivered but could not be put away: {error}")
-            else:
-                await self._spool.forget_files([mark])
-
-    def _forget(self, item: Item) -> None:
-        self._tries.pop(item.id, None)
-        self._must_stream.discard(item.id)
+    def _record(self, item: Item) -> _Record:
+        if len(self._records) > _MOST_RECORDS:
+            # Captures that retention dropped never come back to be forgotten.
+            del self._records[next(iter(self._records))]
+        return self._records.setdefault(item.id, _Record())
 
     # ------------------------------------------------------------------ trouble
 
     def _postpone(self, load: Load, items: list[Item], trouble: _Trouble) -> None:
         """Keep captures for later: behind the link if that is the trouble, else with a delay of their own."""
-        now = time.monotonic()
-        if trouble.verdict is Verdict.RENEW:
+        now, record, was_open = time.monotonic(), self._record(items[0]), self.link.state is State.ONLINE
+        if trouble.verdict is Verdict.RENEW and record.tries <= _RENEWALS:
             return
         if trouble.verdict is Verdict.REFUSED:
             self._refuse(trouble)
             return
-        tries = self._tries.get(items[0].id, 1)
-        if trouble.verdict is Verdict.UNSURE or trouble.alone:
-            self._set_aside(load, items, self._backoff.delay(tries))
+        its_own = trouble.alone or trouble.verdict in (Verdict.UNSURE, Verdict.RENEW)
+        if its_own and not self.aside.full:
+            self.put_off(load, items)
             self._log.warning(items[0].origin.source, f"an upload failed and will be tried again: {trouble.text}")
             return
         if self.link.failed(now, trouble.epoch, trouble.text):
+            record.closed += was_open
             self._log.warning("the cloud", f"uploads wait, captures go on: {trouble.text}")
         if now < self.hurried_until:
             self.link.hurry(now + self._config.retry_initial_s)
-        if tries > 1:
+        if record.tries > 1 and not self.aside.full:
             # A capture that is itself the trouble must not be the only one to probe the link.
-            self._set_aside(load, items)
+            self.aside.until_the_link_works(load.take(items))
+
+    def put_off(self, load: Load, items: Sequence[Item]) -> None:
+        """Hold captures back for a delay that grows with their tries."""
+        self.aside.for_a_while(load.take(items), self._backoff.delay(self._record(items[0]).tries))
+
+    def _penalty(self, item: Item) -> float:
+        """How long what waited for the link stays back: not at all, unless it has closed the link more than once."""
+        record = self._records.get(item.id)
+        return self._backoff.delay(record.closed) if record is not None and record.closed > 1 else 0.0
 
     def _refuse(self, trouble: _Trouble) -> None:
         if self.link.refused(time.monotonic(), trouble.epoch, trouble.text):
             self._log.warning("the cloud", f"this machine is not let in, nothing is given up: {trouble.text}")
 
-    def _set_aside(self, load: Load, items: list[Item], delay: float | None = None) -> None:
-        """Hold captures back for ``delay`` seconds, or until the link works; without their payloads."""
-        parcel = [replace(item, payload=b"") for item in load.take(items)]
-        self._aside.append(parcel)
-        if delay is not None:
-            asyncio.get_running_loop().call_later(delay, self._return, parcel)
-
-    def _return(self, parcel: list[Item]) -> None:
-        # By identity: it may have been brought back with all others.
-        if any(parcel is other for other in self._aside):
-            self._aside = [other for other in self._aside if other is not parcel]
-            self._spool.release(parcel)
-
-    def bring_back(self) -> None:
-        """Put what was set aside back into the spool."""
-        aside, self._aside = self._aside, []
-        for parcel in aside:
-            self._spool.release(parcel)
-
     async def _reject(self, load: Load, item: Item, trouble: _Trouble) -> None:
-        tries = self._tries.get(item.id, 1)
+        await self._spool.fail([item], trouble.text, self._record(item).tries)
+        load.take([item])
+        self._records.pop(item.id, None)
         waiter = self._waiters.pop(item.id, None)
         if waiter is not None and not waiter.done():
             waiter.set_exception(Rejected(trouble.text))
-        load.take([item])
-        await self._spool.fail([item], trouble.text, tries)
-        self._forget(item)
         self._log.warning(item.origin.source, f"the cloud rejected a capture, kept among the failures: {trouble.text}")
         if item.origin.kind is Kind.FILE and trouble.alone:
             return
         self._rejected.append(item.id)
-        if len(self._rejected) >= REJECTED_IN_A_ROW:
+        # Others may have been on their way to the failures when that was found.
+        if len(self._rejected) >= REJECTED_IN_A_ROW or self.link.state is State.REFUSED:
             ids, self._rejected = self._rejected, []
             self._refuse(replace(trouble, text=f"{len(ids)} captures in a row were rejected: {trouble.text}"))
             await self._spool.retry(ids)

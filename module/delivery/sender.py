@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from module.capture import Item, Kind, UploadAs
 from module.delivery.files import OpenFile
 from module.delivery.methods import CourierClient, SerialisedRows
-from module.errors import FileUnusable, OutsideFolder
+from module.errors import FileChanged, FileUnusable, OutsideFolder
 
 _DOCUMENT_EXTENSION = ".ndjson"
 _DOCUMENT_TYPE = "application/x-ndjson"
@@ -113,15 +113,19 @@ async def send(client: CourierClient, part_id: str, items: Sequence[Item], metho
 async def _send_file(
     client: CourierClient, part_id: str, item: Item, tags: list[str], dataset_ids: list[str]
 ) -> Receipt:
+    origin = item.origin
     if item.file is None:
-        raise FileUnusable(f"capture {item.id} of {item.origin.source} names no file")
-    file = OpenFile(item.origin.folder, item.file.path)
+        raise FileUnusable(f"capture {item.id} of {origin.source} names no file")
+    file = OpenFile(origin.folder, item.file.path)
     try:
         # Opened by hand: an OSError from here is the file's, one from the upload is the network's.
         await file.__aenter__()
     except (OSError, OutsideFolder) as error:
         raise FileUnusable(f"{item.file.path} cannot be read: {error}") from error
     try:
+        if origin.source == origin.folder and file.mark != item.file:
+            # Its folder's watch takes the new state for the new file that it is.
+            raise FileChanged(f"{item.file.path} has changed since it was found")
         file_id = await client.file_upload_from_path(file, part_id, tags=tags, dataset_ids=dataset_ids)
         return Receipt("file_upload_from_path", file_id, file.size)
     finally:

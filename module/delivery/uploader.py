@@ -43,7 +43,6 @@ class Uploader:
         self._log = ThrottledLog(logger)
         self._carrier = Carrier(spool, cloud, config, logger)
         self._carrier.on_delivered = self._note_delivery
-        self._carrier.start_task = self._start
         self.on_delivered: Callable[[Sequence[Item], str], None] = lambda _items, _file_id: None
         """Called with (items, the cloud's id) after each delivery."""
         self._paused = False
@@ -78,13 +77,16 @@ class Uploader:
             return wait
         stream, wait = self._spool.choose(now, flushing=now < self._carrier.hurried_until)
         if stream is None:
-            if link.state is not State.ONLINE and self._carrier.holds_back and not self._uploads:
-                # Nothing else is left to probe with.
-                self._carrier.bring_back()
+            # Nothing else may be left to probe with.
+            if link.state is not State.ONLINE and not self._uploads and self._carrier.aside.probe():
                 return 0.0
             return wait
+        epoch = link.epoch
         items = await self._spool.claim(stream)
-        if items:
+        if link.epoch != epoch:
+            # The way was closed while the disk was read.
+            self._spool.release(items)
+        elif items:
             load = Load({item.id: item for item in items}, sum(len(item.payload) for item in items))
             self._in_flight_bytes += load.bytes
             self._in_flight_items += len(items)
@@ -97,6 +99,7 @@ class Uploader:
             await self._carrier.deliver(load, items)
         except SpoolError as error:
             self._log.warning("uploads", str(error))
+            self._carrier.put_off(load, items)
         finally:
             self._uploads -= 1
             self._in_flight_bytes -= load.bytes
@@ -151,7 +154,7 @@ class Uploader:
         deadline = time.monotonic() + timeout_s
         self._carrier.hurried_until = max(self._carrier.hurried_until, deadline)
         self._carrier.link.hurry(time.monotonic())
-        self._carrier.bring_back()
+        self._carrier.aside.end()
         self._spool.work.set()
         while self._spool.items and not self._paused and not self._config.disabled:
             left = deadline - time.monotonic()

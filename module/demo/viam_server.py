@@ -113,9 +113,8 @@ class ViamServer:
             **({"VIAM_API_KEY_ID": api_key_id, "VIAM_API_KEY": api_key} if api_key else {}),
             **(environ or {}),
         }
-        # From start to close; the clients are those through which the machine serves the module's resources.
+        # From start to close. Through the clients the machine serves the module's resources.
         self._machine: _Machine | None = None
-        self._sockets = Path()
         self._configs: dict[str, ComponentConfig] = {}
         self._clients: dict[str, ResourceBase] = {}
         self._process: _Process | None = None
@@ -129,10 +128,9 @@ class ViamServer:
 
     async def start(self) -> None:
         """Serve the machine, start the module, and return once it is ready; else leave nothing running."""
-        self._sockets = _short_folder()
         try:
             self._machine = _Machine(self._resources, self._log)
-            await self._machine.open(self._sockets / "parent.sock")
+            await self._machine.open()
             await self._launch()
         except BaseException:
             await self.close()
@@ -148,7 +146,6 @@ class ViamServer:
         machine, self._machine = self._machine, None
         if machine is not None:
             await machine.shut()
-        await asyncio.to_thread(shutil.rmtree, self._sockets, ignore_errors=True)
 
     def add(self, resource: ResourceBase) -> None:
         """Make a resource appear on the running machine."""
@@ -236,7 +233,7 @@ class ViamServer:
             elif dependency in required:
                 fault = f"is ambiguous: {', '.join(sorted(found))}" if found else "does not exist on this machine"
                 raise MachineError(f"{config.name}: the required dependency {dependency!r} {fault}")
-        return list(dict.fromkeys(resolved))
+        return resolved
 
     @property
     def running(self) -> bool:
@@ -259,14 +256,16 @@ class ViamServer:
     async def restart(self) -> None:
         """Start the module again, ending it first where it still runs, and add the resources it had."""
         await self.terminate()
-        for name in list(self._clients):
-            await self.remove(self._clients.pop(name))
+        configs, self._configs = self._configs, {}
+        while self._clients:
+            await self.remove(self._clients.popitem()[1])
         await self._launch()
-        for config in list(self._configs.values()):
+        for config in configs.values():
             await self._add(config)
 
     async def _launch(self) -> None:
-        socket = self._sockets / f"module-{time.monotonic_ns()}.sock"
+        sockets = self._served().sockets
+        socket = sockets / f"module-{time.monotonic_ns()}.sock"
         with await asyncio.to_thread(self._prepare) as log:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -283,7 +282,7 @@ class ViamServer:
         self._process = _Process(process, str(socket))
         try:
             async with asyncio.timeout(_START_S):
-                await self._ready(self._process, str(self._sockets / "parent.sock"))
+                await self._ready(self._process, str(sockets / "parent.sock"))
         except TimeoutError:
             await self.kill()
             raise MachineError(f"the module was not ready within {_START_S} s{self._words()}") from None
@@ -301,7 +300,6 @@ class ViamServer:
                     return
             await asyncio.wait({process.ended}, timeout=0.02)
         code = process.ended.result()
-        await self.kill()
         raise MachineError(f"the module ended with status {code} before it was ready{self._words()}")
 
     def _words(self) -> str:
@@ -353,15 +351,19 @@ class _Machine(Server):
         self._robot = _Robot(self, on_log)
         # Services that come later override those that came before: this one, the SDK's own RobotService.
         super().__init__(list(resources), module_service=cast("Any", self._robot))
+        # A socket's whole path has at most 107 characters.
+        usual = tempfile.gettempdir()
+        self.sockets = Path(tempfile.mkdtemp(prefix="viam-", dir=usual if len(usual) <= 60 else "/tmp"))  # noqa: PLR2004, S108
 
-    async def open(self, socket: Path) -> None:
-        await self._server.start(path=str(socket))
+    async def open(self) -> None:
+        await self._server.start(path=str(self.sockets / "parent.sock"))
 
     async def shut(self) -> None:
         with contextlib.suppress(RuntimeError):  # of a server that did not start
             self._server.close()
             await self._server.wait_closed()
         await self.close()  # type: ignore[no-untyped-call]
+        await asyncio.to_thread(shutil.rmtree, self.sockets)
 
     def full_names(self) -> set[str]:
         """``namespace:type:subtype/name`` of all that the machine has."""
@@ -392,9 +394,3 @@ def _config(name: str, attributes: Mapping[str, Any], model: str, api: str) -> C
     namespace, _, subtype = api.split(":")
     struct = dict_to_struct(attributes)
     return ComponentConfig(name=name, namespace=namespace, type=subtype, model=model, api=api, attributes=struct)
-
-
-def _short_folder() -> Path:
-    """Make a folder for sockets, whose whole path has at most 107 characters."""
-    usual = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="viam-", dir=usual if len(usual) <= 60 else "/tmp"))  # noqa: PLR2004, S108

@@ -203,7 +203,9 @@ class Store:
         if items:
             self._in_flight.update(item.id for item in items)
             known.waiting -= len(items)
-            known.head_id = items[-1].id + 1
+            # A release or a retry may have put an older one back while the disk was read.
+            if known.head_id == head:
+                known.head_id = items[-1].id + 1
             known.since = time.monotonic()
         return items
 

@@ -201,6 +201,13 @@ class _Spool:
         self.groups: list[int] = []
         self.asked: list[int] = []
         self.failing: Exception | None = None
+        self.sent: list[FileMark] = []
+
+    async def sent_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
+        return [mark for mark in marks if mark in self.sent]
+
+    async def forget_files(self, marks: Sequence[FileMark]) -> None:
+        self.sent = [mark for mark in self.sent if mark not in marks]
 
     async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
         self.asked.append(len(marks))
@@ -223,9 +230,20 @@ def spool() -> _Spool:
     return _Spool()
 
 
+def _unlink(_origin: Origin, mark: FileMark) -> None:
+    Path(mark.path).unlink()
+
+
 def _watch(config: FolderConfig, spool: _Spool) -> FolderWatch:
     return FolderWatch(
-        config, ("fleet",), ("set",), spool, logger=LOGGER, wall_clock=lambda: NOW_S + 0.25, period_s=0.005
+        config,
+        ("fleet",),
+        ("set",),
+        spool,
+        put_away=_unlink,
+        logger=LOGGER,
+        wall_clock=lambda: NOW_S + 0.25,
+        period_s=0.005,
     )
 
 
@@ -395,5 +413,27 @@ async def test_a_cancelled_watch_leaves_no_scan_behind(
 
 @pytest.mark.parametrize(("settle_s", "period_s"), [(0, 0.5), (4, 2), (10, 5), (3600, 5)])
 def test_the_period_follows_the_time_to_settle(tmp_path: Path, spool: _Spool, settle_s: float, period_s: float) -> None:
-    watch = FolderWatch(_config(tmp_path, settle_s=settle_s), (), (), spool, logger=LOGGER)
+    watch = FolderWatch(_config(tmp_path, settle_s=settle_s), (), (), spool, put_away=_unlink, logger=LOGGER)
     assert watch._period_s == period_s
+
+
+async def test_a_delivered_file_is_put_away_once_it_is_known_as_sent(tmp_path: Path, spool: _Spool) -> None:
+    """Also after a crash came between the delivery and the putting away."""
+    path = _write(tmp_path / "a.txt")
+    watch = _watch(_config(tmp_path, after_upload=AfterUpload.DELETE), spool)
+    async with _running(watch):
+        await _until(lambda: watch.captured == 1)
+        assert path.exists()
+        spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
+        await _until(lambda: not path.exists() and not spool.sent)
+
+
+async def test_a_folder_that_keeps_its_files_keeps_them(tmp_path: Path, spool: _Spool) -> None:
+    path = _write(tmp_path / "a.txt")
+    watch = _watch(_config(tmp_path, after_upload=AfterUpload.KEEP), spool)
+    async with _running(watch):
+        await _until(lambda: watch.captured == 1)
+        spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
+        asked = len(spool.asked)
+        await _until(lambda: len(spool.asked) > asked + 2)
+    assert path.exists()

@@ -37,10 +37,7 @@ def depth(width: int, height: int) -> Any:
 
 
 def file(extension: str, pixels: Any, *options: int) -> bytes:
-    data: Any
-    done, data = cv2.imencode(extension, pixels, list(options))
-    assert done
-    return bytes(data)
+    return bytes(cv2.imencode(extension, pixels, list(options))[1])
 
 
 def opened(image: EncodedImage | bytes) -> Any:
@@ -66,6 +63,7 @@ def with_orientation(jpeg: bytes, orientation: int, *, junk: bytes = b"") -> byt
 
 JPEG_FILE = file(".jpg", scene(160, 120))
 PNG_FILE = file(".png", scene(160, 120))
+DEEP_COLOUR = scene(40, 30).astype(np.uint16) * 257
 WEBP_FILE = file(".webp", scene(160, 120), cv2.IMWRITE_WEBP_QUALITY, 90)
 TYPES = [("image/jpeg", ".jpeg", JPEG_FILE), ("image/png", ".png", PNG_FILE), ("image/webp", ".webp", WEBP_FILE)]
 
@@ -88,10 +86,8 @@ def test_passthrough_sends_the_very_bytes_and_says_what_they_are(
         ("image/jpeg", "image/jpeg", ".jpeg"),
         ("IMAGE/PNG; q=1", "image/png", ".png"),
         ("image/tiff", "image/tiff", ".tiff"),
-        ("image/x-portable", "image/x-portable", ".portable"),
-        ("image/svg+xml", "image/svg+xml", ".svg"),
+        ("image/x-portable+xml", "image/x-portable+xml", ".portable"),
         ("", "", ".bin"),
-        ("nonsense", "nonsense", ".bin"),
         ("image/../../etc", "image/../../etc", ".bin"),
     ],
 )
@@ -112,16 +108,16 @@ def test_raw_rgba_becomes_png_with_every_pixel_kept(alpha: int, image_format: st
     assert (opened(image)[..., 2::-1] == pixels[..., :3]).all()
     if alpha != 255:
         assert (opened(image)[..., 3] == alpha).all()
-    assert needs_work(RGBA, settings())
     assert needs_work(RGBA + "+lazy", settings())
 
 
 @pytest.mark.parametrize("image_format", ["passthrough", "jpeg", "png", "webp"])
 @pytest.mark.parametrize("source", ["raw", "png"])
 def test_depth_keeps_its_millimetres_whatever_the_format(image_format: str, source: str) -> None:
-    """Never JPEG nor WebP; a 16-bit PNG that is one already passes untouched."""
+    """A 16-bit PNG passes untouched."""
     pixels = depth(9, 6)
-    data = raw_depth(pixels) if source == "raw" else file(".png", pixels)
+    # Not as OpenCV would write it: bytes that were encoded anew would differ.
+    data = raw_depth(pixels) if source == "raw" else file(".png", pixels, cv2.IMWRITE_PNG_COMPRESSION, 0)
     image = encode(data, DEPTH if source == "raw" else "image/png", settings(format=image_format))
     assert (image.mime_type, image.extension) == ("image/png", ".png")
     assert opened(image).dtype == np.uint16
@@ -168,9 +164,9 @@ def test_quality_makes_larger_or_smaller(image_format: str) -> None:
         (scene(40, 30, 4), "png", 4),
         (scene(40, 30, 1), "jpeg", 1),
         (scene(40, 30, 1), "webp", 3),
-        (scene(40, 30, 3).astype(np.uint16) * 257, "jpeg", 3),
-        (scene(40, 30, 4).astype(np.uint16) * 257, "jpeg", 3),
-        (scene(40, 30, 3).astype(np.uint16) * 257, "webp", 3),
+        (DEEP_COLOUR, "jpeg", 3),
+        (DEEP_COLOUR, "webp", 3),
+        (np.dstack([DEEP_COLOUR, DEEP_COLOUR[..., 0]]), "jpeg", 3),
     ],
 )
 def test_channels_and_bits_that_a_format_lacks_are_dropped(pixels: Any, image_format: str, channels: int) -> None:
@@ -189,8 +185,6 @@ def test_channels_and_bits_that_a_format_lacks_are_dropped(pixels: Any, image_fo
         ({"max_height": 100}, (200, 100)),
         ({"max_width": 100, "max_height": 10}, (20, 10)),
         ({"max_width": 1}, (1, 1)),
-        ({"max_width": 399}, (399, 200)),
-        ({"max_width": 51}, (51, 26)),
         ({"max_width": 199}, (199, 100)),
         ({"crop": (10, 20, 300, 100)}, (300, 100)),
         ({"crop": (300, 150, 300, 300)}, (100, 50)),
@@ -227,6 +221,19 @@ def test_a_crop_holds_the_pixels_of_the_image_as_it_came() -> None:
     pixels = NOISE.integers(0, 256, (50, 80, 3), np.uint8)
     image = encode(file(".png", pixels), "image/png", settings(crop=(70, 5, 30, 8)))
     assert (opened(image) == pixels[5:13, 70:80]).all()
+
+
+def test_a_crop_is_scaled_from_its_own_pixels() -> None:
+    data = file(".jpg", scene(800, 600))
+    image = opened(encode(data, "", settings(format="png", crop=(400, 300, 400, 300), max_width=40)))
+    whole = cv2.resize(opened(data)[300:, 400:], (40, 30), interpolation=cv2.INTER_AREA)
+    assert np.abs(image.astype(int) - whole).mean() < 2
+
+
+@pytest.mark.parametrize(("width", "height", "size"), [(10, 400, (1, 20)), (400, 10, (20, 1))])
+def test_a_long_image_keeps_a_pixel_at_least(width: int, height: int, size: tuple[int, int]) -> None:
+    image = encode(file(".png", scene(width, height)), "", settings(max_width=20, max_height=20))
+    assert dimensions(image.data, "image/png") == size
 
 
 @pytest.mark.parametrize("data", [JPEG_FILE, raw_rgba(scene(160, 120, 4)), raw_depth(depth(160, 120))])
@@ -283,15 +290,13 @@ def test_a_cut_off_jpeg_is_found_though_its_thumbnail_has_an_end() -> None:
         (raw_rgba(scene(4, 3, 4)) + b"x", RGBA, "4x3 pixels would be 60 bytes"),
         (b"RGBA" + struct.pack(">II", 2**32 - 1, 2**32 - 1), RGBA, "would be"),
         (b"RGBA" + struct.pack(">II", 0, 4), RGBA, "no header"),
-        (b"RGBA\0", RGBA, "no header"),
         (b"x" * 60, RGBA, "no header"),
-        (raw_depth(depth(4, 3))[:-1], DEPTH, "4x3 pixels would be 48 bytes"),
+        (raw_depth(depth(4, 3))[:-1], DEPTH, "would be 48 bytes"),
         (b"DEPTHMAP" + struct.pack(">QQ", 2**63, 2**63), DEPTH, "would be"),
         (b"x" * 48, DEPTH, "no header"),
     ],
 )
 def test_raw_pixels_that_are_not_what_their_header_says_are_refused(data: bytes, mime_type: str, text: str) -> None:
-    """Even in passthrough: there is nothing to send as it came that anyone could read."""
     for wanted in (settings(), settings(format="jpeg"), settings(max_width=2)):
         with pytest.raises(EncodeError, match=text):
             encode(data, mime_type, wanted)
@@ -320,6 +325,8 @@ def test_other_types_that_opencv_reads_become_png_where_they_need_work() -> None
     assert (image.mime_type, opened(image).shape) == ("image/png", (15, 20, 3))
     deep = opened(encode(file(".tiff", depth(40, 30)), "image/tiff", settings(format="jpeg")))
     assert (deep.dtype, deep.shape) == (np.uint16, (30, 40))
+    with pytest.raises(EncodeError, match="cannot be read"):
+        encode(file(".tiff", depth(40, 30).astype(np.float32)), "image/tiff", settings(format="jpeg"))
 
 
 @pytest.mark.parametrize(
@@ -330,6 +337,8 @@ def test_other_types_that_opencv_reads_become_png_where_they_need_work() -> None
         (file(".jpg", scene(300, 201), cv2.IMWRITE_JPEG_RST_INTERVAL, 4), "image/jpeg"),
         (with_orientation(file(".jpg", scene(300, 201)), 6, junk=b"\xff\xc0" * 700), "image/jpeg"),
         (b"\xff\xd8\xff\xff\xff" + file(".jpg", scene(300, 201))[3:], "image/jpeg"),
+        (b"\xff\xd8\xff\x01" + file(".jpg", scene(300, 201))[2:], "image/jpeg"),
+        (b"\xff\xd8\xff\xc4\0\x0a\x08\0\x01\0\x01\0\0\0" + file(".jpg", scene(300, 201))[2:], "image/jpeg"),
         (file(".png", scene(300, 201)), "image/png"),
         (file(".webp", scene(300, 201), cv2.IMWRITE_WEBP_QUALITY, 50), "image/webp"),
         (file(".webp", scene(300, 201), cv2.IMWRITE_WEBP_QUALITY, 101), "image/webp"),
@@ -344,9 +353,11 @@ def test_the_size_stands_in_the_header(data: bytes, mime_type: str) -> None:
     assert passthrough(data, "").mime_type == (mime_type if "viam" not in mime_type else "image/png")
 
 
-@given(
-    st.binary(max_size=64), st.sampled_from(["image/jpeg", "image/png", "image/webp", RGBA, DEPTH, "", "image/tiff"])
-)
+def test_a_sound_file_is_no_webp_though_both_are_riff() -> None:
+    assert passthrough(b"RIFF\0\0\0\0WAVEfmt ", "audio/wav").extension == ".wav"
+
+
+@given(st.binary(max_size=64), st.sampled_from(["image/jpeg", "image/png", "image/webp", RGBA, DEPTH, ""]))
 def test_no_bytes_bring_the_header_scan_down(data: bytes, mime_type: str) -> None:
     for _, _, real in TYPES:
         for mixed in (data, real[:16] + data, real[: len(data) * 8]):
@@ -367,7 +378,7 @@ def test_a_grey_copy_is_small_and_like_the_image(
     assert np.abs(copy.pixels.astype(int) - whole).mean() < 3
 
 
-@pytest.mark.parametrize("pixels", [scene(40, 30, 4), scene(40, 30, 1), scene(40, 30, 3).astype(np.uint16) * 257])
+@pytest.mark.parametrize("pixels", [scene(40, 30, 4), scene(40, 30, 1), DEEP_COLOUR])
 def test_a_grey_copy_is_made_of_any_channels(pixels: Any) -> None:
     copy = small_grey(file(".png", pixels), "")
     assert copy.pixels.shape == (30, 40)

@@ -5,6 +5,7 @@ import datetime as dt
 import enum
 import json
 import math
+import time
 import types
 from decimal import Decimal
 from fractions import Fraction
@@ -151,6 +152,14 @@ def test_a_value_of_every_kind_survives(value: Any, expected: Any) -> None:
 def test_bools_ints_and_floats_stay_what_they_are_in_plain_data(value: Any) -> None:
     expected = {True: bool, 5: int, 0.5: float, Level.HIGH: int, 2**53 + 1: float}
     assert type(plain(value)) is (type(value.item()) if isinstance(value, np.generic) else expected[value])
+
+
+def test_a_naive_time_is_taken_as_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "America/New_York")
+        time.tzset()
+        assert plain(dt.datetime(2024, 7, 1, 12, 30)) == "2024-07-01T12:30:00Z"  # noqa: DTZ001
+    time.tzset()
 
 
 def test_vectors_points_and_orientations_have_the_sdks_shape() -> None:

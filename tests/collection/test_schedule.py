@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -52,6 +53,7 @@ def test_a_periodic_tick_comes_strictly_after_now_and_within_a_period(period: fl
     deadline = ticks.next_after(now)
     assert now < deadline <= (now + period) * (1 + 1e-9) + 1e-6
     assert ticks.next_after(deadline) > deadline
+    assert ticks.next_after(math.nextafter(deadline, -math.inf)) == deadline
     assert ticks.skipped(deadline, deadline) == 0
     assert ticks.skipped(deadline, ticks.next_after(deadline)) == 1
     assert ticks.skipped(deadline, now) == 0
@@ -202,6 +204,8 @@ def test_cron_agrees_with_watching_the_clock(
         ("0 0 L * *", BERLIN, "2024-02-01T00:00", "2024-02-28T23:00"),
         # The next match by the wall clock alone lies months ahead, but the hour comes again first.
         ("*/20 1 3 6,11 *", NEW_YORK, "2024-11-03T05:50", "2024-11-03T06:00"),
+        # Half a second before a change, the reading of the second after is already another.
+        ("* 2 * * *", NEW_YORK, "2024-03-10T06:59:59.500000", "2024-03-11T06:00"),
         # A whole day was left out on these islands.
         ("0 9 30 12 *", "Pacific/Apia", "2011-12-30T00:00", "2011-12-30T10:00"),
         ("*/30 9 31 12 *", "Pacific/Apia", "2011-12-20T00:00", "2011-12-30T19:00"),

@@ -209,6 +209,8 @@ async def test_resources_come_and_go(machine: ViamServer) -> None:
         await machine.do_command("uploader", {"command": "read"})
     await machine.reconfigure_resource("uploader", {"optional": ["cellar"], "greeting": "new"})
     assert await dependencies() == []
+    await machine.restart()
+    assert (await machine.do_command("uploader", {"command": "describe"}))["attributes"] == {"greeting": "new"}
 
 
 async def test_the_module_s_logs_reach_the_machine(machine_with: Start) -> None:
@@ -291,7 +293,7 @@ async def test_a_restart_adds_what_was_there(machine: ViamServer, end: str) -> N
 
 
 async def test_a_module_that_ends_at_once_is_told_with_its_last_words(machine_with: Start) -> None:
-    machine = machine_with(script="import sys; print('no luck'); sys.exit(7)")
+    machine = machine_with(script="import sys; print('no luck', file=sys.stderr); sys.exit(7)")
     with pytest.raises(MachineError, match=r"status 7 before it was ready.*\nno luck"):
         await machine.start()
     assert not machine.running
@@ -299,9 +301,10 @@ async def test_a_module_that_ends_at_once_is_told_with_its_last_words(machine_wi
 
 async def test_a_module_that_is_never_ready_is_killed(machine_with: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("module.demo.viam_server._START_S", 0.3)
-    machine = machine_with(script="import time; time.sleep(60)")
-    with pytest.raises(MachineError, match=r"not ready within 0.3 s; it printed nothing"):
-        await machine.start()
+    machine = machine_with(script="import signal, time; signal.signal(signal.SIGTERM, print); time.sleep(60)")
+    async with asyncio.timeout(5):
+        with pytest.raises(MachineError, match=r"not ready within 0.3 s; it printed nothing"):
+            await machine.start()
     assert not machine.running
 
 
@@ -310,6 +313,20 @@ async def test_a_command_that_cannot_be_run_leaves_nothing(tmp_path: Path) -> No
     with pytest.raises(FileNotFoundError):
         await machine.start()
     assert not machine.running
+
+
+async def test_closing_what_never_started_touches_nothing(
+    machine_with: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nor does closing twice."""
+    monkeypatch.chdir(tmp_path)
+    machine = machine_with()
+    await machine.close()
+    await machine.close()
+    assert await machine.kill() is None
+    with pytest.raises(MachineError, match="not running"):
+        machine.add(Thermometer("attic"))
+    assert (tmp_path / "module.py").exists()
 
 
 async def test_sockets_are_short_wherever_temporary_files_go(

@@ -143,7 +143,8 @@ class Rig:
         return [
             arrival
             for arrival in self.cloud.arrivals
-            if (method is None or arrival.method is method) and (name is None or arrival.metadata.component_name == name)
+            if (method is None or arrival.method is method)
+            and (name is None or arrival.metadata.component_name == name)
         ]
 
     def numbers(self, name: str) -> list[int]:

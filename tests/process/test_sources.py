@@ -1,13 +1,233 @@
-"""Sources → cloud, through a real module process."""
+"""What sources give, as it arrives in the cloud, through a real module process."""
 
 from __future__ import annotations
 
-from tests.process.rig import CountingSensor, Starter
+import struct
+import time
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from viam.components.movement_sensor import MovementSensor
+from viam.errors import NoCaptureToStoreError
+from viam.proto.common import GeoPoint, Vector3
+
+from module.demo.cloud import UploadMethod
+from module.demo.viam_server import MachineError
+from tests.process.rig import CountingSensor, StillCamera, Starter
 
 
-async def test_a_sensor_reaches_the_cloud_with_no_row_missing_and_none_twice(start: Starter) -> None:
+def _noise(height: int, width: int) -> Any:
+    return np.random.default_rng(1).integers(0, 255, (height, width, 3), dtype=np.uint8)
+
+
+def _encoded(extension: str, pixels: Any) -> bytes:
+    done, data = cv2.imencode(extension, pixels)
+    assert done
+    return bytes(data.tobytes())
+
+
+JPEG = _encoded(".jpg", _noise(120, 160))
+
+
+async def test_a_row_says_what_where_and_when(start: Starter) -> None:
+    rig = await start(
+        CountingSensor("s1"),
+        sources=[{"name": "s1", "tags": ["own"], "extra": {"unit": "m"}}],
+        tags=["all"],
+        dataset_ids=["d1"],
+    )
+    before = time.time()
+    await rig.command("capture", sources=["s1"], tags=["once"], wait="uploaded")
+    (arrival,) = rig.arrivals()
+    metadata = arrival.metadata
+    assert (metadata.part_id, metadata.component_type, metadata.component_name, metadata.method_name) == (
+        "part-1",
+        "rdk:component:sensor",
+        "s1",
+        "Readings",
+    )
+    assert list(metadata.tags) == ["all", "own", "once"]
+    assert list(metadata.dataset_ids) == []
+    (row,) = arrival.rows
+    requested, received = (
+        getattr(row.metadata, name).ToMicroseconds() / 1e6 for name in ("time_requested", "time_received")
+    )
+    assert before <= requested <= received <= time.time()
+
+
+async def test_a_resource_is_told_that_it_is_polled_for_data(start: Starter) -> None:
     sensor = CountingSensor("s1")
-    rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 20}])
-    await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 20)
-    status = await rig.drained()
-    assert rig.numbers("s1") == list(range(1, int(status["sources"]["s1"]["captured"]) + 1))
+    rig = await start(sensor, sources=[{"name": "s1", "extra": {"unit": "m", "fromDataManagement": False}}])
+    await rig.command("capture")
+    assert sensor.extras == [{"unit": "m", "fromDataManagement": True}]
+
+
+async def test_polls_that_a_filter_module_holds_back_are_counted_and_make_no_noise(start: Starter) -> None:
+    sensor = CountingSensor("s1", fail=lambda number: None if number % 2 else NoCaptureToStoreError())  # type: ignore[no-untyped-call]
+    rig = await start(sensor, sources=[{"name": "s1"}])
+    answer = await rig.command("capture", count=6)
+    assert answer == {"captured": {"s1": 3}, "uploaded": {}, "errors": {}}
+    source = (await rig.status())["sources"]["s1"]
+    assert (source["captured"], source["filtered"], source["errors"], source["last_error"]) == (3, 3, 0, None)
+    assert "no capture" not in rig.printed()
+
+
+async def test_a_resource_that_raises_is_counted_and_named(start: Starter) -> None:
+    sensor = CountingSensor("s1", fail=lambda number: ValueError("bus error") if number == 2 else None)
+    rig = await start(sensor, sources=[{"name": "s1"}])
+    answer = await rig.command("capture", count=3)
+    assert answer["captured"] == {"s1": 2}
+    assert "bus error" in answer["errors"]["s1"]
+    source = (await rig.status())["sources"]["s1"]
+    assert (source["captured"], source["errors"], source["last_error"]) == (2, 1, None)
+
+
+async def test_movement_sensors_give_their_readings_too(start: Starter) -> None:
+    class Gps(MovementSensor):
+        async def get_readings(self, **_: Any) -> Any:
+            return {"position": GeoPoint(latitude=40.5, longitude=-70.5), "velocity": Vector3(x=1, y=2, z=3)}
+
+        get_accuracy = get_angular_velocity = get_compass_heading = get_geometries = get_readings
+        get_linear_acceleration = get_linear_velocity = get_orientation = get_position = get_properties = get_readings
+
+    rig = await start(Gps("gps"), sources=[{"name": "gps", "api": "rdk:component:movement_sensor"}])
+    await rig.command("capture", wait="uploaded")
+    (row,) = rig.rows("gps")
+    assert row["readings"]["position"] == {"lat": 40.5, "lng": -70.5, "_type": "geopoint"}
+    assert row["readings"]["velocity"] == {"x": 1, "y": 2, "z": 3, "_type": "vector3"}
+    assert rig.arrivals()[0].metadata.component_type == "rdk:component:movement_sensor"
+
+
+@pytest.mark.parametrize(
+    ("data", "mime_type", "extension"),
+    [
+        (JPEG, "image/jpeg", ".jpeg"),
+        (_encoded(".png", _noise(40, 50)), "image/png", ".png"),
+        (_encoded(".webp", _noise(40, 50)), "image/webp", ".webp"),
+        (JPEG[: len(JPEG) // 2], "image/jpeg", ".jpeg"),
+        (b"\xff\xd8\xff", "image/jpeg", ".jpeg"),
+    ],
+    ids=["jpeg", "png", "webp", "cut jpeg", "hardly a jpeg"],
+)
+async def test_encoded_images_arrive_byte_for_byte(start: Starter, data: bytes, mime_type: str, extension: str) -> None:
+    camera = StillCamera("c1", [("color", data, mime_type)])
+    camera.captured_at = 1_700_000_000.25
+    rig = await start(camera, sources=[{"name": "c1", "api": "rdk:component:camera", "dataset_ids": ["d"]}])
+    answer = await rig.command("capture", wait="uploaded")
+    (arrival,) = rig.arrivals()
+    assert arrival.method is UploadMethod.BINARY
+    assert arrival.payload == data
+    assert answer["uploaded"] == {"c1": [arrival.file_id]}
+    metadata = arrival.metadata
+    assert (metadata.method_name, metadata.file_extension, metadata.mime_type) == ("GetImages", extension, mime_type)
+    assert list(metadata.dataset_ids) == ["d"]
+    assert arrival.sensor_metadata is not None
+    assert arrival.sensor_metadata.time_received.ToMicroseconds() == 1_700_000_000_250_000
+
+
+async def test_raw_images_become_png_and_depth_keeps_its_millimetres(start: Starter) -> None:
+    color = np.random.default_rng(2).integers(0, 255, (30, 40, 4), dtype=np.uint8)
+    color[:, :, 3] = 255
+    depth = np.random.default_rng(3).integers(0, 65535, (30, 40), dtype=np.uint16)
+    rgba = b"RGBA" + struct.pack(">II", 40, 30) + color.tobytes()
+    raw = b"DEPTHMAP" + struct.pack(">QQ", 40, 30) + depth.astype(">u2").tobytes()
+    camera = StillCamera("c1", [("color", rgba, "image/vnd.viam.rgba"), ("depth", raw, "image/vnd.viam.dep")])
+    rig = await start(camera, sources=[{"name": "c1"}])
+    await rig.command("capture", wait="uploaded")
+    arrivals = rig.arrivals(UploadMethod.BINARY)
+    assert [arrival.metadata.mime_type for arrival in arrivals] == ["image/png", "image/png"]
+    images = [cv2.imdecode(np.frombuffer(a.payload or b"", np.uint8), cv2.IMREAD_UNCHANGED) for a in arrivals]
+    deep, flat = sorted(images, key=lambda image: image.ndim)
+    assert np.array_equal(deep, depth)
+    assert np.array_equal(flat[:, :, :3], color[:, :, 2::-1])
+
+
+async def test_a_large_jpeg_goes_in_chunks_with_no_large_message(start: Starter) -> None:
+    data = _encoded(".jpg", _noise(2200, 3000))
+    assert len(data) > 1_000_000
+    rig = await start(StillCamera("c1", [("", data, "image/jpeg")]), sources=[{"name": "c1"}])
+    await rig.command("capture", wait="uploaded")
+    (arrival,) = rig.arrivals()
+    assert arrival.method is UploadMethod.STREAMING
+    assert arrival.payload == data
+    assert max(arrival.message_sizes) < 300_000
+
+
+async def test_point_clouds_arrive_as_pcd(start: Starter) -> None:
+    camera = StillCamera("c1", [], b"VERSION .7\n" + bytes(1000))
+    rig = await start(camera, sources=[{"name": "c1", "method": "NextPointCloud", "upload_as": "streaming"}])
+    await rig.command("capture", wait="uploaded")
+    (arrival,) = rig.arrivals(UploadMethod.STREAMING)
+    assert arrival.payload == camera.cloud
+    metadata = arrival.metadata
+    assert (metadata.method_name, metadata.file_extension, metadata.mime_type) == (
+        "NextPointCloud",
+        ".pcd",
+        "pointcloud/pcd",
+    )
+
+
+async def test_only_the_chosen_of_a_cameras_images_are_kept(start: Starter) -> None:
+    camera = StillCamera("c1", [("a", JPEG, "image/jpeg"), ("b", JPEG + b"x", "image/jpeg")])
+    rig = await start(camera, sources=[{"name": "c1", "image": {"names": ["b"]}}])
+    await rig.command("capture", wait="uploaded")
+    assert [arrival.payload for arrival in rig.arrivals()] == [JPEG + b"x"]
+
+
+async def test_readings_can_travel_as_documents_of_lines(start: Starter) -> None:
+    rig = await start(
+        CountingSensor("s1"),
+        sources=[{"name": "s1", "upload_as": "file", "tags": ["t"]}],
+        upload={"batch_wait_s": 3600},
+        dataset_ids=["d"],
+    )
+    await rig.command("capture", count=5)
+    await rig.drained()
+    (arrival,) = rig.arrivals()
+    assert arrival.method is UploadMethod.FILE
+    metadata = arrival.metadata
+    assert (metadata.component_type, metadata.component_name, metadata.method_name) == (
+        "rdk:component:sensor",
+        "s1",
+        "Readings",
+    )
+    assert (metadata.file_extension, metadata.mime_type) == (".ndjson", "application/x-ndjson")
+    assert (list(metadata.tags), list(metadata.dataset_ids)) == (["t"], ["d"])
+    lines = (arrival.payload or b"").decode().splitlines()
+    assert len(lines) == 5
+    assert all(line.startswith('{"time_requested": "20') and '"readings": {"n": ' in line for line in lines)
+
+
+async def test_without_its_resource_a_source_waits_and_captures_once_it_is_there(start: Starter) -> None:
+    late = CountingSensor("late")
+    sources = [{"name": "here", "interval_s": 0.1}, {"name": "late", "interval_s": 0.1}]
+    rig = await start(CountingSensor("here"), sources=sources)
+    status = await rig.until(lambda status: status["sources"]["here"]["captured"] >= 2)
+    assert status["sources"]["late"]["state"] == "waiting"
+    assert "no late" in status["sources"]["late"]["last_error"]
+    rig.server.add(late)
+    await rig.server.reconfigure_resource("uploader")
+    await rig.until(lambda status: status["sources"]["late"]["captured"] >= 2)
+
+
+async def test_a_required_resource_is_a_required_dependency(start: Starter) -> None:
+    rig = await start(CountingSensor("here"))
+    sources = [{"name": "gone", "required": True}, {"name": "here"}]
+    assert await rig.server.validate("uploader", rig.attributes(sources=sources)) == (["gone"], ["here"])
+    with pytest.raises(MachineError, match="gone"):
+        await rig.configure(sources=sources)
+
+
+async def test_a_source_of_the_wrong_kind_says_what_the_resource_is(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1", "method": "NextPointCloud"}])
+    source = (await rig.status())["sources"]["s1"]
+    assert source["state"] == "waiting"
+    assert source["last_error"] == "s1 is a rdk:component:sensor, which has no NextPointCloud"
+
+
+async def test_a_remotes_resource_is_polled_by_its_full_name(start: Starter) -> None:
+    rig = await start(CountingSensor("far:s1"), sources=[{"name": "far:s1"}])
+    await rig.command("capture", wait="uploaded")
+    assert rig.arrivals()[0].metadata.component_name == "far:s1"

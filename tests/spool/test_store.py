@@ -187,7 +187,12 @@ async def test_failures_keep_their_error_and_can_be_retried(opened: Opener) -> N
     await store.fail(items[:1], "INVALID_ARGUMENT: no", 3)
     store.release(items[1:])
     (failure,) = await store.failures(10)
-    assert (failure.id, failure.source, failure.error, failure.attempts) == (items[0].id, "s", "INVALID_ARGUMENT: no", 3)
+    assert (failure.id, failure.source, failure.error, failure.attempts) == (
+        items[0].id,
+        "s",
+        "INVALID_ARGUMENT: no",
+        3,
+    )
     assert (store.items, store.failed) == (1, 1)
     assert await store.retry([failure.id, 999]) == 1
     assert (store.items, store.failed) == (2, 0)

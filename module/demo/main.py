@@ -1,0 +1,97 @@
+"""``run.sh demo``: a machine, a local cloud and the module between them, for a few seconds, and then the accounts.
+
+The module is a process of its own, started as viam-server starts it: by ``run.sh`` where that has made the environment
+that the demo itself runs in, else (from a checkout's tests, say) by this Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from module.demo.report import faults, summary
+from module.demo.story import Story
+from module.errors import CourierError
+
+ROOT = Path(__file__).resolve().parents[2]
+_LEAST_SECONDS = 5
+_MOST_SECONDS = 3600
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the demo. Exit status: 0 where all that was captured arrived, 1 where not, 130 after Ctrl-C."""
+    options = _options(arguments)
+    try:
+        return asyncio.run(_run(options.seconds, _new_folder(options.folder)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("stopped before the end; nothing was compared", flush=True)
+        return 130
+    except (CourierError, OSError) as error:
+        print(f"the demo failed: {error}", file=sys.stderr, flush=True)
+        return 1
+
+
+async def _run(seconds: float, folder: Path) -> int:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - asyncio.run made one
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    print(f"A machine, the module, and a cloud on this computer, for {seconds:g} s.\n", flush=True)
+    outcome = await Story(folder, seconds, module_command(ROOT), ROOT).tell()
+    print(f"\n{summary(outcome)}\n\nWhat arrived: {folder / 'cloud'}\nThe module's log: {folder / 'module.log'}")
+    wrong = faults(outcome)
+    for fault in wrong:
+        print(f"WRONG: {fault}")
+    if not wrong:
+        print("All that was captured was delivered.")
+    sys.stdout.flush()
+    return 1 if wrong else 0
+
+
+def module_command(root: Path) -> list[str]:
+    """What starts the module of this checkout, without the socket."""
+    if Path(sys.prefix).resolve() == (root / ".venv").resolve():
+        return [str(root / "run.sh")]
+    return [sys.executable, "-P", "-m", "module"]
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="run.sh demo", description="Show the module at work on this computer, without a Viam account."
+    )
+    parser.add_argument("--seconds", type=_seconds, default=20.0, help="how long to capture; default 20")
+    parser.add_argument(
+        "--folder", type=Path, help="where to keep what arrives, in a new folder of its own; default courier-demo"
+    )
+    return parser.parse_args(arguments)
+
+
+def _seconds(given: str) -> float:
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0
+    if not _LEAST_SECONDS <= seconds <= _MOST_SECONDS:
+        allowed = f"{given!r} given; allowed is a number from {_LEAST_SECONDS} to {_MOST_SECONDS}"
+        raise argparse.ArgumentTypeError(allowed)
+    return seconds
+
+
+def _new_folder(wanted: Path | None) -> Path:
+    """Make a folder for this run; without a wish one that can be written to. Raises OSError."""
+    parent = Path("courier-demo") if wanted is None else wanted
+    if wanted is None and not os.access(parent if parent.exists() else Path.cwd(), os.W_OK):
+        parent = Path(tempfile.mkdtemp(prefix="courier-demo-"))
+    name = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+    folder = parent.resolve() / name
+    if folder.exists():
+        folder = folder.with_name(f"{name}_{uuid.uuid4().hex[:4]}")
+    folder.mkdir(parents=True)
+    return folder

@@ -1,0 +1,76 @@
+"""What has arrived at the local cloud, source by source."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from module.demo.cloud import Arrival, UploadMethod
+from module.demo.report import Result
+
+_IMAGES = (".jpeg", ".jpg", ".png")
+
+
+@dataclass(slots=True)
+class _Count:
+    delivered: int = 0
+    size: int = 0
+    seen: set[Any] = field(default_factory=set)
+    methods: dict[str, None] = field(default_factory=dict)
+
+
+def tally(
+    arrivals: Sequence[Arrival], captured: Mapping[str, int], *, from_paths: Collection[str], folder: Path
+) -> tuple[Result, ...]:
+    """Hold what each source captured against what arrived of it.
+
+    A source's uploads bear its id as their last tag. ``from_paths`` are the sources whose files were read from their
+    paths, which cannot be told on the wire. The lines of documents are counted where the cloud keeps them, in
+    ``folder``; blocks while it reads.
+    """
+    counts: dict[str, _Count] = defaultdict(_Count)
+    for arrival in arrivals:
+        source = arrival.metadata.tags[-1]
+        count = counts[source]
+        count.size += arrival.size
+        count.methods["file_upload_from_path" if source in from_paths else str(arrival.method)] = None
+        if arrival.rows:
+            count.delivered += len(arrival.rows)
+            count.seen.update(row.SerializeToString(deterministic=True) for row in arrival.rows)
+        elif not _is_document(arrival):
+            count.delivered += 1
+            count.seen.add(_identity(arrival))
+    for source in {arrival.metadata.tags[-1] for arrival in arrivals if _is_document(arrival)}:
+        for document in folder.glob(f"files/{source}_*.ndjson"):
+            lines = document.read_text(encoding="utf-8").splitlines()
+            counts[source].delivered += len(lines)
+            counts[source].seen.update(lines)
+    return tuple(
+        Result(source, number, count.delivered, len(count.seen), count.size, tuple(count.methods))
+        for source, number in captured.items()
+        for count in (counts[source],)
+    )
+
+
+def open_images(folder: Path, at_most: int = 40) -> tuple[int, tuple[str, ...]]:
+    """Open images of the folder, spread over all there are: how many, and the names of those that do not open."""
+    import cv2  # noqa: PLC0415 - only the demo's report needs it here
+
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in _IMAGES)
+    chosen = paths[:: max(1, -(-len(paths) // at_most))]
+    broken = [path for path in chosen if cv2.imread(str(path), cv2.IMREAD_UNCHANGED) is None]
+    return len(chosen), tuple(str(path.relative_to(folder)) for path in broken)
+
+
+def _is_document(arrival: Arrival) -> bool:
+    return arrival.method is UploadMethod.FILE and arrival.metadata.file_extension == ".ndjson"
+
+
+def _identity(arrival: Arrival) -> tuple[Any, ...]:
+    """What tells a capture from another one, and not from its own second arrival."""
+    if arrival.sensor_metadata is None:
+        return arrival.metadata.file_name, arrival.sha256
+    return arrival.sensor_metadata.time_requested.ToNanoseconds(), arrival.sha256

@@ -1,0 +1,381 @@
+"""What the cloud, the network and single captures can do to delivery, and what becomes of the captures then."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import random
+import time
+
+import grpc
+import pytest
+
+from module.demo.cloud import Arrival, Call, Refusal, UploadMethod
+from tests.delivery.rig import KEY, PART, Crowd, Starter, image, refuse, refuse_rows, row
+
+STATUS = grpc.StatusCode
+
+
+@pytest.mark.parametrize("bad", [0, 1, 250, 499, random.Random().randrange(2, 499)])
+async def test_a_bad_row_is_found_among_its_batch(start: Starter, bad: int) -> None:
+    """It alone goes to the failures, for few calls more, and is delivered once the cloud takes it."""
+    rig = await start()
+    rig.cloud.judge = refuse_rows(bad)
+    await rig.append(*(row(n) for n in range(500)))
+    await rig.flush()
+    assert sorted(rig.rows()) == [n for n in range(500) if n != bad]
+    assert rig.cloud.calls.total() <= 1 + 12
+    (failure,) = await rig.store.failures(10)
+    assert (failure.source, failure.error) == ("thermometer", "INVALID_ARGUMENT: a row is not well-formed")
+
+    rig.cloud.judge = None
+    assert await rig.store.retry([failure.id]) == 1
+    await rig.flush()
+    assert sorted(rig.rows()) == list(range(500))
+    assert (rig.store.failed, rig.status()["uploaded_items"]) == (0, 500)
+
+
+@pytest.mark.parametrize("bad", [(0, 499), (7, 8), (100, 400)])
+async def test_two_bad_rows_are_both_found(start: Starter, bad: tuple[int, int]) -> None:
+    rig = await start()
+    rig.cloud.judge = refuse_rows(*bad)
+    await rig.append(*(row(n) for n in range(500)))
+    await rig.flush()
+    assert sorted(rig.rows()) == [n for n in range(500) if n not in bad]
+    assert rig.store.failed == 2
+    assert rig.cloud.calls.total() <= 1 + 2 * 12
+
+
+async def test_a_batch_too_large_for_the_cloud_is_split(start: Starter) -> None:
+    """None of its rows is at fault, and none is rejected."""
+    rig = await start(cloud={"max_message_bytes": 40_000})
+    await rig.append(*(row(n, padding=400) for n in range(300)))
+    await rig.flush()
+    assert sorted(rig.rows()) == list(range(300))
+    assert rig.store.failed == 0
+
+
+async def test_a_row_too_large_for_the_cloud_is_rejected(start: Starter) -> None:
+    rig = await start(cloud={"max_message_bytes": 40_000})
+    await rig.append(row(1), row(2, padding=60_000), row(3))
+    await rig.flush()
+    assert sorted(rig.rows()) == [1, 3]
+    (failure,) = await rig.store.failures(10)
+    assert "larger than max" in failure.error
+
+
+async def test_an_image_too_large_for_one_message_is_streamed(start: Starter) -> None:
+    rig = await start(cloud={"max_message_bytes": 40_000}, chunk_bytes=8192)
+    await rig.append(image(1, size=100_000, upload_as="binary"))
+    await rig.flush()
+    assert (rig.images(), rig.store.failed) == ([1], 0)
+    assert rig.status()["by_method"]["streaming_data_capture_upload"] == 1
+    assert rig.cloud.arrivals[0].method is UploadMethod.STREAMING
+
+
+async def test_what_is_too_large_even_in_chunks_is_rejected(start: Starter) -> None:
+    rig = await start(cloud={"max_message_bytes": 4000}, chunk_bytes=8192)
+    await rig.append(image(1, size=100_000), image(2))
+    await rig.flush()
+    assert (rig.images(), rig.store.failed) == ([2], 1)
+
+
+async def test_forgotten_tokens_are_renewed_once_for_all(start: Starter) -> None:
+    rig = await start(concurrency=8)
+    await rig.append(image(0))
+    await rig.flush()
+    rig.cloud.forget_tokens()
+    await rig.append(*(image(n) for n in range(1, 41)))
+    await rig.flush()
+    assert rig.cloud.unauthenticated == 8
+    assert rig.cloud.authentications == 2
+    assert sorted(rig.images()) == list(range(41))
+    assert (rig.store.failed, rig.status()["state"]) == (0, "idle")
+
+
+async def test_short_lived_tokens_are_renewed_again_and_again(start: Starter) -> None:
+    rig = await start(concurrency=2)
+    rig.cloud.token_lifetime_s = 0.05
+    for number in range(5):
+        await rig.append(image(number))
+        await rig.flush()
+        await asyncio.sleep(0.06)
+    assert rig.images() == list(range(5))
+    assert rig.cloud.authentications >= 5
+
+
+async def test_a_token_that_is_never_taken_is_a_refusal(start: Starter) -> None:
+    rig = await start()
+    rig.cloud.token_lifetime_s = 0
+    await rig.append(*(image(n) for n in range(3)))
+    await rig.settled("refused")
+    assert "cloud.api_key" in rig.status()["last_error"]
+    assert (rig.store.items, rig.store.failed) == (3, 0)
+
+
+async def test_a_wrong_key_gives_nothing_up(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor away: neither the key nor a token is in any text."""
+    wrong = "the-wrong-and-secret-key"
+    caplog.set_level("INFO")
+    rig = await start(api_key=wrong, retry_max_s=100)
+    await rig.append(*(image(n) for n in range(30)))
+    await rig.settled("refused")
+    status = rig.status()
+    assert "UNAUTHENTICATED" in status["last_error"]
+    assert 49 < status["next_attempt_in_s"] <= 100
+    assert (status["connected"], rig.store.items, rig.store.failed, rig.cloud.unauthenticated) == (False, 30, 0, 1)
+
+    rig.cloud.api_keys = {key_id: wrong for key_id in rig.cloud.api_keys}
+    await rig.flush()
+    assert sorted(rig.images()) == list(range(30))
+    told = caplog.text + str(status) + str(rig.status()) + repr(rig.config) + repr(rig.client)
+    assert "uploads go through again" in told
+    assert not any(secret in told for secret in (wrong, KEY, *rig.cloud._tokens))
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(STATUS.PERMISSION_DENIED, "not yours"), (STATUS.UNKNOWN, f"no robot part found for {PART}")]
+)
+async def test_who_is_not_let_in_asks_slowly_and_keeps_everything(
+    start: Starter, status: grpc.StatusCode, text: str
+) -> None:
+    rig = await start(retry_max_s=100)
+    rig.cloud.judge = refuse(status, text)
+    await rig.append(*(image(n) for n in range(30)))
+    await rig.settled("refused")
+    assert rig.status()["last_error"] == f"{status.name}: {text}"
+    assert rig.status()["next_attempt_in_s"] > 49
+    assert (rig.cloud.calls.total(), rig.store.items, rig.store.failed) == (1, 30, 0)
+
+    rig.cloud.judge = None
+    await rig.flush()
+    assert sorted(rig.images()) == list(range(30))
+
+
+async def test_a_part_that_does_not_exist_is_a_refusal(start: Starter) -> None:
+    rig = await start(retry_max_s=100)
+    rig.cloud.part_ids.clear()
+    await rig.append(image(1))
+    await rig.settled("refused")
+    assert rig.cloud.calls.total() == 1
+
+
+async def test_an_answer_that_nobody_understands_is_asked_for_ten_times(start: Starter) -> None:
+    """Meanwhile other captures go through."""
+    rig = await start(concurrency=2)
+    rig.cloud.judge = refuse(STATUS.UNKNOWN, "?", source="bad")
+    await rig.append(image(0, "bad"), *(image(n) for n in range(1, 41)))
+    await rig.cloud.wait_for(lambda: len(rig.images()) == 40, 5)
+    await rig.flush()
+    (failure,) = await rig.store.failures(10)
+    assert (failure.source, failure.error, failure.attempts) == ("bad", "UNKNOWN: ?", 10)
+    assert rig.cloud.calls.total() == 50
+    assert rig.status()["retries"] == 9
+
+
+async def test_tries_while_the_cloud_was_away_do_not_count_against_a_capture(start: Starter) -> None:
+    rig = await start(retry_initial_s=0.001, retry_max_s=0.002)
+    rig.cloud.judge = refuse(STATUS.UNAVAILABLE, "away")
+    await rig.append(image(1))
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= 12, 3)
+    answers = iter([STATUS.UNKNOWN] * 9)
+
+    async def unsure(_: Call) -> None:
+        for status in answers:
+            raise Refusal(status, "?")
+
+    rig.cloud.judge = unsure
+    await rig.flush()
+    assert (rig.images(), rig.store.failed) == ([1], 0)
+
+
+async def test_rejections_in_a_row_are_a_matter_of_configuration(start: Starter) -> None:
+    """So what was rejected before that was known is back in the spool."""
+    rig = await start(concurrency=8, retry_max_s=100)
+    await rig.append(image(0))
+    await rig.flush()
+    rig.cloud.judge = refuse(STATUS.INVALID_ARGUMENT, "no such organisation")
+    await rig.append(*(image(n) for n in range(1, 61)))
+    await rig.settled("refused")
+    assert "20 captures in a row were rejected: INVALID_ARGUMENT" in rig.status()["last_error"]
+    await rig.until(lambda: (rig.store.items, rig.store.failed) == (60, 0))
+
+    rig.cloud.judge = None
+    await rig.flush()
+    assert sorted(rig.images()) == list(range(61))
+
+
+async def test_rejections_between_deliveries_are_the_captures_own(start: Starter) -> None:
+    rig = await start(concurrency=4)
+    rig.cloud.judge = refuse(STATUS.INVALID_ARGUMENT, "no", source="bad")
+    await rig.append(*(image(n, "bad" if n % 2 else "eye") for n in range(80)))
+    await rig.flush()
+    assert (len(rig.images()), rig.store.failed, rig.status()["state"]) == (40, 40, "idle")
+
+
+async def test_an_outage_loses_and_doubles_nothing_that_was_answered(start: Starter) -> None:
+    rig = await start(concurrency=8)
+    await rig.append(*(image(n) for n in range(20)))
+    await rig.flush()
+    await rig.cloud.stop()
+    await rig.append(*(image(n) for n in range(20, 120)), *(row(n) for n in range(700)))
+    await rig.until(lambda: rig.status()["state"] == "offline")
+    assert (rig.status()["connected"], rig.store.items, rig.store.failed) == (False, 800, 0)
+    await rig.cloud.start()
+    await rig.flush()
+    assert sorted(rig.images()) == list(range(120))
+    assert sorted(rig.rows()) == list(range(700))
+    assert (rig.status()["state"], rig.status()["connected"], rig.status()["last_error"]) == ("idle", True, None)
+
+
+async def test_a_cloud_that_is_away_is_asked_by_one_upload_at_a_time(start: Starter) -> None:
+    """And by all of them again once it is back, without a word about it from anyone."""
+    rig = await start(concurrency=8)
+    await rig.append(image(0))
+    await rig.flush()
+    at_once: collections.Counter[str] = collections.Counter()
+
+    async def away(_: Call) -> None:
+        at_once["now"] += 1
+        at_once["most"] = max(at_once["most"], at_once["now"])
+        await asyncio.sleep(0.005)
+        at_once["now"] -= 1
+        raise Refusal(STATUS.UNAVAILABLE, "down for lunch")
+
+    rig.cloud.judge = away
+    await rig.append(*(image(n) for n in range(1, 101)))
+    await rig.settled("offline")
+    at_once["most"], before = 0, rig.cloud.calls.total()
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= before + 6, 5)
+    assert at_once["most"] == 1
+    rig.cloud.judge = crowd = Crowd()
+    crowd._complete.set()
+    await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) == 2, 3)
+    rig.cloud.judge = crowd = Crowd(wait_for=8)
+    await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) == 101, 5)
+    assert crowd.most == 8
+    assert sorted(rig.images()) == list(range(101))
+
+
+async def test_one_connection_at_a_time_is_tried_while_nobody_answers(start: Starter) -> None:
+    rig = await start(concurrency=8)
+    await rig.append(image(0))
+    await rig.flush()
+    port = rig.config.cloud.port
+    await rig.cloud.stop()
+    at_once: collections.Counter[str] = collections.Counter()
+    enough = asyncio.Event()
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        at_once["now"] += 1
+        at_once["all"] += 1
+        at_once["most"] = max(at_once["most"], at_once["now"])
+        await asyncio.sleep(0.005)
+        writer.close()
+        at_once["now"] -= 1
+        if at_once["all"] >= 8:
+            enough.set()
+
+    await rig.append(*(image(n) for n in range(1, 51)))
+    await rig.settled("offline")
+    door = await asyncio.start_server(hang_up, "127.0.0.1", port)
+    async with asyncio.timeout(5):
+        await enough.wait()
+    door.close()
+    await door.wait_closed()
+    assert at_once["most"] == 1
+    await rig.cloud.start()
+    await rig.flush()
+    assert sorted(rig.images()) == list(range(51))
+
+
+async def test_a_capture_whose_answer_was_lost_is_sent_again(start: Starter) -> None:
+    """The promise is at least once; ``retries`` counts what may have come twice."""
+    rig = await start(concurrency=4)
+    lost: set[int] = set()
+
+    async def lose(arrival: Arrival) -> None:
+        number = int((arrival.payload or b"").split()[0])
+        if number % 3 == 0 and number not in lost:
+            lost.add(number)
+            raise Refusal(STATUS.UNAVAILABLE, "the answer was lost")
+
+    rig.cloud.after = lose
+    await rig.append(*(image(n) for n in range(30)))
+    await rig.flush()
+    seen = collections.Counter(rig.images())
+    assert set(seen) == set(range(30))
+    assert all(seen[n] == 2 for n in lost)
+    assert rig.status()["retries"] >= sum(seen.values()) - 30 >= len(lost) == 10
+    assert rig.status()["uploaded_items"] == 30
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("number", [0, 150])
+async def test_a_capture_that_the_cloud_trips_over_holds_nobody_up(
+    start: Starter, number: int, concurrency: int
+) -> None:
+    """INTERNAL means that the cloud is away; here it is one capture that makes it say so, each time."""
+    rig = await start(concurrency=concurrency, retry_initial_s=0.2, retry_max_s=300)
+    rig.cloud.judge = refuse(STATUS.INTERNAL, "nil pointer", source="bad")
+    began = time.monotonic()
+    await rig.append(*(image(n, "bad" if n == number else "eye") for n in range(400)))
+    await rig.cloud.wait_for(lambda: len(rig.images()) == 399, 20)
+    assert time.monotonic() - began < 5
+    await rig.until(lambda: rig.store.items == 1)
+    assert rig.store.failed == 0
+    rig.cloud.judge = None
+    await rig.flush()
+    assert sorted(rig.images()) == list(range(400))
+
+
+async def test_a_capture_that_never_gets_an_answer_holds_nobody_up(start: Starter) -> None:
+    rig = await start(concurrency=4, timeout_s=0.5)
+    await rig.append(image(0))
+    await rig.flush()
+
+    async def hang(call: Call) -> None:
+        if call.metadata.component_name == "bad":
+            await asyncio.Event().wait()
+
+    rig.cloud.judge = hang
+    await rig.append(image(1, "bad"))
+    began = time.monotonic()
+    for number in range(2, 42):
+        await rig.append(image(number))
+    await rig.cloud.wait_for(lambda: len(rig.images()) == 41, 10)
+    assert time.monotonic() - began < 3
+    rig.cloud.judge = None
+    await rig.flush()
+    assert sorted(rig.images()) == list(range(42))
+
+
+async def test_a_row_that_the_cloud_trips_over_holds_its_batch_alone(start: Starter) -> None:
+    rig = await start(batch_rows=10, retry_initial_s=0.5, retry_max_s=300)
+    rig.cloud.judge = refuse_rows(5, status=STATUS.INTERNAL)
+    await rig.append(*(row(n) for n in range(1000)))
+    began = time.monotonic()
+    await rig.cloud.wait_for(lambda: len(rig.rows()) == 990, 20)
+    assert time.monotonic() - began < 5
+
+
+async def test_a_spool_that_refuses_keeps_the_capture(start: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk can take no failure; the capture stays, and the cloud is not asked at full speed."""
+    rig = await start(retry_initial_s=0.2, retry_max_s=1)
+    rig.cloud.judge = refuse(STATUS.INVALID_ARGUMENT, "no")
+    broken = asyncio.Event()
+
+    def fail(*_: object) -> None:
+        rig.store._owner._loop.call_soon_threadsafe(broken.set)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("module.spool.database.Database.fail", fail)
+        await rig.append(image(1))
+        async with asyncio.timeout(3):
+            await broken.wait()
+        await rig.settled("idle")
+    assert (rig.store.items, rig.store.failed) == (1, 0)
+    assert rig.cloud.calls.total() <= 3
+    await rig.flush()
+    assert rig.store.failed == 1

@@ -1,0 +1,150 @@
+"""Folders and files, through a real module process."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grpclib import GRPCError, Status
+
+from module.demo.cloud import UploadMethod
+from tests.process.rig import CountingSensor, Rig, Starter
+
+
+def _folder(tmp_path: Path, **attributes: Any) -> tuple[Path, dict[str, Any]]:
+    path = tmp_path / "folder"
+    path.mkdir(exist_ok=True)
+    return path, {"path": str(path), "settle_s": 0.2, **attributes}
+
+
+async def _sent(rig: Rig, count: int, timeout_s: float = 10.0) -> None:
+    await rig.cloud.wait_for(lambda: len(rig.arrivals(UploadMethod.FILE)) >= count, timeout_s)
+
+
+async def _resident_mb(pid: int) -> float:
+    text = await asyncio.to_thread(Path(f"/proc/{pid}/status").read_text)
+    return int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+async def test_a_settled_file_arrives_with_its_name_type_and_times(start: Starter, tmp_path: Path) -> None:
+    folder, config = _folder(tmp_path, tags=["t"], dataset_ids=["d"])
+    (folder / "tag=gate").mkdir()
+    path = folder / "tag=gate" / "video.mp4"
+    path.write_bytes(b"moving pictures")
+    os.utime(path, (1_700_000_000, 1_700_000_000.5))
+    rig = await start(folders=[config])
+    await _sent(rig, 1)
+    (arrival,) = rig.arrivals()
+    metadata = arrival.metadata
+    assert arrival.payload == b"moving pictures"
+    assert (metadata.file_name, metadata.file_extension, metadata.mime_type) == ("video", ".mp4", "video/mp4")
+    assert (list(metadata.tags), list(metadata.dataset_ids)) == (["t", "gate"], ["d"])
+    assert metadata.file_modify_time.ToMicroseconds() == 1_700_000_000_500_000
+    assert metadata.file_create_time.ToMicroseconds() > 0
+    status = await rig.until(lambda status: status["upload"]["uploaded_items"] == 1)
+    assert status["upload"]["by_method"]["file_upload_from_path"] == 1
+    assert status["folders"][str(folder)]["captured"] == 1
+
+
+async def test_a_kept_file_is_sent_once_restarts_included_and_again_when_it_changes(
+    start: Starter, tmp_path: Path
+) -> None:
+    folder, config = _folder(tmp_path)
+    (folder / "a.txt").write_text("one")
+    rig = await start(folders=[config])
+    await _sent(rig, 1)
+    await rig.until(lambda status: status["spool"]["items"] == 0)
+    await rig.server.kill()
+    await rig.server.restart()
+    (folder / "b.txt").write_text("two")
+    await _sent(rig, 2)
+    (folder / "a.txt").write_text("three")
+    await _sent(rig, 3)
+    assert [arrival.payload for arrival in rig.arrivals()] == [b"one", b"two", b"three"]
+
+
+@pytest.mark.parametrize("after", ["delete", "move"])
+async def test_a_delivered_file_leaves_its_folder(start: Starter, tmp_path: Path, after: str) -> None:
+    folder, config = _folder(tmp_path, after_upload=after)
+    if after == "move":
+        config["move_to"] = str(tmp_path / "done")
+    (folder / "sub").mkdir()
+    path = folder / "sub" / "a.txt"
+    path.write_text("one")
+    rig = await start(folders=[config])
+    await _sent(rig, 1)
+    async with asyncio.timeout(10):
+        while path.exists():  # noqa: ASYNC110, ASYNC240, a file system sends no event
+            await asyncio.sleep(0.05)
+    assert (tmp_path / "done" / "sub" / "a.txt").exists() == (after == "move")
+
+
+async def test_folders_follow_no_link_out(start: Starter, tmp_path: Path) -> None:
+    folder, config = _folder(tmp_path)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.txt").write_text("secret")
+    (folder / "file-link.txt").symlink_to(outside / "secret.txt")
+    (folder / "folder-link").symlink_to(outside)
+    (folder / "own.txt").write_text("own")
+    rig = await start(folders=[config])
+    await _sent(rig, 1)
+    await asyncio.sleep(1.5)
+    assert [arrival.payload for arrival in rig.arrivals()] == [b"own"]
+
+
+async def test_upload_file_takes_only_what_lies_in_a_configured_folder(start: Starter, tmp_path: Path) -> None:
+    folder, config = _folder(tmp_path, include=["nothing"])
+    (tmp_path / "outside.txt").write_text("outside")
+    (folder / "link.txt").symlink_to(tmp_path / "outside.txt")
+    (folder / "own.txt").write_text("own")
+    rig = await start(folders=[config])
+    for path in ("/etc/passwd", f"{folder}/../../etc/passwd", f"{folder}/../outside.txt", f"{folder}/link.txt"):
+        with pytest.raises(GRPCError) as refusal:
+            await rig.command("upload_file", path=path)
+        assert refusal.value.status is Status.INVALID_ARGUMENT
+        assert str(folder) in (refusal.value.message or "")
+    answer = await rig.command("upload_file", path=f"{folder}/own.txt", tags=["x"], wait="uploaded")
+    (arrival,) = rig.arrivals()
+    assert answer["file_id"] == arrival.file_id
+    assert (arrival.payload, list(arrival.metadata.tags)) == (b"own", ["x"])
+    with pytest.raises(GRPCError, match=r"missing\.txt"):
+        await rig.command("upload_file", path=f"{folder}/missing.txt")
+
+
+async def test_two_hundred_megabytes_cost_little_memory_and_delay_no_sensor(start: Starter, tmp_path: Path) -> None:
+    """Less than 40 MB more, and a sensor at 50 Hz stays on time meanwhile."""
+    folder, config = _folder(tmp_path, settle_s=0.1)
+    sensor = CountingSensor("s1")
+    rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 50}], folders=[config])
+    await rig.until(lambda status: status["upload"]["uploaded_items"] >= 50)
+    before = await _resident_mb(rig.server.pid)
+    block = os.urandom(1_000_000)
+    path = folder / "large.bin"
+    rig.cloud.arrivals.clear()
+
+    def write() -> str:
+        digest = hashlib.sha256()
+        with path.open("wb") as file:
+            for _ in range(200):
+                file.write(block)
+                digest.update(block)
+        return digest.hexdigest()
+
+    digest = await asyncio.to_thread(write)
+    peak = before
+    upload = asyncio.ensure_future(_sent(rig, 1, 60))
+    while not upload.done():
+        peak = max(peak, await _resident_mb(rig.server.pid))
+        await asyncio.sleep(0.02)
+    await upload
+    (arrival,) = rig.arrivals(UploadMethod.FILE)
+    assert (arrival.sha256, arrival.size) == (digest, 200_000_000)
+    assert max(arrival.message_sizes) < 300_000
+    assert peak - before < 40
+    # When the module asked, not when the answer came: sensor and cloud share this busy process.
+    assert (await rig.status())["sources"]["s1"]["lateness_ms"]["p99"] < 20

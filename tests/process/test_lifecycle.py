@@ -1,0 +1,174 @@
+"""Starting, changing, stopping and dying, through a real module process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grpclib import GRPCError
+from viam.proto.common import DoCommandRequest
+from viam.proto.service.generic import GenericServiceStub
+
+from tests.process.rig import KEY, KEY_ID, NAME, CountingSensor, Rig, Starter
+
+SOURCE = {"name": "s1", "capture_frequency_hz": 20}
+
+
+@contextlib.asynccontextmanager
+async def silent_address() -> AsyncIterator[str]:
+    """An address that accepts connections and never answers."""
+    held: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for writer in held:
+            writer.close()
+
+
+async def test_a_silent_cloud_delays_neither_start_nor_captures_nor_stop(start: Starter) -> None:
+    """AddResource within 2 s, captures run on, SIGTERM ends the module within 5 s."""
+    async with silent_address() as address:
+        sensor = CountingSensor("s1")
+        rig = await start(sensor)
+        began = time.monotonic()
+        await rig.configure(sources=[SOURCE], cloud={"address": address})
+        assert time.monotonic() - began < 2
+        status = await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 30)
+        assert status["sources"]["s1"]["missed"] == 0
+        assert status["upload"]["connected"] is False
+        ended = await rig.server.terminate()
+        assert ended is not None
+        assert ended.seconds < 5
+        assert ended.code == 0
+
+
+async def test_sigterm_loses_nothing_that_was_captured(start: Starter) -> None:
+    sensor = CountingSensor("s1")
+    rig = await start(sensor, sources=[SOURCE])
+    await rig.cloud.stop()
+    status = await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 20)
+    await rig.server.terminate()
+    await rig.cloud.start()
+    await rig.server.restart()
+    await rig.drained()
+    assert set(range(1, int(status["sources"]["s1"]["captured"]) + 1)) <= set(rig.numbers("s1"))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_kill_9_loses_nothing_older_than_a_quarter_of_a_second(start: Starter, seed: int) -> None:
+    """At random moments, while the cloud comes and goes: what was polled 0.25 s before the kill arrives."""
+    chance = random.Random(seed)  # noqa: S311
+    sensor = CountingSensor("s1")
+    rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 50}])
+    enough = asyncio.Event()
+    flapping = asyncio.create_task(_flap(rig, chance, enough))
+    safe: set[int] = set()
+    kills = []
+    for _ in range(6):
+        await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 3)
+        await asyncio.sleep(chance.uniform(0.2, 1.2))
+        killed = time.monotonic()
+        kills.append(killed)
+        await rig.server.kill()
+        safe |= {number for number, polled in enumerate(sensor.polls, 1) if polled < killed - 0.25}
+        # A poll that the kill cut off gave the number to nobody.
+        safe -= {len(sensor.polls)}
+        await rig.server.restart()
+    enough.set()
+    await flapping
+    await rig.drained()
+    missing = sorted(safe - set(rig.numbers("s1")))
+    print('DBG', missing, [[round(k - sensor.polls[n - 1], 3) for k in kills] for n in missing], await rig.status())
+    assert not missing, (missing, [round(max(k for k in kills if k > sensor.polls[n-1] or True) - sensor.polls[n - 1], 3) for n in missing], kills)
+
+
+async def _flap(rig: Rig, chance: random.Random, enough: asyncio.Event) -> None:
+    while not enough.is_set():
+        await asyncio.sleep(chance.uniform(0.1, 0.6))
+        await rig.cloud.stop()
+        await asyncio.sleep(chance.uniform(0.1, 0.4))
+        await rig.cloud.start()
+
+
+async def test_reconfigurations_lose_nothing_and_take_effect(start: Starter) -> None:
+    sensor = CountingSensor("s1")
+    rig = await start(sensor, sources=[{**SOURCE, "tags": ["round0"]}])
+    for number in range(1, 6):
+        await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 2)
+        attributes = rig.attributes(sources=[{**SOURCE, "tags": [f"round{number}"]}])
+        await rig.server.reconfigure_resource(NAME, attributes)
+    await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 2)
+    await rig.drained()
+    arrived = rig.numbers("s1")
+    assert len(arrived) == len(set(arrived))
+    # A poll that a reconfiguration cut off was never captured; one that was captured is never lost.
+    assert len(arrived) >= len(sensor.polls) - 6
+    assert {tag for arrival in rig.arrivals() for tag in arrival.metadata.tags} == {f"round{n}" for n in range(6)}
+
+
+async def test_what_a_removed_source_captured_is_delivered_all_the_same(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}], upload={"disabled": True})
+    await rig.command("capture", count=3)
+    await rig.server.reconfigure_resource(NAME, rig.attributes(sources=[]))
+    await rig.cloud.wait_for(lambda: len(rig.numbers("s1")) == 3, 10)
+
+
+async def test_removing_the_service_is_quick_and_may_be_undone(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[SOURCE])
+    await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 2)
+    began = time.monotonic()
+    await rig.server.remove_resource(NAME)
+    assert time.monotonic() - began < 2
+    await rig.configure(sources=[SOURCE])
+    await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 2)
+
+
+async def test_a_bad_config_is_refused_by_name(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"))
+    bad = rig.attributes(sources=[{"name": "s1", "interval_s": -1}, {"nam": "s1"}])
+    with pytest.raises(GRPCError) as refusal:
+        await rig.server.validate(NAME, bad)
+    message = refusal.value.message or ""
+    assert "sources[0].interval_s: -1" in message
+    assert "sources[1].nam: no such attribute; did you mean name?" in message
+
+
+async def test_the_api_key_appears_nowhere(start: Starter, tmp_path: Path) -> None:
+    """In no log, answer or error: neither with a good key, nor a bad one, nor in a config that does not validate."""
+    rig = await start(CountingSensor("s1"), sources=[SOURCE])
+    seen: list[Any] = [await rig.status(), await rig.command("help"), await rig.command("flush", timeout_s=5)]
+    rig.cloud.api_keys[KEY_ID] = "another"
+    rig.cloud.forget_tokens()
+    seen.append(await rig.until(lambda status: status["upload"]["state"] == "refused"))
+    with pytest.raises(GRPCError) as refusal:
+        await rig.command("nothing", api_key=KEY)
+    seen.append(refusal.value)
+    for cloud in ({"api_key": KEY, "address": "nonsense://"}, {"api_key": [KEY]}, {"api_key": {"key": KEY}}):
+        with pytest.raises(GRPCError) as refusal:
+            await rig.server.validate(NAME, rig.attributes(cloud=cloud))
+        seen.append(refusal.value)
+    await rig.server.terminate()
+    text = repr(seen) + rig.printed()
+    assert "refused" in text
+    assert KEY not in text
+    assert not re.search(r"Bearer \S", text)
+    spooled = b"".join(path.read_bytes() for path in tmp_path.rglob("spool.sqlite3*"))
+    assert KEY.encode() not in spooled
+
+
+async def test_a_command_may_be_sent_right_after_the_start(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}])
+    client = GenericServiceStub(rig.server.channel)
+    request = DoCommandRequest(name=NAME)
+    request.command.update({"command": "capture", "wait": "uploaded"})
+    response = await client.DoCommand(request)
+    assert response.result["captured"]["s1"] == 1
