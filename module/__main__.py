@@ -33,6 +33,8 @@ def main() -> None:
 
         sys.exit(demo(sys.argv[2:]))
     _keep_large_buffers()
+    # A corrupt image is told by its source, not by OpenCV on stderr.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     asyncio.run(_serve())
     logging.shutdown()
     sys.stdout.flush()

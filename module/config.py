@@ -170,6 +170,14 @@ class SpoolConfig(Part):
         name = quote(context_of(info).service, safe=" ")
         return str(PurePosixPath(data, name if name.strip(".") else name.replace(".", "%2E")))
 
+    @field_validator("directory")
+    @classmethod
+    def _directory_is_in_no_folder(cls, directory: str, info: ValidationInfo) -> str:
+        for folder in sorted(context_of(info).folders):
+            if PurePosixPath(directory).is_relative_to(folder):
+                raise refused(f"a directory outside {folder}, whose files are uploaded: the spool's are not")
+        return directory
+
 
 class OnlyWhenConfig(Conditional):
     """Uploads run only while this holds."""

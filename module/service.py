@@ -53,7 +53,11 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
         return self
 
     async def do_command(
-        self, command: Mapping[str, ValueTypes], *, timeout: float | None = None, **_: Any  # noqa: ASYNC109
+        self,
+        command: Mapping[str, ValueTypes],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109, the SDK names it
+        **_: Any,
     ) -> Mapping[str, ValueTypes]:
         """Carry out one of the verbs that ``{"command": "help"}`` lists.
 

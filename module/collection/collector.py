@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from module.capture import Capture, Kind, Origin, UploadAs
 from module.collection import images, readings
 from module.collection.schedule import Cron, Periodic, describe
-from module.collection.sources import Answer, Row, Source
+from module.collection.sources import Answer, Blob, Row, Source
 from module.errors import CourierError, EncodeError, NothingToCapture, PollError, SpoolFull
 from module.throttled_log import ThrottledLog
 
@@ -183,18 +183,21 @@ class Collector:
         try:
             if isinstance(answer, Row):
                 return self._encode_row(answer, origin, requested_us, received_us)
-            if origin.method != "GetImages" or not images.needs_work(answer.mime_type, self._config.image):
-                image = images.passthrough(answer.data, answer.mime_type)
-            else:
-                loop = asyncio.get_running_loop()
-                image = await loop.run_in_executor(
-                    self._workers, images.encode, answer.data, answer.mime_type, self._config.image
-                )
+            image = await self._encode_blob(answer)
         except EncodeError as error:
             raise EncodeError(f"{self._config.id}: {error}") from error
         origin = replace(origin, extension=image.extension, mime_type=image.mime_type)
         received_us = answer.captured_us if answer.captured_us is not None else received_us
         return Capture(origin, requested_us, received_us, image.data)
+
+    async def _encode_blob(self, blob: Blob) -> images.EncodedImage:
+        if self.source.method != "GetImages":
+            return images.passthrough(blob.data, blob.mime_type)
+        settings = self._config.image
+        if not images.needs_work(blob.mime_type, settings):
+            return images.encode(blob.data, blob.mime_type, settings)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._workers, images.encode, blob.data, blob.mime_type, settings)
 
     def _encode_row(self, row: Row, origin: Origin, requested_us: int, received_us: int) -> Capture:
         if self._config.upload_as is UploadAs.FILE:

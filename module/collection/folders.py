@@ -212,11 +212,12 @@ class FolderWatch:
         try:
             root, marks = await asyncio.to_thread(self._look)
             for some in _groups(marks, _ASK_AT_ONCE):
-                await self._finish(root, some)
                 for group in _groups(await self._spool.unknown_files(some), _APPEND_AT_ONCE):
                     if self.paused:
                         return self.last_error
                     await self._append(root, group)
+                # Last, as what it forgets would look new.
+                await self._finish(root, some)
         except SpoolFull:
             return "the spool is full; the files wait where they are"
         except SpoolError as error:

@@ -91,6 +91,7 @@ class Cloud:
         self._chunk_bytes = chunk_bytes
         self._session: Session | None = None
         self._token: str | None = None
+        self._retired_token: str | None = None
         self._opening = asyncio.Lock()
         self._tls: ssl.SSLContext | None = None
 
@@ -170,14 +171,15 @@ class Cloud:
         if self._session is session:
             self._session = None
             if token:
-                self._token = None
+                # Uploads under way still have it, and errors may quote it.
+                self._retired_token, self._token = self._token, None
         if not session.users:
             session.channel.close()
         return True
 
     def redact(self, text: str) -> str:
-        """The text without the key and the token, whoever put them there."""
-        for secret in (self._config.api_key.get_secret_value(), self._token):
+        """The text without the key and the tokens, whoever put them there."""
+        for secret in (self._config.api_key.get_secret_value(), self._token, self._retired_token):
             if secret:
                 text = text.replace(secret, "[secret]")
         return text

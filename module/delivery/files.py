@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Self
 
 from module.capture import FileMark, Origin
 from module.containment import naming, open_inside, parent_inside, parts_inside
-from module.errors import FileChanged, OutsideFolder
+from module.errors import FileChanged, FileUnusable, OutsideFolder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -137,7 +137,8 @@ class OpenFile:
         """Give the file's bytes in chunks of ``size``, the last one shorter, each read in a thread; one at a time.
 
         There are as many bytes as the file had when it was opened; an empty file gives one empty chunk. Raises
-        ``FileChanged`` in place of the last chunk, or before, where the file was cut, grew or was written to meanwhile.
+        ``FileChanged`` in place of the last chunk, or before, where the file was cut, grew or was written to meanwhile,
+        and ``FileUnusable`` where the disk does not give it.
         """
         last = max(self.size - 1, 0) // size * size
         for offset in range(0, last + 1, size):
@@ -146,7 +147,11 @@ class OpenFile:
     def _read(self, offset: int, size: int, last: bool) -> bytes:
         if self._descriptor is None:
             raise OSError(errno.EBADF, "The file is closed", self._path)
-        data = _read_whole(self._descriptor, offset, size)
+        try:
+            data = _read_whole(self._descriptor, offset, size)
+        except OSError as error:
+            # The file's trouble must not be taken for the network's.
+            raise FileUnusable(f"{self._path!r} cannot be read: {error}") from error
         if len(data) < size or (last and not _is(self.mark, os.fstat(self._descriptor))):
             raise FileChanged(f"{self._path!r} was changed while it was being sent")
         return data

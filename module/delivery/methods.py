@@ -15,6 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import sys
+import termios
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -268,7 +271,11 @@ class CourierClient(DataClient):
 
 
 class _Watch:
-    """Puts a limit off while bytes go out: flow control lets them go only as fast as the cloud takes them."""
+    """Puts a limit off while bytes go out.
+
+    The cloud's flow control lets them go only as fast as it takes them, but for the last ones: as many as the window is
+    wide are handed over at once, and a slow road may need minutes for them. So those that the kernel still holds count.
+    """
 
     def __init__(self, limit: asyncio.Timeout, stream: Stream[Any, Any], timeout_s: float) -> None:
         self._limit = limit
@@ -276,21 +283,42 @@ class _Watch:
         self._timeout_s = timeout_s
         self._loop = asyncio.get_running_loop()
         self._sent = 0
+        # Of the connection's bytes: the last one of this upload, and how many of those before it are out.
+        self._last = 0
+        self._out = 0
         self._look_again()
 
     def _look_again(self) -> None:
         self._handle = self._loop.call_later(self._timeout_s / _WATCHES_PER_TIMEOUT, self._look)
 
     def _look(self) -> None:
-        # grpclib counts the bytes of a stream here once it has one; there is no public name for it.
-        sent = getattr(getattr(self._stream, "_stream", None), "data_sent", 0)
-        if sent > self._sent and not self._limit.expired():
-            self._sent = sent
+        # grpclib has the stream of HTTP/2 here once there is one, and counts its bytes; there is no public name for it.
+        stream = getattr(self._stream, "_stream", None)
+        if stream is not None and not self._limit.expired() and self._moved(stream):
             self._limit.reschedule(self._loop.time() + self._timeout_s)
         self._look_again()
 
+    def _moved(self, stream: Any) -> bool:
+        handed_over: int = stream.connection.data_sent
+        out = self._out
+        if stream.data_sent > self._sent:
+            out = -1
+            self._sent, self._last = stream.data_sent, handed_over
+        self._out = max(self._out, min(self._last, handed_over - _unsent_bytes(stream._transport)))  # noqa: SLF001
+        return self._out > out
+
     def stop(self) -> None:
         self._handle.cancel()
+
+
+def _unsent_bytes(transport: Any) -> int:
+    """Bytes that have been written and that the other end has not acknowledged; a few too many, for their framing."""
+    unsent = int(transport.get_write_buffer_size())
+    sock = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError, ValueError):
+        # Linux, tcp(7): SIOCOUTQ, which bears this name too.
+        unsent += int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return unsent
 
 
 async def _answer(stream: Stream[Any, Any]) -> Any:

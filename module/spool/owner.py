@@ -262,7 +262,7 @@ class Owner:
             if call.writes:
                 db.commit()
                 self._measure(db)
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001, whatever it is, appends must go on
             self._recover(db)
             self._post(_fail, call.done, SpoolError(f"the spool at {self._path}: {error}"))
         else:

@@ -30,9 +30,7 @@ def row(number: int, source: str = "thermometer", *, padding: int = 0, **origin:
     api = {"api": "rdk:component:sensor", "name": source, "method": "Readings"}
     readings = {"n": number, "padding": "x" * padding}
     payload = sensor_data({"readings": readings}, MOMENT_US + number, MOMENT_US + number + 1)
-    return Capture(
-        Origin(source, Kind.ROW, **{**api, **origin}), MOMENT_US + number, MOMENT_US + number + 1, payload
-    )
+    return Capture(Origin(source, Kind.ROW, **{**api, **origin}), MOMENT_US + number, MOMENT_US + number + 1, payload)
 
 
 def image(number: int, source: str = "eye", *, size: int = 0, **origin: Any) -> Capture:
@@ -203,5 +201,3 @@ def config_of(directory: Path, address: str, *, upload: dict[str, Any], api_key:
         "cloud": {"address": address, "part_id": PART, "api_key_id": KEY_ID, "api_key": api_key},
     }
     return parse(attributes, service="uploader", environ={})
-
-

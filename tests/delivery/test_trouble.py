@@ -84,12 +84,24 @@ async def test_forgotten_tokens_are_renewed_once_for_all(start: Starter) -> None
     rig = await start(concurrency=8)
     await rig.append(image(0))
     await rig.flush()
-    rig.cloud.forget_tokens()
+    crowd, told = Crowd(wait_for=8), list[str]()
+
+    async def forget(call: Call) -> None:
+        await crowd(call)
+        if len(told) < 8:
+            told.append(call.metadata.component_name)
+            raise Refusal(STATUS.UNAUTHENTICATED, "the token has expired")
+
+    rig.cloud.judge = forget
+    rig.cloud.token_lifetime_s = 3600
     await rig.append(*(image(n) for n in range(1, 41)))
     await rig.flush()
-    assert rig.cloud.unauthenticated == 8
-    assert rig.cloud.authentications == 2
-    assert sorted(rig.images()) == list(range(41))
+    assert (len(told), rig.cloud.authentications, rig.cloud.calls.total()) == (8, 2, 41 + 8)
+    rig.cloud.forget_tokens()
+    await rig.append(image(41))
+    await rig.flush()
+    assert rig.cloud.authentications == 3
+    assert sorted(rig.images()) == list(range(42))
     assert (rig.store.failed, rig.status()["state"]) == (0, "idle")
 
 
@@ -125,7 +137,7 @@ async def test_a_wrong_key_gives_nothing_up(start: Starter, caplog: pytest.LogCa
     assert 49 < status["next_attempt_in_s"] <= 100
     assert (status["connected"], rig.store.items, rig.store.failed, rig.cloud.unauthenticated) == (False, 30, 0, 1)
 
-    rig.cloud.api_keys = {key_id: wrong for key_id in rig.cloud.api_keys}
+    rig.cloud.api_keys = dict.fromkeys(rig.cloud.api_keys, wrong)
     await rig.flush()
     assert sorted(rig.images()) == list(range(30))
     told = caplog.text + str(status) + str(rig.status()) + repr(rig.config) + repr(rig.client)

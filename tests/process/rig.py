@@ -40,7 +40,7 @@ class CountingSensor(Sensor):
         self.hang.set()
         self._fail = fail
 
-    async def get_readings(self, *, extra: Any = None, timeout: float | None = None, **_: Any) -> Mapping[str, Any]:  # noqa: ARG002, ASYNC109
+    async def get_readings(self, *, extra: Any = None, timeout: float | None = None, **_: Any) -> Mapping[str, Any]:
         self.polls.append(time.monotonic())
         self.extras.append(dict(extra or {}))
         number = len(self.polls)

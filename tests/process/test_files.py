@@ -78,7 +78,7 @@ async def test_a_delivered_file_leaves_its_folder(start: Starter, tmp_path: Path
     rig = await start(folders=[config])
     await _sent(rig, 1)
     async with asyncio.timeout(10):
-        while path.exists():  # noqa: ASYNC110, ASYNC240, a file system sends no event
+        while path.exists():
             await asyncio.sleep(0.05)
     assert (tmp_path / "done" / "sub" / "a.txt").exists() == (after == "move")
 

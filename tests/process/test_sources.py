@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import time
 from typing import Any
@@ -15,7 +16,7 @@ from viam.proto.common import GeoPoint, Vector3
 
 from module.demo.cloud import UploadMethod
 from module.demo.viam_server import MachineError
-from tests.process.rig import CountingSensor, StillCamera, Starter
+from tests.process.rig import CountingSensor, Starter, StillCamera
 
 
 def _noise(height: int, width: int) -> Any:
@@ -138,7 +139,8 @@ async def test_raw_images_become_png_and_depth_keeps_its_millimetres(start: Star
     await rig.command("capture", wait="uploaded")
     arrivals = rig.arrivals(UploadMethod.BINARY)
     assert [arrival.metadata.mime_type for arrival in arrivals] == ["image/png", "image/png"]
-    images = [cv2.imdecode(np.frombuffer(a.payload or b"", np.uint8), cv2.IMREAD_UNCHANGED) for a in arrivals]
+    payloads = [np.frombuffer(arrival.payload or b"", np.uint8) for arrival in arrivals]
+    images: list[Any] = [cv2.imdecode(payload, cv2.IMREAD_UNCHANGED) for payload in payloads]
     deep, flat = sorted(images, key=lambda image: image.ndim)
     assert np.array_equal(deep, depth)
     assert np.array_equal(flat[:, :, :3], color[:, :, 2::-1])
@@ -195,9 +197,10 @@ async def test_readings_can_travel_as_documents_of_lines(start: Starter) -> None
     )
     assert (metadata.file_extension, metadata.mime_type) == (".ndjson", "application/x-ndjson")
     assert (list(metadata.tags), list(metadata.dataset_ids)) == (["t"], ["d"])
-    lines = (arrival.payload or b"").decode().splitlines()
-    assert len(lines) == 5
-    assert all(line.startswith('{"time_requested": "20') and '"readings": {"n": ' in line for line in lines)
+    lines = [json.loads(line) for line in (arrival.payload or b"").decode().splitlines()]
+    assert [line["readings"]["n"] for line in lines] == [1, 2, 3, 4, 5]
+    assert all(line.keys() == {"time_requested", "time_received", "readings"} for line in lines)
+    assert all(line["time_requested"].endswith("Z") for line in lines)
 
 
 async def test_without_its_resource_a_source_waits_and_captures_once_it_is_there(start: Starter) -> None:

@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 from module.spool.retention import PAGE_BYTES, Line, drop_oldest, footprint
 
 
@@ -26,9 +28,9 @@ def test_what_cannot_be_had_drops_nothing_at_all() -> None:
 
 def test_captures_are_looked_at_only_as_far_as_needed() -> None:
     """A backlog of millions must not be read to free a little."""
-    seen = []
+    seen: list[int] = []
 
-    def captures():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def captures() -> Iterator[tuple[int, int]]:
         for number in range(1_000_000):
             seen.append(number)
             yield number, 10

@@ -1,0 +1,283 @@
+"""What is captured of the files of a folder, and that nothing ends the watch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from module.capture import Capture, FileMark, Kind, Origin
+from module.collection.folders import FolderWatch
+from module.config import AfterUpload, FolderConfig
+from module.errors import SpoolError, SpoolFull
+
+NOW_S = 1_700_000_000.0
+LOGGER = logging.getLogger("test.folders")
+
+
+def _config(path: Path, **attributes: Any) -> FolderConfig:
+    return FolderConfig.model_construct(path=str(path), **attributes)
+
+
+def _write(path: Path, age_s: float = 60.0, data: bytes = b"data") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    os.utime(path, (NOW_S - age_s, NOW_S - age_s))
+    return path
+
+
+def _names(marks: Sequence[FileMark]) -> list[str]:
+    return [Path(mark.path).name for mark in marks]
+
+
+class _Spool:
+    """A spool in memory, behind the protocol of the real one."""
+
+    def __init__(self) -> None:
+        self.captures: list[Capture] = []
+        self.groups: list[int] = []
+        self.asked: list[int] = []
+        self.failing: Exception | None = None
+        self.sent: list[FileMark] = []
+
+    async def sent_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
+        return [mark for mark in marks if mark in self.sent]
+
+    async def forget_files(self, marks: Sequence[FileMark]) -> None:
+        self.sent = [mark for mark in self.sent if mark not in marks]
+
+    async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
+        self.asked.append(len(marks))
+        known = {capture.file for capture in self.captures}
+        return [mark for mark in marks if mark not in known]
+
+    async def append(self, captures: Sequence[Capture]) -> list[int]:
+        if self.failing is not None:
+            raise self.failing
+        self.captures.extend(captures)
+        self.groups.append(len(captures))
+        return list(range(len(captures)))
+
+    def names(self) -> list[str]:
+        return _names([capture.file for capture in self.captures if capture.file is not None])
+
+
+@pytest.fixture
+def spool() -> _Spool:
+    return _Spool()
+
+
+def _unlink(_origin: Origin, mark: FileMark) -> None:
+    Path(mark.path).unlink()
+
+
+def _watch(config: FolderConfig, spool: _Spool) -> FolderWatch:
+    return FolderWatch(
+        config,
+        ("fleet",),
+        ("set",),
+        spool,
+        put_away=_unlink,
+        logger=LOGGER,
+        wall_clock=lambda: NOW_S + 0.25,
+        period_s=0.005,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _running(watch: FolderWatch) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(watch.run())
+    try:
+        yield task
+        assert not task.done()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():
+            await asyncio.sleep(0.002)
+
+
+async def test_a_file_becomes_a_capture_that_points_at_it(tmp_path: Path, spool: _Spool) -> None:
+    folder = tmp_path / "door"
+    (tmp_path / "real").mkdir()
+    folder.symlink_to("real")
+    _write(folder / "tag=red" / "dataset=d2" / "a.txt", data=b"12345")
+    added: dict[str, Any] = {"tags": ("mine", "fleet"), "dataset_ids": ("d1",), "priority": 7}
+    watch = _watch(_config(folder, after_upload=AfterUpload.MOVE, move_to="/archive", **added), spool)
+    async with _running(watch):
+        await _until(lambda: watch.captured == 1)
+    (capture,) = spool.captures
+    assert capture.file is not None
+    assert capture.file.path == f"{tmp_path}/real/tag=red/dataset=d2/a.txt"
+    assert capture.requested_us == capture.received_us == watch.last_capture == 1_700_000_000_250_000
+    origin = capture.origin
+    assert (origin.kind, origin.source, origin.folder) == (Kind.FILE, str(folder), str(folder))
+    assert (origin.tags, origin.dataset_ids) == (("fleet", "mine", "red"), ("set", "d1", "d2"))
+    assert (origin.priority, origin.after_upload, origin.move_to) == (7, "move", "/archive")
+
+
+async def test_a_file_goes_once_and_again_when_it_has_changed(tmp_path: Path, spool: _Spool) -> None:
+    path = _write(tmp_path / "a.txt", age_s=60)
+    watch = _watch(_config(tmp_path), spool)
+    async with _running(watch):
+        await _until(lambda: len(spool.asked) > 3)
+        assert spool.names() == ["a.txt"]
+        _write(path, age_s=50)
+        await _until(lambda: len(spool.captures) > 1)
+    assert spool.names() == ["a.txt", "a.txt"]
+
+
+async def test_files_are_appended_in_groups_and_share_an_origin(tmp_path: Path, spool: _Spool) -> None:
+    for number in range(1150):
+        _write(tmp_path / f"{number}.txt", age_s=2000 - number)
+    watch = _watch(_config(tmp_path), spool)
+    async with _running(watch):
+        await _until(lambda: watch.captured == 1150)
+    assert spool.asked[:2] == [1000, 150]
+    assert spool.groups == [100] * 11 + [50]
+    assert spool.names() == [f"{number}.txt" for number in range(1150)]
+    assert len({id(capture.origin) for capture in spool.captures[:100]}) == 1
+
+
+async def test_a_missing_folder_is_told_once_and_found_once_it_comes(
+    tmp_path: Path, spool: _Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    folder = tmp_path / "stick"
+    watch = _watch(_config(folder), spool)
+    async with _running(watch):
+        await _until(lambda: watch.errors > 2)
+        assert watch.last_error == f"'{folder}': No such file or directory"
+        _write(folder / "a.txt")
+        await _until(lambda: watch.captured == 1)
+        await _until(lambda: watch.last_error is None)
+    levels = [record.levelname for record in caplog.records if record.name == LOGGER.name]
+    assert levels == ["WARNING", "INFO"]
+
+
+@pytest.mark.parametrize("failing", [SpoolFull("no room for 1 byte"), SpoolError("the disk is gone")])
+async def test_a_spool_that_refuses_is_asked_again(tmp_path: Path, spool: _Spool, failing: SpoolError) -> None:
+    _write(tmp_path / "a.txt")
+    spool.failing = failing
+    watch = _watch(_config(tmp_path), spool)
+    async with _running(watch):
+        await _until(lambda: watch.errors > 2)
+        assert watch.captured == 0
+        assert watch.last_error in {"the spool is full; the files wait where they are", "the disk is gone"}
+        spool.failing = None
+        await _until(lambda: watch.captured == 1)
+        await _until(lambda: watch.last_error is None)
+
+
+async def test_what_was_skipped_is_told_while_the_rest_goes(
+    tmp_path: Path, spool: _Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    _write(tmp_path / "a.txt")
+    for name in (b"/caf\xe9", b"/caf\xea"):
+        os.close(os.open(os.fsencode(tmp_path) + name, os.O_CREAT | os.O_WRONLY))
+    watch = _watch(_config(tmp_path), spool)
+    async with _running(watch):
+        await _until(lambda: watch.captured == 1 and watch.errors > 2)
+    assert watch.last_error is not None
+    assert watch.last_error.endswith("the name is no UTF-8, rename it (and 1 more)")
+    watch.last_error.encode()
+    assert len([record for record in caplog.records if record.name == LOGGER.name]) == 1
+
+
+async def test_a_paused_watch_appends_nothing_until_it_is_resumed(tmp_path: Path, spool: _Spool) -> None:
+    watch = _watch(_config(tmp_path), spool)
+    watch.pause()
+    assert watch.paused
+    _write(tmp_path / "a.txt")
+    async with _running(watch):
+        await asyncio.sleep(0.05)
+        assert spool.asked == []
+        watch.resume()
+        await _until(lambda: watch.captured == 1)
+    assert not watch.paused
+
+
+async def test_a_pause_in_the_middle_ends_the_round(tmp_path: Path) -> None:
+    class Pausing(_Spool):
+        async def append(self, captures: Sequence[Capture]) -> list[int]:
+            watch.pause()
+            return await super().append(captures)
+
+    for number in range(150):
+        _write(tmp_path / f"{number}.txt")
+    spool = Pausing()
+    watch = _watch(_config(tmp_path), spool)
+    async with _running(watch):
+        await _until(lambda: watch.captured == 100)
+        await asyncio.sleep(0.05)
+        assert watch.captured == 100
+        watch.resume()
+        await _until(lambda: watch.captured == 150)
+
+
+async def test_a_cancelled_watch_leaves_no_scan_behind(
+    tmp_path: Path, spool: _Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process ends only once its threads have, and a folder may be huge."""
+    _write(tmp_path / "a.txt")
+    listed = 0
+
+    @contextlib.contextmanager
+    def endless(_: str) -> Iterator[Iterator[Any]]:
+        def entries() -> Iterator[Any]:
+            nonlocal listed
+            while True:
+                listed += 1
+                time.sleep(0.001)
+                yield entry
+
+        yield entries()
+
+    (entry,) = os.scandir(tmp_path)
+    monkeypatch.setattr(os, "scandir", endless)
+    async with _running(_watch(_config(tmp_path), spool)):
+        await _until(lambda: listed > 10)
+    await asyncio.sleep(0.05)
+    ended_at = listed
+    await asyncio.sleep(0.05)
+    assert listed == ended_at
+
+
+@pytest.mark.parametrize(("settle_s", "period_s"), [(0, 0.5), (4, 2), (10, 5), (3600, 5)])
+def test_the_period_follows_the_time_to_settle(tmp_path: Path, spool: _Spool, settle_s: float, period_s: float) -> None:
+    watch = FolderWatch(_config(tmp_path, settle_s=settle_s), (), (), spool, put_away=_unlink, logger=LOGGER)
+    assert watch._period_s == period_s
+
+
+async def test_a_delivered_file_is_put_away_once_it_is_known_as_sent(tmp_path: Path, spool: _Spool) -> None:
+    """Also after a crash came between the delivery and the putting away."""
+    path = _write(tmp_path / "a.txt")
+    watch = _watch(_config(tmp_path, after_upload=AfterUpload.DELETE), spool)
+    async with _running(watch):
+        await _until(lambda: watch.captured == 1)
+        assert path.exists()
+        spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
+        await _until(lambda: not path.exists() and not spool.sent)
+
+
+async def test_a_folder_that_keeps_its_files_keeps_them(tmp_path: Path, spool: _Spool) -> None:
+    path = _write(tmp_path / "a.txt")
+    watch = _watch(_config(tmp_path, after_upload=AfterUpload.KEEP), spool)
+    async with _running(watch):
+        await _until(lambda: watch.captured == 1)
+        spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
+        asked = len(spool.asked)
+        await _until(lambda: len(spool.asked) > asked + 2)
+    assert path.exists()

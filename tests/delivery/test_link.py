@@ -1,0 +1,82 @@
+"""The one view of the network, on a clock that the tests hand in."""
+
+from __future__ import annotations
+
+import pytest
+
+from module.delivery.backoff import Backoff
+from module.delivery.link import Link, State
+
+
+@pytest.fixture
+def link(monkeypatch: pytest.MonkeyPatch) -> Link:
+    """A link whose dice always fall on the longest delay."""
+    monkeypatch.setattr(Backoff, "delay", Backoff.ceiling)
+    return Link(Backoff(1, 100))
+
+
+def test_one_upload_finds_out_what_the_link_is(link: Link) -> None:
+    assert (link.state, link.slots(8), link.wait(0)) == (State.UNKNOWN, 1, 0)
+    assert link.worked()
+    assert (link.state, link.slots(8), link.wait(0)) == (State.ONLINE, 8, 0)
+    assert not link.worked()
+
+
+def test_probes_come_later_and_later(link: Link) -> None:
+    waits = []
+    for now in range(0, 1000, 100):
+        assert link.failed(now, link.epoch, "gone") is (now == 0)
+        waits.append(link.wait(now))
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 100, 100, 100]
+    assert (link.state, link.slots(8), link.last_error) == (State.OFFLINE, 1, "gone")
+    assert link.wait(99_999) == 0
+
+
+def test_success_opens_the_way_for_all_and_forgets_the_tries(link: Link) -> None:
+    for now in range(5):
+        link.failed(now, link.epoch, "gone")
+    assert link.worked()
+    assert (link.state, link.slots(8), link.wait(4), link.last_error) == (State.ONLINE, 8, 0, None)
+    link.failed(10, link.epoch, "again")
+    assert link.wait(10) == 1
+
+
+def test_uploads_that_fail_together_count_as_one(link: Link) -> None:
+    link.worked()
+    epoch = link.epoch
+    assert [link.failed(5, epoch, f"upload {n}") for n in range(8)] == [True] + [False] * 7
+    assert (link.wait(5), link.last_error) == (1, "upload 0")
+
+
+def test_a_late_failure_does_not_close_a_way_that_was_opened_since(link: Link) -> None:
+    link.worked()
+    epoch = link.epoch
+    link.failed(0, epoch, "one")
+    link.worked()
+    assert not link.failed(1, epoch, "begun before")
+    assert not link.refused(1, epoch, "begun before")
+    assert link.state is State.ONLINE
+
+
+def test_who_is_refused_asks_slowly_from_the_first_try_on(link: Link) -> None:
+    assert link.refused(0, link.epoch, "no such key")
+    assert (link.state, link.slots(8), link.last_error) == (State.REFUSED, 1, "no such key")
+    assert 50 <= link.wait(0) <= 100
+    assert not link.refused(60, link.epoch, "no such key")
+    assert 50 <= link.wait(60) <= 100
+
+
+def test_a_refusal_after_an_outage_is_news_and_the_other_way_round(link: Link) -> None:
+    link.failed(0, link.epoch, "gone")
+    assert link.refused(1, link.epoch, "no")
+    assert link.failed(2, link.epoch, "gone")
+    assert link.wait(2) == 1
+
+
+def test_whoever_hurries_tries_at_once(link: Link) -> None:
+    link.refused(0, link.epoch, "no")
+    link.hurry(10)
+    assert link.wait(10) == 0
+    link.hurry(20)
+    assert link.wait(10) == 0
+    assert link.state is State.REFUSED

@@ -1,0 +1,310 @@
+"""Our upload methods against the SDK's own: what arrives is the same, and what the SDK's lack is there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpclib import GRPCError, Status
+from grpclib.client import Channel
+from viam.app.data_client import DataClient
+
+from module.collection.readings import sensor_data
+from module.delivery.cloud import Cloud
+from module.delivery.files import OpenFile
+from module.delivery.methods import CourierClient, SerialisedRows
+from module.demo.cloud import Arrival, Call, LocalCloud, Refusal
+from module.errors import FileChanged
+from tests.delivery.rig import PART, config_of, local_cloud
+
+CHUNK = 4096
+T1 = datetime(2025, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+T2 = datetime(2025, 1, 2, 5, 4, 6, 1, tzinfo=timezone(timedelta(hours=2)))
+CAMERA = {"component_type": "rdk:component:camera", "component_name": "eye", "method_name": "GetImages"}
+PAYLOADS = [b"", b"x", b"a" * CHUNK, b"b" * (CHUNK + 1), os.urandom(3 * CHUNK)]
+LABELS: list[dict[str, Any]] = [
+    {},
+    {"tags": ["a", "ü"], "dataset_ids": ["d1", "d2"], "mime_type": "image/jpeg", "data_request_times": (T1, T2)},
+    {"tags": [], "dataset_ids": [], "mime_type": ""},
+]
+
+
+class Pair:
+    """One cloud, and two clients of it: the SDK's and ours."""
+
+    def __init__(self, cloud: LocalCloud, address: str, ours: CourierClient, sdk: DataClient) -> None:
+        self.cloud = cloud
+        self.address = address
+        self.ours = ours
+        self.sdk = sdk
+
+    async def compare(self, method: str, **arguments: Any) -> tuple[Arrival, Arrival]:
+        """Upload with both; what arrived, the SDK's first."""
+        answers = [await getattr(client, method)(**arguments) for client in (self.sdk, self.ours)]
+        theirs, own = self.cloud.arrivals[-2:]
+        assert answers == [theirs.file_id, own.file_id]
+        return theirs, own
+
+
+@contextlib.asynccontextmanager
+async def connected(address: str, *, timeout_s: float = 10, chunk_bytes: int = CHUNK) -> AsyncIterator[CourierClient]:
+    config = config_of(Path("/unused"), address, upload={}).cloud
+    cloud = Cloud(config, timeout_s=timeout_s, chunk_bytes=chunk_bytes)
+    async with cloud.session() as session:
+        yield session.client
+    cloud.close()
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[Pair]:
+    async with (
+        local_cloud() as (cloud, address),
+        connected(address) as ours,
+        Channel("127.0.0.1", int(address.rpartition(":")[2])) as channel,
+    ):
+        yield Pair(cloud, address, ours, DataClient(channel, ours._metadata))
+
+
+def assert_same(theirs: Arrival, own: Arrival) -> None:
+    """All but the borders of the chunks."""
+    assert own.method == theirs.method
+    assert own.metadata == theirs.metadata
+    assert own.sensor_metadata == theirs.sensor_metadata
+    assert own.payload == theirs.payload
+    assert own.messages[0] == theirs.messages[0]
+    of_chunks = {type(message) for message in own.messages[1:]}
+    assert of_chunks == {type(message) for message in theirs.messages[1:]}
+
+
+@pytest.mark.parametrize("labels", LABELS)
+@pytest.mark.parametrize("data", PAYLOADS, ids=len)
+@pytest.mark.parametrize("extension", [".jpg", "jpg", ""])
+async def test_binary_is_what_the_sdk_sends(pair: Pair, data: bytes, extension: str, labels: dict[str, Any]) -> None:
+    arguments = {"binary_data": data, "part_id": PART, "file_extension": extension, **CAMERA, **labels}
+    theirs, own = await pair.compare("binary_data_capture_upload", **arguments)
+    assert_same(theirs, own)
+    assert own.messages == theirs.messages
+
+
+@pytest.mark.parametrize("labels", LABELS)
+@pytest.mark.parametrize("data", PAYLOADS, ids=len)
+@pytest.mark.parametrize("extension", [".pcd", "pcd"])
+@pytest.mark.parametrize("component", [CAMERA, {}], ids=["camera", "nobody"])
+async def test_a_stream_is_what_the_sdk_sends(
+    pair: Pair, data: bytes, extension: str, labels: dict[str, Any], component: dict[str, str]
+) -> None:
+    arguments = {"data": data, "part_id": PART, "file_ext": extension, **component, **labels}
+    assert_same(*await pair.compare("streaming_data_capture_upload", **arguments))
+
+
+async def test_a_stream_may_have_no_extension(pair: Pair) -> None:
+    """The SDK's raises IndexError."""
+    await pair.ours.streaming_data_capture_upload(b"x", PART, "")
+    assert pair.cloud.arrivals[0].metadata.file_extension == ""
+
+
+@pytest.mark.parametrize("data", PAYLOADS, ids=len)
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"file_name": "report", "file_extension": ".txt", "tags": ["a"], "dataset_ids": ["d"]},
+        {"file_name": "report.txt", "file_extension": "txt", **CAMERA},
+    ],
+)
+async def test_a_file_of_bytes_is_what_the_sdk_sends(pair: Pair, data: bytes, labels: dict[str, Any]) -> None:
+    assert_same(*await pair.compare("file_upload", part_id=PART, data=data, **labels))
+
+
+async def test_a_file_of_bytes_keeps_its_mime_type(pair: Pair) -> None:
+    """The SDK's drops it, and nothing else differs."""
+    theirs, own = await pair.compare("file_upload", part_id=PART, data=b"x", mime_type="text/plain")
+    assert (theirs.metadata.mime_type, own.metadata.mime_type) == ("", "text/plain")
+    own.metadata.mime_type = ""
+    assert own.metadata == theirs.metadata
+
+
+@pytest.mark.parametrize("data", PAYLOADS, ids=len)
+@pytest.mark.parametrize("name", ["report.txt", "archive.tar.gz", "bare", ".hidden"])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"mime_type": ""},
+        {"mime_type": "text/plain", "tags": ["a"], "dataset_ids": ["d"], "file_name": "another", **CAMERA},
+    ],
+)
+async def test_a_file_on_disk_is_what_the_sdk_sends(
+    pair: Pair, tmp_path: Path, data: bytes, name: str, labels: dict[str, Any]
+) -> None:
+    """But for its times, which the SDK does not know."""
+    path = tmp_path / name
+    path.write_bytes(data)
+    theirs, by_path = await pair.compare("file_upload_from_path", filepath=str(path), part_id=PART, **labels)
+    assert_same(theirs, by_path)
+    async with OpenFile(str(tmp_path), str(path)) as file:
+        await pair.ours.file_upload_from_path(file, PART, **labels)
+    own = pair.cloud.arrivals[-1]
+    assert own.metadata.file_modify_time.ToNanoseconds() == path.stat().st_mtime_ns // 1000 * 1000
+    assert own.metadata.HasField("file_create_time")
+    for metadata in (own.metadata, own.messages[0].metadata):
+        metadata.ClearField("file_create_time")
+        metadata.ClearField("file_modify_time")
+    assert_same(theirs, own)
+
+
+async def test_a_file_on_disk_says_its_mime_type(pair: Pair, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"jpeg")
+    async with OpenFile(str(tmp_path), str(tmp_path / "a.jpg")) as file:
+        await pair.ours.file_upload_from_path(file, PART)
+    assert pair.cloud.arrivals[0].metadata.mime_type == "image/jpeg"
+
+
+def _us(moment: datetime) -> int:
+    return round(moment.timestamp() * 1e6)
+
+
+@pytest.mark.parametrize("tags", [None, [], ["a", "ü"]])
+@pytest.mark.parametrize(
+    "readings",
+    [
+        [{"readings": {"n": 1}}],
+        [{"readings": {}}, {"readings": {"a": None, "b": True, "c": "ü", "d": -1.5, "e": 2**53}}],
+        [{"readings": {"deep": {"er": [1, [2, {"x": []}], {}, "y", None]}}}] * 3,
+        [{"readings": {"many": list(range(200))}, "more": {"k": "v" * 300}}],
+    ],
+)
+async def test_rows_are_what_the_sdk_sends(
+    pair: Pair, readings: Sequence[dict[str, Any]], tags: list[str] | None
+) -> None:
+    """Ours are serialised when they are captured, the SDK's from dictionaries when they are sent."""
+    times = [(T1 + timedelta(microseconds=n), T2) for n in range(len(readings))]
+    arguments: dict[str, Any] = {"part_id": PART, **CAMERA, "tags": tags}
+    dictionaries = [dict(reading) for reading in readings]
+    theirs, from_dictionaries = await pair.compare(
+        "tabular_data_capture_upload", tabular_data=dictionaries, data_request_times=times, **arguments
+    )
+    rows = SerialisedRows([sensor_data(r, _us(a), _us(b)) for r, (a, b) in zip(readings, times, strict=True)])
+    file_id = await pair.ours.tabular_data_capture_upload(rows, **arguments)
+    own = pair.cloud.arrivals[-1]
+    assert own.file_id == file_id
+    for arrival in (own, from_dictionaries):
+        assert_same(theirs, arrival)
+        assert arrival.rows == theirs.rows
+
+
+@pytest.mark.parametrize("method", ["stream", "bytes", "path"])
+async def test_no_message_is_much_larger_than_a_chunk(pair: Pair, tmp_path: Path, method: str) -> None:
+    data = os.urandom(10 * CHUNK + 7)
+    (tmp_path / "f.bin").write_bytes(data)
+    if method == "stream":
+        await pair.ours.streaming_data_capture_upload(data, PART, ".bin", tags=["t"] * 20)
+    elif method == "bytes":
+        await pair.ours.file_upload(PART, data, file_name="f")
+    else:
+        async with OpenFile(str(tmp_path), str(tmp_path / "f.bin")) as file:
+            await pair.ours.file_upload_from_path(file, PART)
+    (arrival,) = pair.cloud.arrivals
+    assert arrival.payload == data
+    assert len(arrival.message_sizes) == 1 + 11
+    assert max(arrival.message_sizes) <= CHUNK + 1000
+
+
+@pytest.mark.parametrize("kind", ["one message", "stream"])
+async def test_an_upload_without_progress_is_given_up(kind: str) -> None:
+    async def hang(_: Call) -> None:
+        await asyncio.Event().wait()
+
+    async with local_cloud() as (cloud, address), connected(address, timeout_s=0.3) as ours:
+        cloud.judge = hang
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            if kind == "stream":
+                await ours.streaming_data_capture_upload(bytes(2_000_000), PART, ".bin")
+            else:
+                await ours.binary_data_capture_upload(b"x", PART, "", "", "", ".jpg")
+        assert 0.25 < time.monotonic() - began < 1.5
+
+
+@contextlib.asynccontextmanager
+async def slow_road(address: str, bytes_per_s: float) -> AsyncIterator[str]:
+    """A road to the cloud that takes bytes slowly, and holds few of them."""
+    host, port = "127.0.0.1", int(address.rpartition(":")[2])
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float) -> None:
+        while data := await reader.read(2048):
+            writer.write(data)
+            await writer.drain()
+            await asyncio.sleep(len(data) / rate)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, on = await asyncio.open_connection(host, port)
+        tasks.update((asyncio.create_task(pump(reader, on, bytes_per_s)), asyncio.create_task(pump(back, writer, 1e9))))
+
+    listening = socket.create_server((host, 0))
+    # Else the kernel would take in all of it, on behalf of the slow reader.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    server = await asyncio.start_server(serve, sock=listening, limit=4096)
+    try:
+        yield f"http://{host}:{listening.getsockname()[1]}"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize("size", [60_000, 200_000])
+async def test_a_slow_upload_that_goes_on_is_not_given_up(size: int) -> None:
+    """However long it takes in all, and though all of it may be handed to the kernel long before it is sent."""
+    async with (
+        local_cloud() as (cloud, address),
+        slow_road(address, size / 2.0) as road,
+        connected(road, timeout_s=0.8) as ours,
+    ):
+        began = time.monotonic()
+        await ours.streaming_data_capture_upload(bytes(size), PART, ".bin")
+        assert time.monotonic() - began > 1.5
+        assert [arrival.size for arrival in cloud.arrivals] == [size]
+
+
+async def test_a_file_that_changes_under_way_does_not_arrive(pair: Pair, tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_bytes(os.urandom(8 * CHUNK))
+    began = asyncio.Event()
+
+    async def note(_: Call) -> None:
+        began.set()
+
+    pair.cloud.judge = note
+    async with OpenFile(str(tmp_path), str(path)) as file:
+        with path.open("ab") as log:
+            log.write(b"one more line")
+        with pytest.raises(FileChanged, match=r"log\.txt"):
+            await pair.ours.file_upload_from_path(file, PART)
+    async with asyncio.timeout(3):
+        await began.wait()
+    await pair.ours.file_upload(PART, b"the next one")
+    assert [arrival.payload for arrival in pair.cloud.arrivals] == [b"the next one"]
+
+
+@pytest.mark.parametrize("size", [0, 10_000_000])
+async def test_a_refusal_is_heard_before_all_is_sent(pair: Pair, size: int) -> None:
+    async def refuse(_: Call) -> None:
+        raise Refusal(grpc.StatusCode.FAILED_PRECONDITION, "no room for you")
+
+    pair.cloud.judge = refuse
+    with pytest.raises(GRPCError, match="no room for you") as refused:
+        await pair.ours.streaming_data_capture_upload(bytes(size), PART, ".bin")
+    assert refused.value.status is Status.FAILED_PRECONDITION

@@ -1,0 +1,94 @@
+"""What each answer of the cloud means for the capture that was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+import pytest
+from grpclib import GRPCError, Status
+from grpclib.exceptions import StreamTerminatedError
+from h2.exceptions import StreamClosedError
+
+from module.delivery.outcome import Verdict, judge, say
+
+BY_STATUS = {
+    Status.CANCELLED: Verdict.AWAY,
+    Status.UNKNOWN: Verdict.UNSURE,
+    Status.INVALID_ARGUMENT: Verdict.REJECTED,
+    Status.DEADLINE_EXCEEDED: Verdict.AWAY,
+    Status.NOT_FOUND: Verdict.REJECTED,
+    Status.ALREADY_EXISTS: Verdict.REJECTED,
+    Status.PERMISSION_DENIED: Verdict.REFUSED,
+    Status.RESOURCE_EXHAUSTED: Verdict.AWAY,
+    Status.FAILED_PRECONDITION: Verdict.REJECTED,
+    Status.ABORTED: Verdict.AWAY,
+    Status.OUT_OF_RANGE: Verdict.REJECTED,
+    Status.UNIMPLEMENTED: Verdict.REJECTED,
+    Status.INTERNAL: Verdict.AWAY,
+    Status.UNAVAILABLE: Verdict.AWAY,
+    Status.DATA_LOSS: Verdict.REJECTED,
+    Status.UNAUTHENTICATED: Verdict.RENEW,
+}
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])
+def test_every_status_has_its_meaning(status: Status) -> None:
+    assert judge(GRPCError(status, "text")) is BY_STATUS[status]
+    assert judge(GRPCError(status)) is BY_STATUS[status]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SERVER: Received message larger than max (5242880 vs. 4194304)",
+        "grpc: received message larger than max (5242880 vs. 4194304)",
+    ],
+)
+def test_a_message_that_is_too_large_is_no_overload(text: str) -> None:
+    """As gRPC's C core and its Go library say it."""
+    assert judge(GRPCError(Status.RESOURCE_EXHAUSTED, text)) is Verdict.TOO_LARGE
+
+
+def test_a_part_that_the_cloud_does_not_know_is_a_refusal() -> None:
+    assert judge(GRPCError(Status.UNKNOWN, "No robot part found for 'x'")) is Verdict.REFUSED
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(111, "Connect call failed"),
+        ConnectionResetError(),
+        BrokenPipeError(),
+        socket.gaierror(-2, "Name or service not known"),
+        ssl.SSLError(1, "handshake"),
+        TimeoutError(),
+        asyncio.IncompleteReadError(b"", 1),
+        StreamTerminatedError("Connection lost"),
+        StreamClosedError(1),
+        EOFError("the cloud ended the upload without an answer"),
+    ],
+)
+def test_every_trouble_of_the_connection_means_that_the_cloud_is_away(error: Exception) -> None:
+    assert judge(error) is Verdict.AWAY
+    assert say(error)
+
+
+def test_what_nobody_foresaw_is_tried_a_few_times() -> None:
+    assert judge(ZeroDivisionError("?")) is Verdict.UNSURE
+
+
+def test_an_error_is_told_in_one_line() -> None:
+    assert say(GRPCError(Status.INTERNAL, "two\nlines\r\n  and\tmore")) == "INTERNAL: two lines and more"
+    assert say(GRPCError(Status.INTERNAL)) == "INTERNAL: no further word"
+    assert say(GRPCError(Status.INTERNAL, "x" * 10_000)) == "INTERNAL: " + "x" * 490
+    assert say(ValueError("what")) == "ValueError: what"
+    assert say(TimeoutError()) == "the cloud did not answer in time"
+    assert say(TimeoutError("h:443 did not accept")) == "h:443 did not accept"
+
+
+def test_a_certificate_that_does_not_verify_is_named_as_what_it_is() -> None:
+    error = ssl.SSLCertVerificationError(1, "verify failed")
+    error.verify_message = "self-signed certificate"
+    assert say(error) == "the cloud's TLS certificate does not verify: self-signed certificate"
