@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from module.errors import CommandError
-
-_MOST_SHOWN = 80
+from module.refusals import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +41,10 @@ def read_all(verb: str, arguments: Sequence[Argument], command: Mapping[str, Any
     }
 
 
-def shown(value: Any) -> str:
-    """What was given, short enough for an error."""
-    if value is None:
-        return "nothing"
-    given = repr(value)
-    return given if len(given) <= _MOST_SHOWN else f"{given[: _MOST_SHOWN - 3]}..."
-
-
 def refuse(path: str, value: Any, allowed: str) -> CommandError:
     """The error for a bad argument."""
-    return CommandError(f"{path}: {shown(value)} given; allowed is {allowed}")
+    given = "nothing" if value is None else shown(value)
+    return CommandError(f"{path}: {given} given; allowed is {allowed}")
 
 
 def text(path: str, value: Any) -> str:

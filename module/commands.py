@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from module.arguments import Argument, choice, ids, number, read_all, refuse, shown, text, texts, whole
+from module.arguments import Argument, choice, ids, number, read_all, refuse, text, texts, whole
 from module.capture import Capture, FileMark, Kind, Origin
 from module.collection.collector import Collector
 from module.config import FolderConfig
@@ -48,7 +48,7 @@ async def run(courier: Courier, command: Mapping[str, Any]) -> dict[str, Any]:
     """
     verb = VERBS.get(command["command"]) if isinstance(command.get("command"), str) else None
     if verb is None:
-        raise CommandError(f"command: {shown(command.get('command'))} given; allowed is one of {', '.join(VERBS)}")
+        raise refuse("command", command.get("command"), f"one of {', '.join(VERBS)}")
     return await verb.run(courier, read_all(verb.name, verb.arguments, command))
 
 
@@ -210,7 +210,7 @@ def _decode(encoded: str) -> bytes:
     try:
         return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise CommandError(f"upload_data.data_base64: {shown(encoded)} is no base64 (RFC 4648): {error}") from error
+        raise CommandError(f"upload_data.data_base64: this is no base64 (RFC 4648): {error}") from error
 
 
 def _locate(folders: Sequence[FolderConfig], path: str) -> tuple[FolderConfig, FileMark]:

@@ -241,7 +241,7 @@ def test_eighty_characters_are_shown_whole_and_one_more_is_cut() -> None:
 def test_the_spool_may_not_lie_in_a_folder_that_is_uploaded() -> None:
     """Its files would be uploaded, or with after_upload: delete be gone."""
     with pytest.raises(
-        ConfigError, match=r"spool\.directory: "/data/spool" given; allowed is a directory outside /data"
+        ConfigError, match=r'spool\.directory: "/data/spool" given; allowed is a directory outside /data'
     ):
         parse(
             {"folders": [{"path": "/data"}], "spool": {"directory": "/data/spool"}, "upload": {"disabled": True}},

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from module.capture import Capture, FileMark, Kind, Origin
 from module.config import AfterUpload, FolderConfig
-from module.errors import SpoolError, SpoolFull
+from module.errors import CourierError, SpoolFull
 
 if TYPE_CHECKING:
     import logging
@@ -220,7 +220,7 @@ class FolderWatch:
                 await self._finish(root, some)
         except SpoolFull:
             return "the spool is full; the files wait where they are"
-        except SpoolError as error:
+        except CourierError as error:
             return str(error)
         except OSError as error:
             return _told(error.filename or self._config.path, error.strerror or str(error))

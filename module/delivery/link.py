@@ -56,22 +56,24 @@ class Link:
         """An upload that started in ``epoch`` did not get through; True if that is news."""
         if epoch != self.epoch:
             return False
-        return self._close(State.OFFLINE, now, self._backoff.delay(self._attempt), error)
+        news = self._close(State.OFFLINE, error)
+        self._due = now + self._backoff.delay(self._attempt)
+        return news
 
     def refused(self, now: float, epoch: int, error: str) -> bool:
         """The cloud did not let the machine in; True if that is news. The next try comes slowly."""
         if epoch != self.epoch:
             return False
+        news = self._close(State.REFUSED, error)
         # Half of it at least: nobody mends a configuration by being asked often.
-        delay = self._backoff.maximum_s / 2 + self._backoff.delay(self._attempt) / 2
-        return self._close(State.REFUSED, now, delay, error)
+        self._due = now + self._backoff.maximum_s / 2 + self._backoff.delay(self._attempt) / 2
+        return news
 
-    def _close(self, state: State, now: float, delay: float, error: str) -> bool:
+    def _close(self, state: State, error: str) -> bool:
         news = self.state is not state
         self.state = state
         self.epoch += 1
         self._attempt = 0 if news else self._attempt + 1
-        self._due = now + delay
         self.last_error = error
         return news
 

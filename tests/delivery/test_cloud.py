@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import ssl
 import subprocess
@@ -63,9 +64,9 @@ async def test_a_retired_session_ends_once_its_last_user_has(served: tuple[Local
             assert new.channel is not old.channel
             await upload(new)
         await upload(old)
+        assert old.channel._connected
+    assert not old.channel._connected
     assert local.authentications == 2
-    with pytest.raises((RuntimeError, OSError, AttributeError, Exception)):
-        await upload(old)
     async with client.session() as again:
         assert again is new
     assert len(local.arrivals) == 3
@@ -144,27 +145,42 @@ async def test_closing_ends_the_session_and_a_new_one_may_follow(served: tuple[L
     assert local.authentications == 1
 
 
+@contextlib.asynccontextmanager
+async def listening(heard: list[bytes], certificate: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """A port where somebody listens, and never says a word."""
+    listeners: set[asyncio.Task[None]] = set()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        listener = asyncio.current_task()
+        assert listener is not None
+        listeners.add(listener)
+        try:
+            while data := await reader.read(1000):
+                heard.append(data)
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0, ssl=certificate)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for listener in listeners:
+            listener.cancel()
+        await asyncio.gather(*listeners, return_exceptions=True)
+        await server.wait_closed()
+
+
 async def test_an_address_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud_module, "CONNECT_TIMEOUT_S", 0.2)
 
-    async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(1000):
-            pass
-        writer.close()
-
-    server = await asyncio.start_server(ignore, "127.0.0.1", 0)
-    client = client_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    async with asyncio.timeout(2):
+    async with listening([]) as port, asyncio.timeout(3):
         with pytest.raises(TimeoutError, match=r"127\.0\.0\.1 did not answer the authentication in time"):
-            async with client.session():
+            async with client_of(f"http://127.0.0.1:{port}").session():
                 pass
-    secure = client_of(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    async with asyncio.timeout(2):
-        with pytest.raises(TimeoutError, match=r"127\.0\.0\.1:\d+ did not accept a connection in time|authentication"):
-            async with secure.session():
+        with pytest.raises(TimeoutError, match=r"in time$"):
+            async with client_of(f"https://127.0.0.1:{port}").session():
                 pass
-    server.close()
-    await server.wait_closed()
 
 
 @pytest.fixture
@@ -188,21 +204,13 @@ def certificate(tmp_path: Path) -> ssl.SSLContext:
 async def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: ssl.SSLContext) -> None:
     """So nobody in between gets to see the key."""
     heard: list[bytes] = []
-
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append(await reader.read(1000))
-        writer.close()
-
-    server = await asyncio.start_server(listen, "127.0.0.1", 0, ssl=certificate)
-    client = client_of(f"https://localhost:{server.sockets[0].getsockname()[1]}")
-    with pytest.raises(ssl.SSLCertVerificationError) as refused:
-        async with client.session():
-            pass
+    async with listening(heard, certificate) as port:
+        with pytest.raises(ssl.SSLCertVerificationError) as refused:
+            async with client_of(f"https://localhost:{port}").session():
+                pass
     assert judge(refused.value) is Verdict.AWAY
     assert say(refused.value).startswith("the cloud's TLS certificate does not verify: self")
-    assert not any(heard)
-    server.close()
-    await server.wait_closed()
+    assert heard == []
 
 
 async def test_tls_is_modern_and_speaks_http2() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import time
@@ -23,7 +24,7 @@ from module.delivery.cloud import Cloud
 from module.delivery.files import OpenFile
 from module.delivery.methods import CourierClient, SerialisedRows
 from module.demo.cloud import Arrival, Call, LocalCloud, Refusal
-from module.errors import FileChanged
+from module.errors import FileChanged, FileUnusable
 from tests.delivery.rig import PART, config_of, local_cloud
 
 CHUNK = 4096
@@ -218,8 +219,10 @@ async def test_no_message_is_much_larger_than_a_chunk(pair: Pair, tmp_path: Path
     assert max(arrival.message_sizes) <= CHUNK + 1000
 
 
-@pytest.mark.parametrize("kind", ["one message", "stream"])
-async def test_an_upload_without_progress_is_given_up(kind: str) -> None:
+@pytest.mark.parametrize("size", [1, 2_000_000])
+async def test_an_upload_without_progress_is_given_up(size: int) -> None:
+    """Whether the cloud keeps its answer to itself, or takes no more bytes."""
+
     async def hang(_: Call) -> None:
         await asyncio.Event().wait()
 
@@ -227,10 +230,7 @@ async def test_an_upload_without_progress_is_given_up(kind: str) -> None:
         cloud.judge = hang
         began = time.monotonic()
         with pytest.raises(TimeoutError):
-            if kind == "stream":
-                await ours.streaming_data_capture_upload(bytes(2_000_000), PART, ".bin")
-            else:
-                await ours.binary_data_capture_upload(b"x", PART, "", "", "", ".jpg")
+            await ours.streaming_data_capture_upload(bytes(size), PART, ".bin")
         assert 0.25 < time.monotonic() - began < 1.5
 
 
@@ -241,11 +241,13 @@ async def slow_road(address: str, bytes_per_s: float) -> AsyncIterator[str]:
     tasks: set[asyncio.Task[None]] = set()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float) -> None:
-        while data := await reader.read(2048):
-            writer.write(data)
-            await writer.drain()
-            await asyncio.sleep(len(data) / rate)
-        writer.close()
+        try:
+            while data := await reader.read(2048):
+                writer.write(data)
+                await writer.drain()
+                await asyncio.sleep(len(data) / rate)
+        finally:
+            writer.transport.abort()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back, on = await asyncio.open_connection(host, port)
@@ -297,6 +299,38 @@ async def test_a_file_that_changes_under_way_does_not_arrive(pair: Pair, tmp_pat
         await began.wait()
     await pair.ours.file_upload(PART, b"the next one")
     assert [arrival.payload for arrival in pair.cloud.arrivals] == [b"the next one"]
+
+
+async def test_a_file_that_the_disk_does_not_give_is_no_trouble_of_the_network(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "f.bin").write_bytes(b"x")
+
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fail)
+    async with OpenFile(str(tmp_path), str(tmp_path / "f.bin")) as file:
+        with pytest.raises(FileUnusable, match=r"f\.bin' cannot be read: .*Input/output"):
+            await pair.ours.file_upload_from_path(file, PART)
+    assert pair.cloud.arrivals == []
+
+
+async def test_one_stalled_upload_is_given_up_though_others_get_on() -> None:
+    """They share a connection, and the bytes on it are not all the same."""
+
+    async def hang(call: Call) -> None:
+        if call.metadata.component_name == "bad":
+            await asyncio.Event().wait()
+
+    async with local_cloud() as (cloud, address), connected(address, timeout_s=0.4) as ours:
+        cloud.judge = hang
+        stalled = asyncio.create_task(ours.streaming_data_capture_upload(bytes(9999), PART, "", component_name="bad"))
+        async with asyncio.timeout(2):
+            while not stalled.done():
+                await ours.file_upload(PART, bytes(50_000))
+        with pytest.raises(TimeoutError):
+            await stalled
 
 
 @pytest.mark.parametrize("size", [0, 10_000_000])

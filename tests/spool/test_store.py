@@ -357,3 +357,25 @@ async def test_the_file_is_laid_out_for_cheap_deletes(opened: Opener, tmp_path: 
     facts = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "auto_vacuum", "journal_mode")]
     db.close()
     assert facts == [16384, 2, "wal"]
+
+
+async def test_what_is_released_while_others_are_claimed_is_found_again(opened: Opener) -> None:
+    """The disk is read in between, and the older capture comes back behind the reader."""
+    store = await opened()
+    await store.append([Capture(IMAGES, n, n, b"%d" % n) for n in range(3)])
+    first = await claim(store)
+    claiming = asyncio.ensure_future(claim(store))
+    await asyncio.sleep(0)
+    store.release(first)
+    assert (await claiming)[0].payload == b"1"
+    assert [item.payload for item in await drain(store)] == [b"0", b"2"]
+
+
+async def test_an_error_in_one_call_does_not_end_the_spool(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await opened()
+    with monkeypatch.context() as patch:
+        patch.setattr("module.spool.database.Database.failures", lambda *_: 1 // 0)
+        with pytest.raises(SpoolError, match="division"):
+            await store.failures(1)
+    await store.append([row(1)])
+    assert await store.failures(1) == []

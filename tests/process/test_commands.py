@@ -1,0 +1,212 @@
+"""Every verb, through a real module process."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import Any
+
+import grpc
+import pytest
+from grpclib import GRPCError, Status
+
+from module.demo.cloud import Call, Refusal, UploadMethod
+from tests.process.rig import CountingSensor, Starter
+
+VERBS = [
+    "help",
+    "status",
+    "capture",
+    "pause",
+    "resume",
+    "flush",
+    "upload_file",
+    "upload_data",
+    "failures",
+    "retry",
+    "discard",
+]
+
+
+async def test_help_lists_every_verb_with_its_arguments(start: Starter) -> None:
+    rig = await start(sources=[])
+    answer = await rig.command("help")
+    assert sorted(answer) == sorted(VERBS)
+    assert set(answer["capture"]["arguments"]) == {"sources", "count", "interval_s", "tags", "wait", "timeout_s"}
+    assert all(verb["summary"] for verb in answer.values())
+
+
+async def test_status_has_all_that_the_contract_names(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}, {"name": "s1", "id": "off", "disabled": True}])
+    status = await rig.status()
+    assert status.keys() >= {"version", "uptime_s", "part_id", "sources", "spool", "upload"}
+    assert status["sources"]["s1"].keys() == {
+        *("name", "api", "method", "schedule", "state", "captured", "filtered", "missed", "errors", "dropped"),
+        *("last_capture", "last_error", "lateness_ms"),
+    }
+    assert status["spool"].keys() >= {
+        *("items", "bytes", "oldest_age_s", "max_bytes", "free_disk_bytes", "failed", "dropped"),
+    }
+    assert status["upload"].keys() >= {
+        *("state", "connected", "uploaded_items", "uploaded_bytes", "in_flight", "retries", "bytes_per_s"),
+        *("next_attempt_in_s", "last_error", "last_upload", "by_method"),
+    }
+    assert len(status["upload"]["by_method"]) == 5
+    states = {key: source["state"] for key, source in status["sources"].items()}
+    assert states == {"s1": "on_demand", "off": "disabled"}
+    assert status["part_id"] == "part-1"
+    assert status["sources"]["s1"]["schedule"] == "on demand"
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ({"command": "captrue"}, ["captrue", "help, status, capture"]),
+        ({}, ["command: nothing given", "help, status, capture"]),
+        ({"command": 5}, ["command: 5"]),
+        ({"command": "capture", "source": ["s1"]}, ["'source'", "did you mean 'sources'?"]),
+        ({"command": "capture", "sources": ["s2"]}, ["capture.sources[0]", "s2", "one of s1"]),
+        ({"command": "capture", "sources": "s1"}, ["capture.sources", "a list of texts"]),
+        ({"command": "capture", "count": 1.5}, ["capture.count: 1.5", "a whole number from 1"]),
+        ({"command": "capture", "count": True}, ["capture.count", "a whole number from 1"]),
+        ({"command": "capture", "interval_s": -1}, ["capture.interval_s: -1", "a number from 0"]),
+        ({"command": "capture", "wait": "soon"}, ["capture.wait", "spooled, uploaded"]),
+        ({"command": "capture", "tags": [""]}, ["capture.tags", "none of them empty"]),
+        ({"command": "pause", "what": "everything"}, ["pause.what", "capture, upload, all"]),
+        ({"command": "upload_data", "file_name": "a.txt"}, ["exactly one of data_base64 and text"]),
+        ({"command": "upload_data", "text": "x"}, ["upload_data.file_name: nothing given"]),
+        ({"command": "upload_data", "text": "x", "file_name": "../a"}, ["upload_data.file_name", "without slashes"]),
+        ({"command": "upload_data", "text": "x", "file_name": "a\nb"}, ["upload_data.file_name", "control characters"]),
+        ({"command": "upload_data", "data_base64": "%%%", "file_name": "a"}, ["upload_data.data_base64", "base64"]),
+        ({"command": "upload_file"}, ["upload_file.path: nothing given"]),
+        ({"command": "upload_file", "path": "/etc/passwd"}, ["upload_file.path", "none is configured"]),
+        ({"command": "retry", "ids": ["x"]}, ["retry.ids[0]", "a whole number"]),
+        ({"command": "failures", "limit": 0}, ["failures.limit: 0", "a whole number from 1 to 1000"]),
+        ({"command": "status", "verbose": True}, ["'verbose'", "allowed: none"]),
+    ],
+)
+async def test_a_bad_command_is_refused_with_what_is_allowed(
+    start: Starter, command: dict[str, Any], says: list[str]
+) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}])
+    with pytest.raises(GRPCError) as refusal:
+        await rig.server.do_command("uploader", command)
+    assert refusal.value.status is Status.INVALID_ARGUMENT
+    for words in says:
+        assert words in (refusal.value.message or "")
+
+
+async def test_capture_takes_a_burst_beside_the_schedule(start: Starter) -> None:
+    sensor = CountingSensor("s1")
+    rig = await start(sensor, sources=[{"name": "s1"}])
+    began = time.monotonic()
+    answer = await rig.command("capture", count=5, interval_s=0.1, wait="uploaded")
+    assert 0.4 <= time.monotonic() - began < 3
+    assert answer["captured"] == {"s1": 5}
+    assert set(answer["uploaded"]["s1"]) == {arrival.file_id for arrival in rig.arrivals()}
+    assert rig.numbers("s1") == [1, 2, 3, 4, 5]
+
+
+async def test_capture_answers_in_time_when_the_cloud_is_away(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}])
+    await rig.cloud.stop()
+    began = time.monotonic()
+    answer = await rig.command("capture", wait="uploaded", timeout_s=0.5)
+    assert time.monotonic() - began < 2
+    assert answer["captured"] == {"s1": 1}
+    assert "not done in 0.5 s" in answer["errors"]["s1"]
+    await rig.cloud.start()
+    await rig.cloud.wait_for(lambda: rig.numbers("s1") == [1], 10)
+
+
+async def test_pause_and_resume_of_captures_and_of_uploads(start: Starter) -> None:
+    sources = [{"name": "s1", "interval_s": 0.05}, {"name": "s2", "interval_s": 0.05}]
+    rig = await start(CountingSensor("s1"), CountingSensor("s2"), sources=sources)
+    assert await rig.command("pause", what="capture", sources=["s1"]) == {"paused": ["s1"]}
+    before = (await rig.until(lambda status: status["sources"]["s1"]["state"] == "paused"))["sources"]
+    after = (await rig.until(lambda status: status["sources"]["s2"]["captured"] > before["s2"]["captured"] + 3))[
+        "sources"
+    ]
+    assert after["s1"]["captured"] <= before["s1"]["captured"] + 1
+    assert after["s1"]["missed"] == 0
+    assert await rig.command("pause", what="upload") == {"paused": ["s1", "upload"]}
+    status = await rig.until(lambda status: status["spool"]["items"] > 5)
+    assert status["upload"]["state"] == "paused"
+    assert await rig.command("resume") == {"paused": []}
+    await rig.until(
+        lambda status: status["upload"]["state"] != "paused" and status["sources"]["s1"]["state"] == "active"
+    )
+    await rig.drained()
+
+
+async def test_flush_sets_batch_wait_and_backoff_aside(start: Starter) -> None:
+    rig = await start(
+        CountingSensor("s1"),
+        sources=[{"name": "s1"}],
+        upload={"batch_wait_s": 3600, "retry_initial_s": 100, "retry_max_s": 100},
+    )
+    await rig.cloud.stop()
+    await rig.command("capture", count=3)
+    assert (await rig.command("flush", timeout_s=0.5))["remaining_items"] == 3
+    await rig.cloud.start()
+    assert await rig.command("flush", timeout_s=10) == {"remaining_items": 0, "remaining_bytes": 0}
+    assert rig.numbers("s1") == [1, 2, 3]
+
+
+async def test_flush_returns_at_once_while_uploads_are_paused(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}])
+    await rig.command("pause", what="upload")
+    await rig.command("capture")
+    began = time.monotonic()
+    assert (await rig.command("flush", timeout_s=30))["remaining_items"] == 1
+    assert time.monotonic() - began < 2
+
+
+async def test_upload_data_sends_bytes_and_texts_as_files(start: Starter) -> None:
+    rig = await start(sources=[], tags=["all"], dataset_ids=["d"])
+    data = bytes(range(256)) * 2000
+    encoded = base64.b64encode(data).decode()
+    answer = await rig.command(
+        "upload_data", data_base64=encoded, file_name="dump.bin", tags=["x"], dataset_ids=["e"], wait="uploaded"
+    )
+    await rig.command("upload_data", text="gripper replaced ✓", file_name="note.txt", wait="uploaded")
+    dump, note = rig.arrivals(UploadMethod.FILE)
+    assert (dump.payload, dump.file_id) == (data, answer["file_id"])
+    assert (dump.metadata.file_name, dump.metadata.file_extension) == ("dump.bin", ".bin")
+    assert (list(dump.metadata.tags), list(dump.metadata.dataset_ids)) == (["all", "x"], ["d", "e"])
+    assert (note.payload or b"").decode() == "gripper replaced ✓"
+    assert (note.metadata.file_name, note.metadata.mime_type) == ("note.txt", "text/plain")
+
+
+async def test_failures_are_listed_retried_and_discarded(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}])
+
+    async def refuse(_: Call) -> None:
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "no such thing")
+
+    rig.cloud.judge = refuse
+    await rig.command("capture", count=2, interval_s=0.3)
+    status = await rig.until(lambda status: status["spool"]["failed"] == 2)
+    assert status["spool"]["items"] == 0
+    listed = await rig.command("failures", limit=1)
+    assert listed["total"] == 2
+    (failure,) = listed["failures"]
+    assert failure.keys() == {"id", "source", "captured_at", "size", "error", "attempts"}
+    assert (failure["source"], failure["error"]) == ("s1", "INVALID_ARGUMENT: no such thing")
+    assert failure["captured_at"].endswith("Z")
+    rig.cloud.judge = None
+    assert await rig.command("retry", ids=[failure["id"]]) == {"retried": 1}
+    await rig.cloud.wait_for(lambda: len(rig.numbers("s1")) == 1, 10)
+    assert await rig.command("discard") == {"discarded": 1}
+    assert await rig.command("failures") == {"failures": [], "total": 0}
+
+
+async def test_a_capture_that_is_rejected_says_so_to_who_waits(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}])
+
+    async def refuse(_: Call) -> None:
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "no such thing")
+
+    rig.cloud.judge = refuse
+    answer = await rig.command("capture", wait="uploaded")
+    assert answer == {"captured": {"s1": 1}, "uploaded": {}, "errors": {"s1": "INVALID_ARGUMENT: no such thing"}}

@@ -1,0 +1,216 @@
+"""The rules of the house, read from the imports: who may know whom, and who may meet the outside."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "module").rglob("*.py"))
+MOST_LINES = 400
+
+FLOORS = (
+    ("module", "module.errors"),
+    (
+        "module.condition",
+        "module.timetable",
+        "module.capture",
+        "module.throttled_log",
+        "module.containment",
+        "module.refusals",
+        "module.source_config",
+        "module.config",
+        "module.arguments",
+    ),
+    ("module.collection", "module.spool", "module.delivery"),
+    ("module.courier",),
+    ("module.commands",),
+    ("module.service", "module.health", "module.discovery"),
+    ("module.demo",),
+    ("module.__main__",),
+)
+"""From the ground up: who stands on a floor may import from those below it, and within its own name."""
+GROUND = FLOORS[1]
+"""The one floor whose parts know each other, in the order in which they stand there."""
+
+OUTSIDE = ("viam", "grpc", "grpclib", "google", "h2")
+MEETS_THE_OUTSIDE = (
+    "module.collection.sources",
+    "module.collection.readings",
+    "module.delivery",
+    "module.service",
+    "module.health",
+    "module.discovery",
+    "module.demo",
+    "module.__main__",
+)
+LAZY = ("cv2", "numpy")
+"""Tens of megabytes each: nobody pays for them who needs no image worked on."""
+
+CLOCKS_AND_IO = frozenset({"asyncio", "os", "pathlib", "socket", "ssl", "subprocess", "sqlite3", "threading", "time"})
+PURE = {
+    "module.condition": CLOCKS_AND_IO,
+    "module.timetable": CLOCKS_AND_IO,
+    "module.collection.schedule": CLOCKS_AND_IO,
+    "module.collection.images": CLOCKS_AND_IO,
+    "module.collection.changes": CLOCKS_AND_IO,
+    "module.collection.readings": CLOCKS_AND_IO,
+    "module.delivery.backoff": CLOCKS_AND_IO,
+    "module.delivery.link": CLOCKS_AND_IO,
+    # It names the exceptions of these two.
+    "module.delivery.outcome": CLOCKS_AND_IO - {"asyncio", "ssl"},
+    "module.spool.retention": CLOCKS_AND_IO,
+}
+"""What is handed its clock, and what it must not import."""
+
+NO_NAME_AT_ALL = {"utils", "util", "helpers", "helper", "common", "manager", "shared", "misc", "globals", "base"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One module that a file imports."""
+
+    importer: str
+    imported: str
+    at_start: bool
+    """It is imported when the file is, rather than within a function or for type checkers alone."""
+
+    def __str__(self) -> str:
+        return f"{self.importer} imports {self.imported}"
+
+
+def name_of(path: Path) -> str:
+    """The dotted name of a source file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _runs_later(node: ast.AST) -> bool:
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def imports_of(name: str, source: str) -> Iterator[Import]:
+    tree = ast.parse(source)
+    later = {id(node) for waits in ast.walk(tree) if _runs_later(waits) for node in ast.walk(waits)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(name, alias.name, id(node) not in later)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports relatively"
+            assert node.module is not None
+            for alias in node.names:
+                both = f"{node.module}.{alias.name}"
+                # ``from module.delivery import files`` imports a module, ``from module.errors import X`` what is in it.
+                known = both in NAMES or not node.module.startswith("module")
+                yield Import(name, both if known else node.module, id(node) not in later)
+
+
+def within(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+NAMES = {name_of(path) for path in FILES}
+IMPORTS = [found for path in FILES for found in imports_of(name_of(path), path.read_text())]
+OF_OURS = [found for found in IMPORTS if within(found.imported, "module")]
+
+
+def place_of(name: str) -> tuple[int, int]:
+    """A module's floor, and its place on it."""
+    if name == "module":
+        return 0, 0
+    for level, floor in enumerate(FLOORS):
+        for place, part in enumerate(floor):
+            if part != "module" and within(name, part):
+                return level, place
+    raise AssertionError(f"{name} has no floor")
+
+
+def may_import(importer: str, imported: str) -> bool:
+    (own_level, own_place), (level, place) = place_of(importer), place_of(imported)
+    if own_level != level:
+        return level < own_level
+    return place == own_place or (FLOORS[level] is GROUND and place < own_place)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_module_has_its_floor(name: str) -> None:
+    assert place_of(name)
+
+
+@pytest.mark.parametrize("found", OF_OURS, ids=str)
+def test_imports_lead_downward(found: Import) -> None:
+    """The three wings never know one another."""
+    assert may_import(found.importer, found.imported)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_the_outside_is_met_in_few_places(path: Path) -> None:
+    name = name_of(path)
+    met = {str(found) for found in IMPORTS if found.importer == name and within(found.imported, *OUTSIDE)}
+    assert not met or within(name, *MEETS_THE_OUTSIDE)
+
+
+def test_what_works_on_images_is_imported_when_there_is_one() -> None:
+    eager = [found for found in IMPORTS if found.at_start and within(found.imported, *LAZY)]
+    assert [str(found) for found in eager if not within(found.importer, "module.demo")] == []
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_what_is_pure_reads_no_clock_and_touches_nothing(name: str) -> None:
+    assert name in NAMES
+    assert [str(found) for found in IMPORTS if found.importer == name and within(found.imported, *PURE[name])] == []
+
+
+@pytest.mark.parametrize("path", sorted(p for top in ("module", "tests") for p in (ROOT / top).rglob("*.py")), ids=str)
+def test_files_are_short_and_have_a_name(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+    assert path.stem.strip("_") not in NO_NAME_AT_ALL
+
+
+def test_the_reader_of_imports_sees_them() -> None:
+    """What the tests above stand on."""
+    source = """
+import a.b
+from c import d
+from module import errors
+from module.errors import SpoolFull
+if True:
+    import e
+if TYPE_CHECKING:
+    import f
+def g():
+    import h
+async def i():
+    from j import k
+"""
+    found = {each.imported: each.at_start for each in imports_of("x", source)}
+    assert {name for name, at_start in found.items() if at_start} == {"a.b", "c.d", "module.errors", "e"}
+    assert {name for name, at_start in found.items() if not at_start} == {"f", "h", "j.k"}
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "allowed"),
+    [
+        ("module.config", "module.errors", True),
+        ("module.config", "module.condition", True),
+        ("module.condition", "module.config", False),
+        ("module.delivery.carrier", "module.delivery.link", True),
+        ("module.delivery.carrier", "module.config", True),
+        ("module.delivery.carrier", "module.spool.store", False),
+        ("module.collection.folders", "module.delivery.files", False),
+        ("module.capture", "module.courier", False),
+        ("module.courier", "module.spool.store", True),
+        ("module.service", "module.commands", True),
+        ("module.commands", "module.service", False),
+        ("module.demo.cloud", "module.service", True),
+    ],
+)
+def test_the_floors_mean_what_they_say(importer: str, imported: str, allowed: bool) -> None:
+    assert may_import(importer, imported) is allowed
