@@ -11,6 +11,7 @@ import sys
 from viam.module.module import Module
 
 import module.service as _registers_the_models  # noqa: F401
+from module import log_relay
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -43,6 +44,7 @@ def main() -> None:
 
 
 async def _serve() -> None:
+    log_relay.install()
     await Module.run_from_registry()  # type: ignore[no-untyped-call]
 
 

@@ -103,6 +103,8 @@ class Capture:
     """Kind ``DATA`` only: the name that the user gave."""
     file: FileMark | None = None
     """Kind ``FILE`` only."""
+    annotations: bytes = b""
+    """Kind ``BINARY`` only: what is seen in it, a serialised ``viam.proto.app.data.Annotations``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Item:
     payload: bytes
     file_name: str
     file: FileMark | None
+    annotations: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

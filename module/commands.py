@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import math
 import mimetypes
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -22,23 +23,14 @@ from module.config import FolderConfig
 from module.containment import resolve_inside
 from module.courier import Courier, iso
 from module.errors import CommandError, CourierError, OutsideFolder, Rejected
+from module.timeline import VERBS as TIMELINE_VERBS
+from module.timetable import parse_cron
+from module.verb import SOURCES, TAGS, Arguments, Verb, collectors_of
 
 MAX_DATA_BYTES = 64 * 1024 * 1024
 """Of ``upload_data``: it is held in memory, and written to the spool as one row."""
 _DEFAULT_TIMEOUT_S = 30.0
 _MOST_CAPTURES = 10_000
-
-Arguments = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """One row of the table."""
-
-    name: str
-    summary: str
-    arguments: tuple[Argument, ...]
-    run: Callable[[Courier, Arguments], Awaitable[dict[str, Any]]]
 
 
 async def run(courier: Courier, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,20 +44,10 @@ async def run(courier: Courier, command: Mapping[str, Any]) -> dict[str, Any]:
     return await verb.run(courier, read_all(verb.name, verb.arguments, command))
 
 
-_SOURCES = Argument("sources", texts, None, "list of source ids; all")
-_TAGS = Argument("tags", texts, (), "list of texts")
+_SCHEDULES = ("capture_frequency_hz", "interval_s", "cron")
 _DATASETS = Argument("dataset_ids", texts, (), "list of texts")
 _WAIT = Argument("wait", choice("spooled", "uploaded"), "spooled", "spooled (default) or uploaded")
 _TIMEOUT = Argument("timeout_s", number(0.001, 3600), _DEFAULT_TIMEOUT_S, "seconds; 30")
-
-
-def _chosen(courier: Courier, verb: str, ids: Sequence[str] | None) -> dict[str, Collector]:
-    if ids is None:
-        return courier.collectors
-    for index, source in enumerate(ids):
-        if source not in courier.collectors:
-            raise refuse(f"{verb}.sources[{index}]", source, f"one of {', '.join(courier.collectors) or 'none'}")
-    return {source: courier.collectors[source] for source in ids}
 
 
 # ---------------------------------------------------------------------- the verbs
@@ -114,7 +96,7 @@ class _Burst:
 
 
 async def _capture(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    chosen = _chosen(courier, "capture", arguments["sources"])
+    chosen = collectors_of(courier, "capture", arguments["sources"])
     await courier.opened()
     bursts = {source: _Burst() for source in chosen}
     tasks = {
@@ -141,7 +123,7 @@ async def _capture(courier: Courier, arguments: Arguments) -> dict[str, Any]:
 def _switch(*, on: bool) -> Callable[[Courier, Arguments], Awaitable[dict[str, Any]]]:
     async def switch(courier: Courier, arguments: Arguments) -> dict[str, Any]:
         what, named = arguments["what"], arguments["sources"]
-        chosen = _chosen(courier, "resume" if on else "pause", named)
+        chosen = collectors_of(courier, "resume" if on else "pause", named)
         if what in ("capture", "all"):
             for part in (*chosen.values(), *(courier.watches if named is None else ())):
                 (part.resume if on else part.pause)()
@@ -154,10 +136,48 @@ def _switch(*, on: bool) -> Callable[[Courier, Arguments], Awaitable[dict[str, A
     return switch
 
 
+async def _trigger(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    chosen = collectors_of(courier, "trigger", arguments["sources"])
+    await courier.opened()
+    waited = {source: collector.trigger(arguments["for_s"]) for source, collector in chosen.items()}
+    kept = {source: count for source, count in waited.items() if count is not None}
+    for source in arguments["sources"] or ():
+        if source not in kept:
+            raise refuse("trigger.sources", source, "sources that have a gate")
+    return {"opened": list(kept), "kept_before": kept}
+
+
+async def _set_schedule(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    if arguments["source"] is None:
+        raise refuse("set_schedule.source", None, f"one of {', '.join(courier.collectors) or 'none'}")
+    (collector,) = collectors_of(courier, "set_schedule", [arguments["source"]]).values()
+    given = {name: arguments[name] for name in _SCHEDULES if arguments[name] is not None}
+    if len(given) != 1:
+        raise CommandError(f"set_schedule: allowed is exactly one of {', '.join(_SCHEDULES)}")
+    if "cron" in given:
+        try:
+            parse_cron(given["cron"], collector.timezone)
+        except ValueError as error:
+            raise CommandError(f"set_schedule.cron: {error}") from error
+    for_s = arguments["for_s"]
+    text = collector.set_schedule(**given, for_s=math.inf if for_s is None else for_s)
+    until = None if for_s is None else iso(time.time_ns() // 1000 + round(for_s * 1e6))
+    return {"source": arguments["source"], "schedule": text, "until": until}
+
+
+async def _set_tags(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    chosen = collectors_of(courier, "set_tags", arguments["sources"])
+    for collector in chosen.values():
+        collector.extra_tags = arguments["tags"]
+    return {"tags": list(arguments["tags"]), "sources": list(chosen)}
+
+
 async def _flush(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     await courier.opened()
     await courier.uploader.flush(arguments["timeout_s"])
-    return {"remaining_items": courier.store.items, "remaining_bytes": courier.store.bytes}
+    remains = {"remaining_items": courier.store.items, "remaining_bytes": courier.store.bytes}
+    reason = courier.uploader.reason
+    return remains if reason is None else {**remains, "reason": reason}
 
 
 async def _upload_file(courier: Courier, arguments: Arguments) -> dict[str, Any]:
@@ -265,12 +285,14 @@ async def _failures(courier: Courier, arguments: Arguments) -> dict[str, Any]:
 
 async def _retry(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     await courier.opened()
-    return {"retried": await courier.store.retry(arguments["ids"])}
+    sequences = await courier.store.sequences.retry() if arguments["ids"] is None else 0
+    return {"retried": await courier.store.retry(arguments["ids"]) + sequences}
 
 
 async def _discard(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     await courier.opened()
-    return {"discarded": await courier.store.discard(arguments["ids"])}
+    sequences = await courier.store.sequences.discard() if arguments["ids"] is None else 0
+    return {"discarded": await courier.store.discard(arguments["ids"]) + sequences}
 
 
 _WHAT = Argument("what", choice("capture", "upload", "all"), "all", "capture, upload or all (default)")
@@ -285,22 +307,41 @@ VERBS = {
             "capture",
             "poll sources now, beside their schedules",
             (
-                _SOURCES,
+                SOURCES,
                 Argument("count", whole(1, _MOST_CAPTURES), 1, "how many polls of each; 1"),
                 Argument("interval_s", number(0, 3600), 0.0, "seconds between them; 0"),
-                _TAGS,
+                TAGS,
                 _WAIT,
                 _TIMEOUT,
             ),
             _capture,
         ),
-        Verb("pause", "stop capturing, uploading, or both", (_WHAT, _SOURCES), _switch(on=False)),
-        Verb("resume", "go on with what pause stopped", (_WHAT, _SOURCES), _switch(on=True)),
+        Verb(
+            "trigger",
+            "open gates, with the seconds before and after",
+            (SOURCES, Argument("for_s", number(0, 86_400), 0.0, "seconds that they stay open; 0")),
+            _trigger,
+        ),
+        Verb("pause", "stop capturing, uploading, or both", (_WHAT, SOURCES), _switch(on=False)),
+        Verb("resume", "go on with what pause stopped", (_WHAT, SOURCES), _switch(on=True)),
+        Verb(
+            "set_schedule",
+            "poll a source on another schedule, for a while or until the next reconfiguration",
+            (
+                Argument("source", text, None, "its id"),
+                Argument("capture_frequency_hz", number(1e-6, 1000), None, "polls a second"),
+                Argument("interval_s", number(0.001, 1e9), None, "seconds between polls, instead"),
+                Argument("cron", text, None, "5 or 6 fields, instead"),
+                Argument("for_s", number(0.001, 1e9), None, "seconds until the configured one holds again; for good"),
+            ),
+            _set_schedule,
+        ),
+        Verb("set_tags", "add tags to what is captured from now on", (TAGS, SOURCES), _set_tags),
         Verb("flush", "upload now what waits", (_TIMEOUT,), _flush),
         Verb(
             "upload_file",
             "upload a file that lies under a configured folder",
-            (Argument("path", text, None, "absolute path"), _TAGS, _DATASETS, _WAIT, _TIMEOUT),
+            (Argument("path", text, None, "absolute path"), TAGS, _DATASETS, _WAIT, _TIMEOUT),
             _upload_file,
         ),
         Verb(
@@ -310,7 +351,7 @@ VERBS = {
                 Argument("data_base64", text, None, "base64"),
                 Argument("text", text, None, "text, instead of it"),
                 Argument("file_name", text, None, "name of the file"),
-                _TAGS,
+                TAGS,
                 _DATASETS,
                 _WAIT,
                 _TIMEOUT,
@@ -325,5 +366,6 @@ VERBS = {
         ),
         Verb("retry", "try failures again", (_FAILURE_IDS,), _retry),
         Verb("discard", "delete failures for good", (_FAILURE_IDS,), _discard),
+        *TIMELINE_VERBS,
     )
 }

@@ -306,18 +306,7 @@ class Config(Part):
 
 NOT_YET = frozenset(
     {
-        "sources.on_change",
-        "sources.gate",
-        "sources.active_hours",
-        "sources.image.format",
-        "sources.image.quality",
-        "sources.image.max_width",
-        "sources.image.max_height",
-        "sources.image.crop",
         "spool.when_full",
-        "upload.max_bytes_per_s",
-        "upload.active_hours",
-        "upload.only_when",
     }
 )
 """The attributes that don't run yet: any value but the default is refused, once all of them have been validated."""

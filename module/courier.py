@@ -18,16 +18,22 @@ from typing import Any
 from module import __version__
 from module.capture import Capture
 from module.collection.collector import Collector
+from module.collection.condition_watch import ConditionWatch
 from module.collection.folders import FolderWatch
+from module.collection.schedule import ActiveHours
 from module.collection.sources import find
-from module.config import Config
+from module.config import Config, UploadConfig
 from module.delivery.cloud import Cloud
 from module.delivery.files import finish
+from module.delivery.permit import Permit
+from module.delivery.sequences import SequenceMaker
 from module.delivery.uploader import Uploader
 from module.errors import SpoolError, Unavailable
+from module.recent import Recent
 from module.spool.store import Store
 
 IMAGE_THREADS = 2
+_ONLY_WHEN_HZ = 1.0
 _OPEN_RETRY_S = 2.0
 _OPENED_WAIT_S = 5.0
 _CLOSE_LIMIT_S = 4.0
@@ -40,6 +46,7 @@ class Courier:
         """Acquire nothing: what this holds is made in ``start``."""
         self.config = config
         self._logger = logger
+        self._dependencies = dependencies
         self._sources = [find(source, dependencies) for source in config.sources]
         self._started = time.monotonic()
         self._task: asyncio.Task[None] | None = None
@@ -52,13 +59,27 @@ class Courier:
         self.store = Store(self.config.spool, self.config.upload, self._logger)
         self.store.on_drop = self._note_drop
         upload = self.config.upload
-        self.cloud = Cloud(self.config.cloud, timeout_s=upload.timeout_s, chunk_bytes=upload.chunk_bytes)
-        self.uploader = Uploader(self.store, self.cloud, upload, self._logger)
+        self.cloud = Cloud(
+            self.config.cloud,
+            timeout_s=upload.timeout_s,
+            chunk_bytes=upload.chunk_bytes,
+            max_bytes_per_s=upload.max_bytes_per_s,
+        )
+        hours = ActiveHours(upload.active_hours, upload.timezone) if upload.active_hours else None
+        self._only_when = self._watch_of(upload)
+        self.uploader = Uploader(self.store, self.cloud, upload, self._logger, Permit(upload, hours, self._only_when))
+        self._sequences = SequenceMaker(
+            self.store.sequences, self.cloud, upload, self._logger, clear=lambda: self.uploader.clear
+        )
+        self.recent = Recent(source.config.id for source in self._sources)
+        self.store.on_append, self.store.on_refuse = self.recent.spooled, self.recent.refused
+        self.store.on_fate, self.uploader.on_delivered = self.recent.became, self.recent.uploaded
         self._workers = ThreadPoolExecutor(IMAGE_THREADS, thread_name_prefix="courier-image")
         count = max(1, len(self._sources))
         self.collectors = {
             source.config.id: Collector(
                 source,
+                self._dependencies,
                 self.store,
                 self._workers,
                 self._logger,
@@ -76,9 +97,26 @@ class Courier:
         ]
         self._task = asyncio.create_task(self._run(), name="courier")
 
+    def _watch_of(self, upload: UploadConfig) -> ConditionWatch | None:
+        if upload.only_when is None or upload.only_when.condition is None:
+            return None
+        return ConditionWatch(
+            upload.only_when.sensor,
+            upload.only_when.condition,
+            self._dependencies,
+            self._logger,
+            poll_hz=_ONLY_WHEN_HZ,
+            on_answer=lambda _holds: self.uploader.look(),
+        )
+
     async def _run(self) -> None:
         await self._open_store()
-        works: dict[str, Coroutine[Any, Any, None]] = {"uploads": self.uploader.run()}
+        works: dict[str, Coroutine[Any, Any, None]] = {
+            "uploads": self.uploader.run(),
+            "sequences": self._sequences.run(),
+        }
+        if self._only_when is not None:
+            works["upload.only_when"] = self._only_when.run()
         works |= {f"source {key}": collector.run() for key, collector in self.collectors.items()}
         works |= {
             f"folder {folder.path}": watch.run()
@@ -188,6 +226,19 @@ class Courier:
                 "last_error": store.last_error or self._problem,
             },
             "upload": upload,
+            "sequences": [
+                {
+                    "id": sequence.id,
+                    "state": sequence.state.value,
+                    "sources": [source.id for source in sequence.sources],
+                    "tags": list(sequence.tags),
+                    "start": iso(sequence.start_us),
+                    "end": iso(sequence.end_us),
+                    "waiting_for": sequence.waiting_for,
+                    "error": sequence.error or self._sequences.trouble.get(sequence.id),
+                }
+                for sequence in store.sequences.known
+            ],
         }
 
     def _oldest_age_s(self) -> float:

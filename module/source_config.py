@@ -7,24 +7,21 @@ which sees the earlier ones that were right, so that all refusals come at once.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from module import refusals
+from module.api_methods import AUDIO_IN, GETS_IMAGES, ApiMethod, Gives, audio_s, method_of, methods_of
 from module.capture import UploadAs
 from module.condition import Condition, Test
 from module.refusals import absent, choice, number, one_of, refused, text
 
-_GETS_IMAGES = "GetImages"
-_READS = "Readings"
-_CAMERA = "rdk:component:camera"
-_METHODS = {_CAMERA: (_GETS_IMAGES, "NextPointCloud")}
-"""The methods that can be captured, by API; any other API gives readings."""
 _ROWS = (UploadAs.AUTO, UploadAs.TABULAR, UploadAs.FILE)
 _PAYLOADS = (UploadAs.AUTO, UploadAs.BINARY, UploadAs.STREAMING, UploadAs.FILE)
+_WAYS = {Gives.ROW: _ROWS, Gives.IMAGES: _PAYLOADS, Gives.BYTES: _PAYLOADS}
 
 _ONE_PATH_PART = r"[^/:\s](?:[^/:]*[^/:\s])?"
 NAME = text("a resource's name, or remote:name", rf"{_ONE_PATH_PART}(?::{_ONE_PATH_PART})*")
@@ -194,7 +191,7 @@ class SourceConfig(Part):
     name: Annotated[str, NAME]
     api: Annotated[str, _API] | None = None
     id: Annotated[str, TEXT] = Field(default_factory=lambda data: data["name"], validate_default=True)
-    method: Annotated[str, TEXT] | None = None
+    method: Annotated[str, TEXT] | None = Field(default=None, validate_default=True)
     capture_frequency_hz: Annotated[float, number(above=0, at_most=1000)] | None = None
     interval_s: Annotated[float, number(at_least=0.001)] | None = None
     cron: Annotated[str, refusals.CRON] | None = None
@@ -203,7 +200,7 @@ class SourceConfig(Part):
     disabled: Flag = False
     required: Flag = False
     timeout_s: Annotated[float, POSITIVE] = 10
-    extra: Annotated[dict[str, Any], refusals.OBJECT] = Field(default_factory=dict)
+    extra: Annotated[dict[str, Any], refusals.OBJECT] = Field(default_factory=dict, validate_default=True)
     tags: Texts = ()
     dataset_ids: Texts = ()
     priority: Annotated[int, PRIORITY] = 5
@@ -216,6 +213,11 @@ class SourceConfig(Part):
     def dependency(self) -> str:
         """The resource as viam-server's dependencies name it."""
         return f"{self.api}/{self.name}" if self.api else self.name
+
+    @property
+    def period_s(self) -> float | None:
+        """Seconds from one poll to the next; None for cron, and for what is polled on command alone."""
+        return _period_s(self.capture_frequency_hz, self.interval_s)
 
     @field_validator("id")
     @classmethod
@@ -230,9 +232,12 @@ class SourceConfig(Part):
     @field_validator("method")
     @classmethod
     def _method_of_api(cls, method: str | None, info: ValidationInfo) -> str | None:
-        methods = _methods_of(info.data.get("api"))
-        if method is not None and method not in methods:
-            raise refused(one_of(methods) + (f" for {info.data['api']}" if info.data.get("api") else ""))
+        api = info.data.get("api")
+        allowed = _names(methods_of(api)) + (f" for {api}" if api else "")
+        if method is None and api and method_of(api, None) is None:
+            raise absent(allowed)
+        if method is not None and method not in (each.name for each in methods_of(api)):
+            raise refused(allowed)
         return method
 
     @field_validator("interval_s", "cron")
@@ -243,45 +248,76 @@ class SourceConfig(Part):
             raise refused("at most one of capture_frequency_hz, interval_s, cron")
         return schedule
 
+    @field_validator("extra")
+    @classmethod
+    def _extra_of_method(cls, extra: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        methods = _methods_left(info.data)
+        # Without an api, what is polled shows once the machine's resources are there.
+        if len(methods) != 1 or "method" not in info.data:
+            return extra
+        method = methods[0]
+        untold = method.untold(extra)
+        if untold is not None:
+            raise (refused if extra else absent)(f"an object with {untold} for {method.name}")
+        if method in methods_of(AUDIO_IN)[:1]:
+            period_s = _period_s(info.data.get("capture_frequency_hz"), info.data.get("interval_s"))
+            timeout_s = info.data.get("timeout_s")
+            if timeout_s is not None and audio_s(extra, period_s) >= timeout_s:
+                raise (refused if extra else absent)(
+                    f"a duration_seconds below timeout_s ({timeout_s:g}), or a longer timeout_s, for {method.name}"
+                )
+        return extra
+
     @field_validator("upload_as")
     @classmethod
     def _upload_of_method(cls, upload_as: UploadAs, info: ValidationInfo) -> UploadAs:
         methods = _methods_left(info.data)
-        ways = [way for way in UploadAs if any(way in (_ROWS if each == _READS else _PAYLOADS) for each in methods)]
+        ways = [way for way in UploadAs if any(way in _WAYS[each.gives] for each in methods)]
         if upload_as not in ways:
-            raise refused(f"{one_of(ways)} for {one_of(methods)}")
+            raise refused(f"{one_of(ways)} for {_names(methods)}")
         return upload_as
 
     @field_validator("image")
     @classmethod
     def _image_of_camera(cls, image: ImageConfig, info: ValidationInfo) -> ImageConfig:
-        if _GETS_IMAGES not in _methods_left(info.data):
-            raise refused(f"image only with the method {_GETS_IMAGES} of a camera")
+        methods = _methods_left(info.data)
+        if not any(each.gives is Gives.IMAGES for each in methods):
+            raise refused(f"image only with the method {GETS_IMAGES} of a camera, or what a vision service captures")
+        if image.names and GETS_IMAGES not in [each.name for each in methods]:
+            raise refused(f"names only with the method {GETS_IMAGES} of a camera")
         return image
 
     @field_validator("on_change")
     @classmethod
     def _change_of_method(cls, on_change: OnChangeConfig | None, info: ValidationInfo) -> OnChangeConfig | None:
-        methods = _methods_left(info.data)
-        if on_change and on_change.deadband is not None and _READS not in methods:
+        gives = [each.gives for each in _methods_left(info.data)]
+        if on_change and on_change.deadband is not None and Gives.ROW not in gives:
             raise refused("deadband for readings, min_difference for images")
-        if on_change and on_change.min_difference is not None and _GETS_IMAGES not in methods:
+        if on_change and on_change.min_difference is not None and Gives.IMAGES not in gives:
             raise refused("min_difference for images, deadband for readings")
         return on_change
 
     @field_validator("gate")
     @classmethod
     def _vision_sees(cls, gate: GateConfig | None, info: ValidationInfo) -> GateConfig | None:
-        if gate and gate.vision and not gate.camera and _GETS_IMAGES not in _methods_left(info.data):
+        names = [each.name for each in _methods_left(info.data)]
+        if gate and gate.vision and not gate.camera and GETS_IMAGES not in names:
             raise refused("vision with a camera of its own, as this source captures no images")
         return gate
 
 
-def _methods_of(api: str | None) -> tuple[str, ...]:
-    """Return the methods that can be captured of an API; of any API where it is left to be found."""
-    return _METHODS.get(api, (_READS,)) if api else (_READS, *(each for of in _METHODS.values() for each in of))
-
-
-def _methods_left(data: Mapping[str, Any]) -> tuple[str, ...]:
+def _methods_left(data: Mapping[str, Any]) -> tuple[ApiMethod, ...]:
     """Return the methods that a source can still mean, by those of its attributes that were right."""
-    return (data["method"],) if data.get("method") else _methods_of(data.get("api"))
+    api, name = data.get("api"), data.get("method")
+    if name or api:
+        meant = method_of(api, name) if api else None
+        return (meant,) if meant else tuple(each for each in methods_of(api) if name in (None, each.name))
+    return methods_of(None)
+
+
+def _names(methods: Sequence[ApiMethod]) -> str:
+    return one_of([each.name for each in methods])
+
+
+def _period_s(capture_frequency_hz: float | None, interval_s: float | None) -> float | None:
+    return interval_s if capture_frequency_hz is None else 1 / capture_frequency_hz

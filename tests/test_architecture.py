@@ -18,7 +18,10 @@ FLOORS = (
     (
         "module.condition",
         "module.timetable",
+        "module.api_methods",
         "module.capture",
+        "module.recent",
+        "module.sequence",
         "module.throttled_log",
         "module.containment",
         "module.refusals",
@@ -28,8 +31,10 @@ FLOORS = (
     ),
     ("module.collection", "module.spool", "module.delivery"),
     ("module.courier",),
+    ("module.verb",),
+    ("module.timeline",),
     ("module.commands",),
-    ("module.service", "module.health", "module.discovery"),
+    ("module.service", "module.health", "module.discovery", "module.log_relay"),
     ("module.demo",),
     ("module.__main__",),
 )
@@ -40,11 +45,15 @@ GROUND = FLOORS[1]
 OUTSIDE = ("viam", "grpc", "grpclib", "google", "h2")
 MEETS_THE_OUTSIDE = (
     "module.collection.sources",
+    "module.collection.apis",
+    "module.collection.annotations",
+    "module.collection.vision",
     "module.collection.readings",
     "module.delivery",
     "module.service",
     "module.health",
     "module.discovery",
+    "module.log_relay",
     "module.demo",
     "module.__main__",
 )
@@ -55,12 +64,17 @@ CLOCKS_AND_IO = frozenset({"asyncio", "os", "pathlib", "socket", "ssl", "subproc
 PURE = {
     "module.condition": CLOCKS_AND_IO,
     "module.timetable": CLOCKS_AND_IO,
+    "module.api_methods": CLOCKS_AND_IO,
     "module.collection.schedule": CLOCKS_AND_IO,
     "module.collection.images": CLOCKS_AND_IO,
+    "module.collection.gate": CLOCKS_AND_IO,
     "module.collection.changes": CLOCKS_AND_IO,
     "module.collection.readings": CLOCKS_AND_IO,
+    "module.collection.annotations": CLOCKS_AND_IO,
+    "module.collection.wav": CLOCKS_AND_IO,
     "module.delivery.backoff": CLOCKS_AND_IO,
     "module.delivery.link": CLOCKS_AND_IO,
+    "module.delivery.permit": CLOCKS_AND_IO,
     # It names the exceptions of these two.
     "module.delivery.outcome": CLOCKS_AND_IO - {"asyncio", "ssl"},
     "module.spool.retention": CLOCKS_AND_IO,

@@ -30,7 +30,10 @@ FOREIGN = (
 )
 SCHEDULES = "at most one of capture_frequency_hz, interval_s, cron"
 TESTS = "at most one of equals, not_equals, above, below"
-READINGS_API, CAMERA_API = "rdk:component:sensor", "rdk:component:camera"
+READINGS_API, CAMERA_API, VISION_API = "rdk:component:sensor", "rdk:component:camera", "rdk:service:vision"
+ANALOGS = "an object with reader_name or pin (a text) for Analogs"
+GPIOS = "an object with pin_name or pin (a text) for Gpios"
+COMMAND = "an object with command or docommand_input (an object) for DoCommand"
 
 
 def accept(attributes: dict[str, Any], *, environ: dict[str, str] = MACHINE) -> None:
@@ -110,10 +113,21 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
     (source(api=1.0), "sources[0].api", "1", "namespace:component:subtype or"),
     (source(id=""), "sources[0].id", '""', TEXT),
     (source(id=7.0), "sources[0].id", "7", TEXT),
-    (source(method="Position"), "sources[0].method", '"Position"', "Readings, GetImages or NextPointCloud"),
+    (
+        source(method="Positions"),
+        "sources[0].method",
+        '"Positions"',
+        "Readings, EndPosition, JointPos",
+    ),
     (source(method=""), "sources[0].method", '""', TEXT),
-    (source(method="Readings", api=CAMERA_API), "sources[0].method", '"Readings"', "GetImages or NextPointCloud for"),
-    (source(method="GetImages", api=READINGS_API), "sources[0].method", '"GetImages"', f"Readings for {READINGS_API}"),
+    (
+        source(method="Readings", api=CAMERA_API),
+        "sources[0].method",
+        '"Readings"',
+        "GetImages, NextPointCloud or DoCommand",
+    ),
+    (source(method="GetImages", api=READINGS_API), "sources[0].method", '"GetImages"', "Readings or DoCommand for rdk"),
+    (source(method="Lengths", api="rdk:component:button"), "sources[0].method", '"Lengths"', "DoCommand for rdk:comp"),
     (source(capture_frequency_hz=0.0), "sources[0].capture_frequency_hz", "0", "a number above 0 and at most 1000"),
     (source(capture_frequency_hz=1000.5), "sources[0].capture_frequency_hz", "1000.5", "a number above 0 and at most"),
     (source(capture_frequency_hz=True), "sources[0].capture_frequency_hz", "true", "a number above 0 and at most 1000"),
@@ -161,6 +175,42 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
     (source(method="Readings", image={}), "sources[0].image", "{}", "image only with the method GetImages"),
     (source(api=READINGS_API, image={}), "sources[0].image", "{}", "image only with the method GetImages"),
     (source(method="NextPointCloud", image={}), "sources[0].image", "{}", "image only with the method GetImages"),
+    (source(method="CompassHeading", upload_as="binary"), "sources[0].upload_as", '"binary"', "auto, tabular or file"),
+    (source(method="PointCloudMap", upload_as="tabular"), "sources[0].upload_as", '"tabular"', "auto, binary, stream"),
+    (
+        source(api=VISION_API, extra={"camera_name": "c"}, image={"names": ["color"]}),
+        "sources[0].image",
+        '{"names": ["color"]}',
+        "names only with the method GetImages",
+    ),
+    # what a method is told
+    (source(method="Analogs", extra={"pin": 7.0}), "sources[0].extra", '{"pin": 7}', ANALOGS),
+    (source(method="Gpios", extra={"reader_name": "a"}), "sources[0].extra", '{"reader_name": "a"}', GPIOS),
+    (
+        source(api=VISION_API, extra={"camera": "c"}),
+        "sources[0].extra",
+        '{"camera": "c"}',
+        "an object with camera_name (a text)",
+    ),
+    (
+        source(api=VISION_API, extra={"camera_name": "c", "min_confidence_score": 2.0}),
+        "sources[0].extra",
+        '{"camera_name": "c", "min_confidence_score": 2}',
+        "an object with min_confidence_score (a number from 0 to 1) for CaptureAllFromCamera",
+    ),
+    (source(method="DoCommand", extra={"command": "go"}), "sources[0].extra", '{"command": "go"}', COMMAND),
+    (
+        source(method="GetAudio", extra={"duration_seconds": 0.0}),
+        "sources[0].extra",
+        '{"duration_seconds": 0}',
+        "an object with duration_seconds (a number above 0)",
+    ),
+    (
+        source(method="GetAudio", interval_s=30.0, extra={"codec": "mp3"}),
+        "sources[0].extra",
+        '{"codec": "mp3"}',
+        "a duration_seconds below timeout_s (10), or a longer timeout_s",
+    ),
     # image
     (source(image="jpeg"), "sources[0].image", '"jpeg"', "an object"),
     (source(image={"format": "gif"}), "sources[0].image.format", '"gif"', "passthrough, jpeg, png or webp"),

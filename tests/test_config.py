@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -33,6 +34,7 @@ MACHINE = {
     "VIAM_API_KEY": "k3y-that-nobody-may-see",
 }
 CAMERA = "rdk:component:camera"
+VISION = "rdk:service:vision"
 
 
 def accept(attributes: dict[str, Any], *, environ: dict[str, str] = MACHINE, service: str = "courier") -> Config:
@@ -150,10 +152,43 @@ def test_numbers_may_be_floats_and_whole_ones_become_ints() -> None:
         {"on_change": {}, "extra": {"any": [1, {"thing": None}]}},
         {"interval_s": None, "cron": None, "api": None, "gate": None, "on_change": None, "method": None},
         {"gate": {"vision": "v", "camera": "cam"}, "method": "Readings"},
+        {"method": "Position", "upload_as": "tabular", "on_change": {"deadband": {"pose.x": 1.0}}},
+        {"api": "rdk:component:board", "method": "Analogs", "extra": {"reader_name": "a"}},
+        {"api": "rdk:component:generic", "extra": {"command": {}}},
+        {"api": VISION, "extra": {"camera_name": "c", "min_confidence_score": 1}, "image": {"format": "webp"}},
+        {"method": "GetAudio", "interval_s": 30.0, "timeout_s": 31.0, "upload_as": "streaming"},
+        {"method": "GetAudio", "interval_s": 30.0, "extra": {"duration_seconds": 9.5, "codec": "mp3"}},
     ],
 )
 def test_a_source_may_be(attributes: dict[str, Any]) -> None:
     source(**attributes)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "seconds"),
+    [({"capture_frequency_hz": 4.0}, 0.25), ({"interval_s": 5.0}, 5.0), ({"cron": "* * * * *"}, None), ({}, None)],
+)
+def test_the_period_of_a_source(schedule: dict[str, Any], seconds: float | None) -> None:
+    assert source(**schedule).period_s == seconds
+
+
+def test_an_api_with_several_methods_wants_one() -> None:
+    with pytest.raises(ConfigError, match=r"\.method: not given; allowed is Position, Lengths or DoCommand for rdk:"):
+        source(api="rdk:component:gantry")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "allowed"),
+    [
+        ({"method": "Gpios"}, "an object with pin_name or pin (a text) for Gpios"),
+        ({"api": VISION}, "an object with camera_name (a text) for CaptureAllFromCamera"),
+        ({"api": "rdk:service:generic"}, "an object with command or docommand_input (an object) for DoCommand"),
+        ({"method": "GetAudio", "interval_s": 10.0}, "a duration_seconds below timeout_s (10), or a longer"),
+    ],
+)
+def test_what_a_method_must_be_told_is_missed(attributes: dict[str, Any], allowed: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"sources[0].extra: not given; allowed is {allowed}")):
+        source(**attributes)
 
 
 def test_a_remote_resource_is_its_own_id() -> None:
@@ -294,9 +329,6 @@ def test_nothing_depends_on_nothing() -> None:
         ({"sources": [{"name": "s", "image": {"crop": [0.0, 0.0, 1.0, 1.0]}}]}, "sources[0].image.crop"),
         ({"spool": {"when_full": "thin"}}, "spool.when_full"),
         ({"spool": {"when_full": "drop_newest"}}, "spool.when_full"),
-        ({"upload": {"max_bytes_per_s": 5.0}}, "upload.max_bytes_per_s"),
-        ({"upload": {"active_hours": ["08:00-18:00"]}}, "upload.active_hours"),
-        ({"upload": {"only_when": {"sensor": "s", "key": "k"}}}, "upload.only_when"),
     ],
 )
 def test_what_does_not_run_yet_is_refused_and_never_ignored(attributes: dict[str, Any], path: str) -> None:

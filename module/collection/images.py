@@ -165,7 +165,7 @@ def dimensions(data: bytes, mime_type: str) -> tuple[int, int] | None:
 
     Reads JPEG (ITU T.81, annex B), PNG (its IHDR), WebP (RFC 9649) and Viam's raw RGBA and depth.
     """
-    size = None
+    size, mime_type = None, _true_type(data, mime_type)
     if mime_type == JPEG:
         frame = _jpeg_frame(data)
         size = None if frame is None else (_integer(data, frame + 7, 2), _integer(data, frame + 5, 2))

@@ -1,61 +1,27 @@
-"""One resource and one method → a poll, and what its answer means.
-
-The table ``METHODS`` has a row for each method that can be captured, with the payload shapes and method names that
-viam-server's data manager gives (rdk, ``components/*/collectors.go``).
-"""
+"""One resource and one method → a poll, and what its answer means; ``apis`` has the table of all methods."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from grpclib import GRPCError, Status
-from viam.components.camera.client import CameraClient
 from viam.errors import NoCaptureToStoreError
 from viam.proto.common import ResourceName
-from viam.proto.component.camera import GetImagesRequest
 from viam.resource.base import ResourceBase
 from viam.resource.types import API
-from viam.utils import dict_to_struct
 
+from module.api_methods import method_of, methods_of
+from module.collection.apis import Answer, Ask, Blob, Row, prepare
 from module.config import SourceConfig
 from module.errors import NothingToCapture, PollError
+from module.refusals import one_of
 
-CAMERA = "rdk:component:camera"
+__all__ = ["Answer", "Blob", "Row", "Source", "find"]
+
 _NOTHING = NoCaptureToStoreError().message  # type: ignore[no-untyped-call]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of readings: the struct that travels, e.g. ``{"readings": {…}}``."""
-
-    payload: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """One binary payload."""
-
-    data: bytes
-    mime_type: str
-    captured_us: int | None = None
-    """When the camera says that it was taken."""
-
-
-Answer = Row | Blob
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """One row of the table."""
-
-    name: str
-    fits: Callable[[Any], bool]
-    """Whether a resource has it."""
-    call: Callable[[Any, SourceConfig, dict[str, Any]], Awaitable[Sequence[Answer]]]
-    """(resource, config, extra) → answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +32,10 @@ class Source:
     api: str
     """Of the resource where it is there, else as configured, else empty."""
     method: str
-    resource: Any = None
+    """As configured, else what the API gives without one; empty where neither says it."""
+    ask: Ask | None = None
+    extra: Mapping[str, Any] | None = None
+    """What each poll hands to the resource."""
     problem: str | None = None
     """Why there is nothing to poll."""
 
@@ -76,13 +45,12 @@ class Source:
         Raises NothingToCapture when a filter module holds this poll back, and PollError, with what the resource said,
         when it gives no answer within ``timeout_s``.
         """
-        if self.problem is not None:
-            raise PollError(self.problem)
         config = self.config
-        extra = {**config.extra, "fromDataManagement": True}
+        if self.ask is None:
+            raise PollError(self.problem or f"{config.name} is not there")
         requested_us = time.time_ns() // 1000
         try:
-            answers = await METHODS[self.method].call(self.resource, config, extra)
+            answers = await self.ask({**(self.extra or {}), "fromDataManagement": True})
         except GRPCError as error:
             text = error.message or error.status.name
             if error.status is Status.FAILED_PRECONDITION and _NOTHING in text:
@@ -98,50 +66,6 @@ class Source:
         return requested_us, time.time_ns() // 1000, answers
 
 
-async def _readings(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> list[Answer]:
-    return [Row({"readings": await resource.get_readings(extra=extra, timeout=config.timeout_s)})]
-
-
-async def _images(resource: CameraClient, config: SourceConfig, extra: dict[str, Any]) -> list[Answer]:
-    # Not get_images: it scans each JPEG for its size, and raises IndexError where the scan runs off the end.
-    names = list(config.image.names)
-    request = GetImagesRequest(name=resource.name, extra=dict_to_struct(extra), filter_source_names=names)
-    response = await resource.client.GetImages(  # type: ignore[attr-defined]
-        request, timeout=config.timeout_s
-    )
-    captured_us = None
-    if response.response_metadata.HasField("captured_at"):
-        captured_us = response.response_metadata.captured_at.ToMicroseconds()
-    blobs: list[Answer] = [
-        Blob(image.image, image.mime_type, captured_us)
-        for image in response.images
-        if not names or image.source_name in names
-    ]
-    if not blobs:
-        had = ", ".join(image.source_name for image in response.images) or "none"
-        raise PollError(f"{config.name}: GetImages gave none of the images that image.names allows; it gave {had}")
-    return blobs
-
-
-async def _point_cloud(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> list[Answer]:
-    data, mime_type = await resource.get_point_cloud(extra=extra, timeout=config.timeout_s)
-    return [Blob(data, mime_type or "pointcloud/pcd")]
-
-
-def _is_camera(resource: Any) -> bool:
-    return isinstance(resource, CameraClient)
-
-
-METHODS = {
-    method.name: method
-    for method in (
-        Method("Readings", lambda resource: hasattr(resource, "get_readings"), _readings),
-        Method("GetImages", _is_camera, _images),
-        Method("NextPointCloud", _is_camera, _point_cloud),
-    )
-}
-
-
 def find(config: SourceConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> Source:
     """The source with its resource, out of those that viam-server handed over; never raises."""
     found = {
@@ -152,24 +76,34 @@ def find(config: SourceConfig, dependencies: Mapping[ResourceName, ResourceBase]
     if config.api is not None:
         found = {api: resource for api, resource in found.items() if api == config.api}
     if len(found) > 1 and config.method is not None:
-        found = {api: resource for api, resource in found.items() if METHODS[config.method].fits(resource)}
+        found = {api: resource for api, resource in found.items() if method_of(api, config.method) is not None}
     if len(found) > 1:
         problem = f"two resources are named {config.name}: give its api, one of {', '.join(sorted(found))}"
         return Source(config, "", config.method or "", problem=problem)
     if not found:
-        api, method = config.api or "", config.method or _default_method(config.api)
-        return Source(config, api, method, problem=f"this machine has no {config.name}, or it is not ready")
+        meant = method_of(config.api or "", config.method)
+        method = config.method or (meant.name if meant and config.api else "")
+        problem = f"this machine has no {config.name}, or it is not ready"
+        return Source(config, config.api or "", method, problem=problem)
     ((api, resource),) = found.items()
-    method = config.method or _default_method(api)
-    if not METHODS[method].fits(resource):
-        return Source(config, api, method, problem=f"{config.name} is a {api}, which has no {method}")
-    return Source(config, api, method, resource)
+    return _prepared(config, api, resource)
+
+
+def _prepared(config: SourceConfig, api: str, resource: ResourceBase) -> Source:
+    method = method_of(api, config.method)
+    if method is None:
+        has = one_of([each.name for each in methods_of(api)])
+        lacks = f"has no {config.method}" if config.method else "needs a method"
+        problem = f"{config.name} is a {api}, which {lacks}; it has {has}"
+        return Source(config, api, config.method or "", problem=problem)
+    untold = method.untold(config.extra)
+    if untold is not None:
+        problem = f"{config.name}: {method.name} of a {api} needs {untold} in extra"
+        return Source(config, api, method.name, problem=problem)
+    ask = prepare(api, method.name)(resource, config)
+    return Source(config, api, method.name, ask, method.beside(config.extra))
 
 
 def _is_named(name: ResourceName, config: SourceConfig) -> bool:
     # viam-server resolves a remote's resource by its short name where that is unique.
     return name.name == config.name or name.name.rpartition(":")[2] == config.name
-
-
-def _default_method(api: str | None) -> str:
-    return "GetImages" if api == CAMERA else "Readings"

@@ -20,6 +20,7 @@ from module.delivery.backoff import Backoff
 from module.delivery.cloud import Cloud, NotAdmitted
 from module.delivery.link import Link, State
 from module.delivery.outcome import Verdict, judge, say
+from module.delivery.progress import Progress
 from module.delivery.sender import METHODS, Receipt, method_of, send
 from module.errors import FileChanged, FileUnusable, Rejected
 from module.throttled_log import ThrottledLog
@@ -117,6 +118,7 @@ class Carrier:
         self._backoff = Backoff(config.retry_initial_s, config.retry_max_s)
         self.link = Link(self._backoff)
         self.counts = Counts()
+        self.progress = Progress()
         self.hurried_until = 0.0
         """Monotonic time until which a probe follows the last one soon."""
         self.on_delivered: Callable[[Sequence[Item], Receipt], None] = lambda _items, _receipt: None
@@ -189,7 +191,8 @@ class Carrier:
         session = None
         try:
             async with self._cloud.session() as session:
-                receipt = await send(session.client, self._cloud.part_id, items, method)
+                with self.progress.of(items):
+                    receipt = await send(session.client, self._cloud.part_id, items, method)
         except NotAdmitted as error:
             return _Trouble(Verdict.REFUSED, str(error), epoch, alone=False)
         except FileChanged as error:
@@ -294,10 +297,12 @@ class Carrier:
         if item.origin.kind is Kind.FILE and trouble.alone:
             return
         self._rejected.append(item.id)
+        if len(self._rejected) >= REJECTED_IN_A_ROW:
+            text = f"{len(self._rejected)} captures in a row were rejected: {trouble.text}"
+            self._refuse(replace(trouble, text=text))
         # Others may have been on their way to the failures when that was found.
-        if len(self._rejected) >= REJECTED_IN_A_ROW or self.link.state is State.REFUSED:
+        if self.link.state is State.REFUSED:
             ids, self._rejected = self._rejected, []
-            self._refuse(replace(trouble, text=f"{len(ids)} captures in a row were rejected: {trouble.text}"))
             await self._spool.retry(ids)
 
     async def _bisect(self, load: Load, items: list[Item]) -> None:

@@ -23,6 +23,7 @@ from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credential
 
 from module.config import CloudConfig
 from module.delivery.methods import CourierClient, Serialised
+from module.delivery.throttle import Throttle
 
 CONNECT_TIMEOUT_S = 20.0
 """Of the TCP and TLS handshakes together, and of the Authenticate call."""
@@ -39,8 +40,14 @@ class _Codec(ProtoCodec):
 class _Protocol(H2Protocol):
     """Notices a dead link without HTTP/2 pings, which servers punish when they come often (ENHANCE_YOUR_CALM)."""
 
+    throttle: Throttle | None = None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        if self.throttle is None:
+            super().connection_made(transport)
+        else:
+            super().connection_made(self.throttle.meter(transport))
+            self.throttle.rule(self.connection)
         sock: socket.socket | None = transport.get_extra_info("socket")
         if sock is None:
             return
@@ -57,8 +64,12 @@ class _Protocol(H2Protocol):
 
 
 class _Channel(Channel):
+    throttle: Throttle | None = None
+
     def _protocol_factory(self) -> H2Protocol:
-        return _Protocol(Handler(), self._config, self._h2_config)
+        protocol = _Protocol(Handler(), self._config, self._h2_config)
+        protocol.throttle = self.throttle
+        return protocol
 
     async def _create_connection(self) -> H2Protocol:
         try:
@@ -85,8 +96,11 @@ class Session:
 class Cloud:
     """Sessions with one address under one key. Nothing here blocks; nothing tries twice by itself."""
 
-    def __init__(self, config: CloudConfig, *, timeout_s: float, chunk_bytes: int) -> None:
+    def __init__(
+        self, config: CloudConfig, *, timeout_s: float, chunk_bytes: int, max_bytes_per_s: int | None = None
+    ) -> None:
         self._config = config
+        self._throttle = None if max_bytes_per_s is None else Throttle(max_bytes_per_s)
         self._timeout_s = timeout_s
         self._chunk_bytes = chunk_bytes
         self._session: Session | None = None
@@ -126,6 +140,7 @@ class Cloud:
             # Loading the system's certificates takes tens of milliseconds of disk and CPU.
             self._tls = await asyncio.to_thread(_tls_context)
         channel = _Channel(self._config.host, self._config.port, ssl=self._tls, codec=_Codec())
+        channel.throttle = self._throttle
         try:
             if self._token is None:
                 self._token = await self._authenticate(channel)
@@ -133,9 +148,10 @@ class Cloud:
             channel.close()
             raise
         metadata = {"authorization": f"Bearer {self._token}"}
-        return Session(
-            channel, CourierClient(channel, metadata, timeout_s=self._timeout_s, chunk_bytes=self._chunk_bytes)
+        client = CourierClient(
+            channel, metadata, timeout_s=self._timeout_s, chunk_bytes=self._chunk_bytes, throttle=self._throttle
         )
+        return Session(channel, client)
 
     async def _authenticate(self, channel: Channel) -> str:
         credentials = Credentials(type="api-key", payload=self._config.api_key.get_secret_value())

@@ -6,7 +6,8 @@ same messages. Beyond the SDK's, it
 - gives up on an upload that makes no progress, and only then, however long the upload takes;
 - sends payloads and files in chunks, so that no message is large and no file is held in memory;
 - sets the MIME type of ``file_upload``, the create and modify times of files, and takes an empty extension;
-- takes rows that are serialised already.
+- takes rows that are serialised already;
+- sends annotations with binary data.
 
 All methods raise what grpclib raises; ``module.delivery.outcome`` knows what it means.
 """
@@ -15,9 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import sys
-import termios
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,8 +40,9 @@ from viam.proto.app.datasync import (
 from viam.utils import datetime_to_timestamp
 
 from module.delivery.files import OpenFile
-
-_WATCHES_PER_TIMEOUT = 4
+from module.delivery.progress import report
+from module.delivery.stall import StallWatch, bytes_sent
+from module.delivery.throttle import Throttle
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +62,23 @@ class SerialisedRows:
 class CourierClient(DataClient):
     """A DataClient on one channel and one token; see the module's docstring."""
 
-    def __init__(self, channel: Channel, metadata: Mapping[str, str], *, timeout_s: float, chunk_bytes: int) -> None:
-        """``timeout_s``: seconds without progress after which an upload raises TimeoutError."""
+    def __init__(
+        self,
+        channel: Channel,
+        metadata: Mapping[str, str],
+        *,
+        timeout_s: float,
+        chunk_bytes: int,
+        throttle: Throttle | None = None,
+    ) -> None:
+        """``timeout_s``: seconds without progress after which an upload raises TimeoutError.
+
+        ``throttle`` is the one that rules the channel; waiting for it is no lack of progress.
+        """
         super().__init__(channel, metadata)
         self._timeout_s = timeout_s
         self._chunk_bytes = chunk_bytes
+        self._throttle = throttle
 
     async def tabular_data_capture_upload(
         self,
@@ -107,6 +118,43 @@ class CourierClient(DataClient):
         response = await self._send_one(_join(metadata, tabular_data.rows))
         return response.file_id
 
+    async def binary_data_capture_upload(
+        self,
+        binary_data: bytes,
+        part_id: str,
+        component_type: str,
+        component_name: str,
+        method_name: str,
+        file_extension: str,
+        method_parameters: Mapping[str, Any] | None = None,
+        tags: list[str] | None = None,
+        dataset_ids: list[str] | None = None,
+        data_request_times: tuple[datetime, datetime] | None = None,
+        mime_type: str | None = None,
+        annotations: bytes = b"",
+    ) -> str:
+        """Upload one payload in one message; gives its binary data id.
+
+        ``annotations``: a serialised ``viam.proto.app.data.Annotations``.
+        """
+        metadata = UploadMetadata(
+            part_id=part_id,
+            component_type=component_type,
+            component_name=component_name,
+            method_name=method_name,
+            type=DataType.DATA_TYPE_BINARY_SENSOR,
+            method_parameters=method_parameters,
+            file_extension=_dotted(file_extension),
+            tags=tags,
+            dataset_ids=dataset_ids,
+            mime_type=mime_type or "",
+        )
+        contents = SensorData(binary=binary_data)
+        if data_request_times or annotations:
+            contents.metadata.CopyFrom(_sensor_metadata(data_request_times, annotations))
+        response = await self._data_capture_upload(metadata, [contents])
+        return response.binary_data_id
+
     async def streaming_data_capture_upload(
         self,
         data: bytes,
@@ -120,8 +168,12 @@ class CourierClient(DataClient):
         tags: list[str] | None = None,
         dataset_ids: list[str] | None = None,
         mime_type: str | None = None,
+        annotations: bytes = b"",
     ) -> str:
-        """Upload one payload in chunks; gives its binary data id."""
+        """Upload one payload in chunks; gives its binary data id.
+
+        ``annotations``: a serialised ``viam.proto.app.data.Annotations``.
+        """
         metadata = DataCaptureUploadMetadata(
             upload_metadata=UploadMetadata(
                 part_id=part_id,
@@ -135,7 +187,7 @@ class CourierClient(DataClient):
                 dataset_ids=dataset_ids,
                 mime_type=mime_type or "",
             ),
-            sensor_metadata=_sensor_metadata(data_request_times),
+            sensor_metadata=_sensor_metadata(data_request_times, annotations),
         )
         async with self._open(self._data_sync_client.StreamingDataCaptureUpload) as stream:
             await stream.send_message(StreamingDataCaptureUploadRequest(metadata=metadata))
@@ -263,62 +315,12 @@ class CourierClient(DataClient):
     async def _open(self, method: Any) -> AsyncIterator[Stream[Any, Any]]:
         """A stream that raises TimeoutError once it has made no progress for ``timeout_s``."""
         async with asyncio.timeout(self._timeout_s) as limit, method.open(metadata=self._metadata) as stream:
-            watch = _Watch(limit, stream, self._timeout_s)
+            watch = StallWatch(limit, stream, self._timeout_s, self._throttle)
+            report(lambda: bytes_sent(stream))
             try:
                 yield stream
             finally:
                 watch.stop()
-
-
-class _Watch:
-    """Puts a limit off while bytes go out.
-
-    The cloud's flow control lets them go only as fast as it takes them, but for the last ones: as many as the window is
-    wide are handed over at once, and a slow road may need minutes for them. So those that the kernel still holds count.
-    """
-
-    def __init__(self, limit: asyncio.Timeout, stream: Stream[Any, Any], timeout_s: float) -> None:
-        self._limit = limit
-        self._stream = stream
-        self._timeout_s = timeout_s
-        self._loop = asyncio.get_running_loop()
-        self._sent = 0
-        # Of the connection's bytes: the last one of this upload, and how many of those before it are out.
-        self._last = 0
-        self._out = 0
-        self._look_again()
-
-    def _look_again(self) -> None:
-        self._handle = self._loop.call_later(self._timeout_s / _WATCHES_PER_TIMEOUT, self._look)
-
-    def _look(self) -> None:
-        # grpclib has the stream of HTTP/2 here once there is one, and counts its bytes; there is no public name for it.
-        stream = getattr(self._stream, "_stream", None)
-        if stream is not None and not self._limit.expired() and self._moved(stream):
-            self._limit.reschedule(self._loop.time() + self._timeout_s)
-        self._look_again()
-
-    def _moved(self, stream: Any) -> bool:
-        handed_over: int = stream.connection.data_sent
-        out = self._out
-        if stream.data_sent > self._sent:
-            out = -1
-            self._sent, self._last = stream.data_sent, handed_over
-        self._out = max(self._out, min(self._last, handed_over - _unsent_bytes(stream._transport)))  # noqa: SLF001
-        return self._out > out
-
-    def stop(self) -> None:
-        self._handle.cancel()
-
-
-def _unsent_bytes(transport: Any) -> int:
-    """Bytes that have been written and that the other end has not acknowledged; a few too many, for their framing."""
-    unsent = int(transport.get_write_buffer_size())
-    sock = transport.get_extra_info("socket")
-    with contextlib.suppress(OSError, ValueError):
-        # Linux, tcp(7): SIOCOUTQ, which bears this name too.
-        unsent += int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-    return unsent
 
 
 async def _answer(stream: Stream[Any, Any]) -> Any:
@@ -359,7 +361,11 @@ def _timestamp(microseconds: int) -> Timestamp:
     return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
 
 
-def _sensor_metadata(times: tuple[datetime, datetime] | None) -> SensorMetadata:
-    if times is None:
-        return SensorMetadata()
-    return SensorMetadata(time_requested=datetime_to_timestamp(times[0]), time_received=datetime_to_timestamp(times[1]))
+def _sensor_metadata(times: tuple[datetime, datetime] | None, annotations: bytes) -> SensorMetadata:
+    metadata = SensorMetadata()
+    if times is not None:
+        metadata.time_requested.CopyFrom(datetime_to_timestamp(times[0]))
+        metadata.time_received.CopyFrom(datetime_to_timestamp(times[1]))
+    if annotations:
+        metadata.annotations.ParseFromString(annotations)
+    return metadata

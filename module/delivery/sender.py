@@ -93,6 +93,7 @@ async def send(client: CourierClient, part_id: str, items: Sequence[Item], metho
             tags=tags,
             dataset_ids=dataset_ids,
             mime_type=origin.mime_type,
+            annotations=items[0].annotations,
         )
         return Receipt(method, file_id, len(payload))
     file_id = await client.binary_data_capture_upload(
@@ -106,6 +107,7 @@ async def send(client: CourierClient, part_id: str, items: Sequence[Item], metho
         dataset_ids=dataset_ids,
         data_request_times=times,
         mime_type=origin.mime_type,
+        annotations=items[0].annotations,
     )
     return Receipt(method, file_id, len(payload))
 

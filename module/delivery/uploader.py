@@ -14,6 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from module.capture import Item
@@ -21,6 +22,7 @@ from module.config import UploadConfig
 from module.delivery.carrier import Carrier, Load, Spool
 from module.delivery.cloud import Cloud
 from module.delivery.link import State
+from module.delivery.permit import Permit, Ruling, Standing
 from module.delivery.sender import Receipt
 from module.errors import SpoolError
 from module.throttled_log import ThrottledLog
@@ -29,13 +31,19 @@ IN_FLIGHT_BYTES = 32 * 1024 * 1024
 """Payloads held in memory for uploads; only one that is larger by itself may exceed it."""
 CLOSE_GRACE_S = 1.0
 """What uploads under way may still take when the service closes."""
+_EMPTY_WAIT_S = 0.1
 _RATE_WINDOW_S = 10
 
 
 class Uploader:
     """The one task that delivers a spool. ``run`` until cancelled, then ``close``."""
 
-    def __init__(self, spool: Spool, cloud: Cloud, config: UploadConfig, logger: logging.Logger) -> None:
+    def __init__(
+        self, spool: Spool, cloud: Cloud, config: UploadConfig, logger: logging.Logger, permit: Permit | None = None
+    ) -> None:
+        """``permit`` decides when uploads run; None: there are neither windows nor a sensor to ask."""
+        self._permit = permit or Permit(config)
+        self._standing = Standing.FREE
         self._spool = spool
         self._cloud = cloud
         self._config = config
@@ -68,8 +76,12 @@ class Uploader:
     async def _dispatch(self) -> float:
         """Start one upload if one may start; gives the seconds until it is worth another look."""
         now, link = time.monotonic(), self._carrier.link
-        if self._config.disabled or self._paused:
-            return math.inf
+        ruling = self._ruling()
+        if ruling.standing is not self._standing:
+            self._standing = ruling.standing
+            self._logger.info("uploads %s", f"wait, captures go on: {ruling.reason}" if ruling.reason else "run again")
+        if ruling.standing is not Standing.FREE:
+            return ruling.look_again_s
         if self._uploads >= link.slots(self._config.concurrency) or self._in_flight_bytes >= IN_FLIGHT_BYTES:
             return math.inf
         wait = link.wait(now)
@@ -81,12 +93,19 @@ class Uploader:
             if link.state is not State.ONLINE and not self._uploads and self._carrier.aside.probe():
                 return 0.0
             return wait
+        return await self._begin(stream)
+
+    async def _begin(self, stream: int) -> float:
+        link = self._carrier.link
         epoch = link.epoch
         items = await self._spool.claim(stream)
-        if link.epoch != epoch:
-            # The way was closed while the disk was read.
+        if not items:
+            # They have just been dropped; the spool says so soon.
+            return _EMPTY_WAIT_S
+        if self._paused or link.epoch != epoch:
+            # Uploads were paused, or the way closed, while the disk was read.
             self._spool.release(items)
-        elif items:
+        else:
             load = Load({item.id: item for item in items}, sum(len(item.payload) for item in items))
             self._in_flight_bytes += load.bytes
             self._in_flight_items += len(items)
@@ -132,6 +151,25 @@ class Uploader:
 
     # ------------------------------------------------------------------ commands and status
 
+    def _ruling(self) -> Ruling:
+        return self._permit.ruling(datetime.now(UTC), time.monotonic(), paused=self._paused)
+
+    @property
+    def reason(self) -> str | None:
+        """Why uploads don't run now, though the cloud may be there; None: they may."""
+        return self._ruling().reason
+
+    @property
+    def clear(self) -> bool:
+        """Whether anything else may be sent now: uploads may run, and none that waits has found the cloud away."""
+        online = self._carrier.link.state in (State.UNKNOWN, State.ONLINE)
+        return self.reason is None and (online or not self._spool.items)
+
+    def look(self) -> None:
+        """See anew whether uploads may run: the sensor that they go by has answered."""
+        if self._standing is not Standing.FREE:
+            self._spool.work.set()
+
     @property
     def paused(self) -> bool:
         """Whether uploads rest on command."""
@@ -149,14 +187,16 @@ class Uploader:
     async def flush(self, timeout_s: float) -> None:
         """Upload now, batch wait and backoff set aside, until the spool is empty or the time is over.
 
-        Returns at once while uploads are paused or disabled.
+        Returns at once while uploads are not to run, whatever the ``reason``.
         """
+        if self.reason is not None:
+            return
         deadline = time.monotonic() + timeout_s
         self._carrier.hurried_until = max(self._carrier.hurried_until, deadline)
         self._carrier.link.hurry(time.monotonic())
         self._carrier.aside.end()
         self._spool.work.set()
-        while self._spool.items and not self._paused and not self._config.disabled:
+        while self._spool.items and self.reason is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 return
@@ -180,6 +220,7 @@ class Uploader:
             self._rate.popleft()
         return {
             "state": self._state(),
+            "reason": self.reason,
             "connected": link.state is State.ONLINE,
             "uploaded_items": counts.items,
             "uploaded_bytes": counts.bytes,
@@ -190,11 +231,13 @@ class Uploader:
             "last_error": link.last_error,
             "last_upload_us": counts.last_us,
             "by_method": dict(counts.by_method),
+            "large": self._carrier.progress.status(),
         }
 
     def _state(self) -> str:
-        if self._paused or self._config.disabled:
-            return "paused"
+        standing = self._ruling().standing
+        if standing is not Standing.FREE:
+            return standing.value
         if self._carrier.link.state is State.REFUSED:
             return "refused"
         if self._carrier.link.state is State.OFFLINE:

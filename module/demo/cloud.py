@@ -1,8 +1,8 @@
 """A cloud on loopback: it speaks Viam's protocol, and keeps what arrives as ordinary files.
 
-It answers ``proto.rpc.v1.AuthService/Authenticate`` and the calls of ``viam.app.datasync.v1.DataSyncService`` through
-gRPC's C core, which shares no code with the client of this module. An upload answers only once it is stored, and one
-that breaks off leaves nothing behind. In the folder stand:
+It answers ``proto.rpc.v1.AuthService/Authenticate``, the calls of ``viam.app.datasync.v1.DataSyncService``, and
+``viam.app.data.v1.DataService/CreateSequence`` through gRPC's C core, which shares no code with the client of this
+module. An upload answers only once it is stored, and one that breaks off leaves nothing behind. In the folder stand:
 
 - ``<component>/<method>.ndjson``: rows, one JSON object a line;
 - ``<component>/<method>/<time>-<n>.<extension>``: images and point clouds;
@@ -16,11 +16,7 @@ import collections
 import enum
 import errno
 import functools
-import hashlib
-import itertools
-import json
 import random
-import re
 import secrets
 import socket
 import time
@@ -36,8 +32,10 @@ import grpc
 import grpc.aio
 from viam.gen.proto.rpc.v1.auth_pb2 import AuthenticateRequest, AuthenticateResponse
 from viam.proto.app import datasync
+from viam.proto.app.data import CreateSequenceRequest, CreateSequenceResponse
 from viam.proto.app.datasync import DataType, SensorData, SensorMetadata, UploadMetadata
-from viam.utils import struct_to_dict
+
+from module.demo.shelf import Shelf
 
 _Received = tuple[Any, int]  # a message, and its bytes on the wire
 
@@ -104,6 +102,17 @@ class Arrival:
     """When it was stored, UTC."""
 
 
+@dataclass(frozen=True, slots=True)
+class CreatedSequence:
+    """A sequence that the cloud was asked for, and made."""
+
+    request: CreateSequenceRequest
+    sequence_id: str
+    """What the cloud answered."""
+    when: datetime
+    """When it was made, UTC."""
+
+
 class LocalCloud:
     """Viam's cloud for one organisation: it checks keys, tokens and part ids, and keeps what arrives in ``folder``.
 
@@ -122,8 +131,13 @@ class LocalCloud:
     after: Callable[[Arrival], Awaitable[None]] | None = None
     """Called between storing and answering: raising ``Refusal`` here loses the answer to what has been stored."""
 
+    judge_sequence: Callable[[CreateSequenceRequest], Awaitable[None]] | None = None
+    """As ``judge``, for ``CreateSequence``."""
+
     arrivals: list[Arrival]
     """All that was stored, oldest first."""
+    sequences: list[CreatedSequence]
+    """All sequences, oldest first."""
     calls: collections.Counter[UploadMethod]
     """Uploads begun with a good token, whatever became of them."""
     authentications: int = 0
@@ -145,14 +159,14 @@ class LocalCloud:
         self.api_keys = dict(api_keys)
         self.part_ids = set(part_ids)
         self.arrivals = []
+        self.sequences = []
         self.calls = collections.Counter()
-        self._folder = folder
+        self._shelf = Shelf(folder)
         self._port = port
         self._max_message_bytes = max_message_bytes
         self._keep_payloads = keep_payloads
         self._record_messages = record_messages
         self._tokens: dict[str, float] = {}
-        self._numbers = itertools.count(1)
         self._changed = asyncio.Condition()
         # Between start and stop: the server, the calls under way, and the one thread that writes.
         self._server: grpc.aio.Server | None = None
@@ -161,8 +175,7 @@ class LocalCloud:
 
     async def start(self) -> str:
         """Serve, and give the address, ``http://127.0.0.1:PORT``; the port stays the same from the first start on."""
-        if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
+        self._shelf.open()
         server = grpc.aio.server(options=[*_OPTIONS, ("grpc.max_receive_message_length", self._max_message_bytes)])
         server.add_generic_rpc_handlers(self._services())
         self._port = self._port or _quiet_port()
@@ -200,9 +213,12 @@ class LocalCloud:
             raise TimeoutError(f"not within {timeout_s} s; {seen}") from None
 
     def _services(self) -> tuple[grpc.GenericRpcHandler, ...]:
-        """Give gRPC the two services; viam's own bindings are for another gRPC library."""
+        """Give gRPC the three services; viam's own bindings are for another gRPC library."""
         authenticate = grpc.unary_unary_rpc_method_handler(
             self._authenticate, AuthenticateRequest.FromString, AuthenticateResponse.SerializeToString
+        )
+        create_sequence = grpc.unary_unary_rpc_method_handler(
+            self._create_sequence, CreateSequenceRequest.FromString, CreateSequenceResponse.SerializeToString
         )
         uploads = {}
         # On the wire a unary call is a stream of one message, so that all three can be served alike.
@@ -213,6 +229,7 @@ class LocalCloud:
         return (
             grpc.method_handlers_generic_handler("proto.rpc.v1.AuthService", {"Authenticate": authenticate}),
             grpc.method_handlers_generic_handler("viam.app.datasync.v1.DataSyncService", uploads),
+            grpc.method_handlers_generic_handler("viam.app.data.v1.DataService", {"CreateSequence": create_sequence}),
         )
 
     async def _authenticate(self, request: AuthenticateRequest, context: Any) -> AuthenticateResponse:
@@ -230,17 +247,40 @@ class LocalCloud:
         await self._tell()
         return AuthenticateResponse(access_token=token)
 
+    async def _admit(self, context: Any) -> None:
+        """Abort the call unless its token is good."""
+        made, lifetime = self._tokens.get(_bearer(context)), self.token_lifetime_s
+        if made is None or (lifetime is not None and time.monotonic() >= made + lifetime):
+            self.unauthenticated += 1
+            await self._tell()
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "no such token, or it has expired")
+
+    async def _create_sequence(self, request: CreateSequenceRequest, context: Any) -> CreateSequenceResponse:
+        await self._admit(context)
+        try:
+            await self._judge_sequence(request)
+        except Refusal as refusal:
+            await context.abort(*refusal.args)
+        created = CreatedSequence(request, str(uuid.uuid4()), datetime.now(UTC))
+        self.sequences.append(created)
+        await self._tell()
+        return CreateSequenceResponse(id=created.sequence_id)
+
+    async def _judge_sequence(self, request: CreateSequenceRequest) -> None:
+        if request.part_id not in self.part_ids:
+            raise Refusal(grpc.StatusCode.UNKNOWN, f"no robot part found for {request.part_id!r}")
+        if not request.resources or request.end_time.ToNanoseconds() < request.start_time.ToNanoseconds():
+            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "a sequence has resources, and ends after its start")
+        if self.judge_sequence is not None:
+            await self.judge_sequence(request)
+
     async def _upload(self, response: type[Any], requests: AsyncIterator[_Received], context: Any) -> Any:
         """Serve one upload of any kind: the token first, the answer last, refusals as statuses."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - gRPC runs each call in a task of its own
         self._under_way.add(task)
         try:
-            made, lifetime = self._tokens.get(_bearer(context)), self.token_lifetime_s
-            if made is None or (lifetime is not None and time.monotonic() >= made + lifetime):
-                self.unauthenticated += 1
-                await self._tell()
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, "no such token, or it has expired")
+            await self._admit(context)
             arrival = await self._receive(requests, context)
             self.arrivals.append(arrival)
             await self._tell()
@@ -262,7 +302,7 @@ class LocalCloud:
             raise Refusal(grpc.StatusCode.UNKNOWN, f"no robot part found for {call.metadata.part_id!r}")
         if self.judge is not None:
             await self.judge(call)
-        sink = _Sink(None if rows else self._folder, keep=self._keep_payloads)
+        sink = self._shelf.sink(keep=self._keep_payloads, on_disk=not rows)
         try:
             if isinstance(call.first, datasync.DataCaptureUploadRequest):
                 payload = [row.SerializeToString() for row in rows] or [call.first.sensor_contents[0].binary]
@@ -274,7 +314,7 @@ class LocalCloud:
                 await self._write(sink.add, message.data if hasattr(message, "data") else message.file_contents.data)
             # A stream that was reset ends like one that is complete: sending the headers tells which of them it was.
             await context.send_initial_metadata(())
-            await self._write(self._store, call, sink, rows)
+            await self._write(self._shelf.store, call.metadata, call.sensor_metadata, sink, rows)
         finally:
             self._writer.submit(sink.discard)
         return Arrival(
@@ -298,59 +338,6 @@ class LocalCloud:
     async def _write(self, work: Callable[..., None], *args: Any) -> None:
         await asyncio.get_running_loop().run_in_executor(self._writer, work, *args)
 
-    def _store(self, call: Call, sink: _Sink, rows: Collection[SensorData]) -> None:
-        """Append rows to the NDJSON file of their method, or give a payload its name; in the writer's thread."""
-        if self._folder is None:
-            return
-        metadata = call.metadata
-        of_method = self._folder / _safe(metadata.component_name) / _safe(metadata.method_name)
-        suffix = f".{_safe(metadata.file_extension)}" if metadata.file_extension else ""
-        if rows:
-            of_method.parent.mkdir(parents=True, exist_ok=True)
-            with Path(f"{of_method}.ndjson").open("a", encoding="utf-8") as file:
-                file.writelines(_line(row, list(metadata.tags)) for row in rows)
-        elif call.sensor_metadata is None:
-            sink.keep_as(self._folder / "files" / (_safe(metadata.file_name).removesuffix(suffix) + suffix))
-        else:
-            at = call.sensor_metadata.time_requested.ToJsonString().replace(":", "-")
-            sink.keep_as(of_method / f"{at}-{next(self._numbers)}{suffix}")
-
-
-class _Sink:
-    """One payload on its way in: counted and hashed, and held in a hidden file until it is whole."""
-
-    def __init__(self, folder: Path | None, *, keep: bool) -> None:
-        self.size = 0
-        self.sha256 = hashlib.sha256()
-        self.kept: list[bytes] = []
-        self._keep = keep
-        self._part = None if folder is None else (folder / f".{uuid.uuid4().hex}.part").open("wb")
-
-    def add(self, chunk: bytes) -> None:
-        self.size += len(chunk)
-        self.sha256.update(chunk)
-        if self._keep:
-            self.kept.append(chunk)
-        if self._part is not None:
-            self._part.write(chunk)
-
-    def keep_as(self, path: Path) -> None:
-        """Give the payload this name, or one like it where that is taken."""
-        if self._part is None:
-            return
-        self._part.close()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            path = path.with_stem(f"{path.stem}-{uuid.uuid4().hex[:8]}")
-        Path(self._part.name).rename(path)
-        self._part = None
-
-    def discard(self) -> None:
-        """Remove what has not been given a name."""
-        if self._part is not None:
-            self._part.close()
-            Path(self._part.name).unlink()
-
 
 def _opened(first: Any) -> tuple[Call, tuple[SensorData, ...]]:
     """Read a call's first message: what it is, and the rows that it holds."""
@@ -368,17 +355,6 @@ def _opened(first: Any) -> tuple[Call, tuple[SensorData, ...]]:
         return Call(UploadMethod.BINARY, metadata, contents[0].metadata, first), ()
     text = f"{len(contents)} contents of type {metadata.type}; allowed are tabular rows, or one binary"
     raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, text)
-
-
-def _line(row: SensorData, tags: list[str]) -> str:
-    """Write a row as a line of JSON: its times, its upload's tags, and what it holds."""
-    times = {name: getattr(row.metadata, name).ToJsonString() for name in ("time_requested", "time_received")}
-    return json.dumps({**struct_to_dict(row.struct), **times, "tags": tags}, ensure_ascii=False) + "\n"
-
-
-def _safe(text: str) -> str:
-    """Make any text one file name: no separator, no leading dot, never empty, below 255 bytes; its end is kept."""
-    return re.sub(r"[^\w.\- ]", "_", text).strip(". ")[-60:].lstrip(". ") or "unnamed"
 
 
 def _parse(message: type[Any], raw: bytes) -> _Received:

@@ -139,6 +139,8 @@ def answer(verb: str, given: Mapping[str, Any]) -> str:
                 short = f"in the cloud as {given['file_id']}"
         case "pause" | "resume":
             short = f"paused: {', '.join(given['paused']) or 'nothing'}"
+        case "trigger":
+            short = f"opened {', '.join(given['opened'])}, with what waited before: {_counts(given['kept_before'])}"
         case "flush":
             short = f"{int(given['remaining_items'])} left"
         case "failures":

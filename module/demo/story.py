@@ -9,6 +9,7 @@ import os
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from grpclib import GRPCError
 from grpclib.exceptions import StreamTerminatedError
 from viam.proto.common import LogEntry
 
-from module.demo import machine, report
+from module.demo import configuration, machine, report
 from module.demo.cloud import LocalCloud
 from module.demo.report import Outcome
 from module.demo.tally import open_images, tally
@@ -29,16 +30,6 @@ _FLUSH_LIMIT_S = 60.0
 _HANDING_IN = ("upload_data", "upload_file")
 _TOLD_LEVELS = ("warn", "warning", "error")
 
-_SOURCES: tuple[dict[str, Any], ...] = (
-    {"name": "host", "capture_frequency_hz": 10},
-    {"name": "host", "id": "host-log", "cron": "*/2 * * * * *", "upload_as": "file"},
-    {"name": "front", "capture_frequency_hz": 5},
-    {"name": "front", "id": "snapshot", "priority": 9},
-    {"name": "depth", "method": "GetImages", "capture_frequency_hz": 1},
-    {"name": "depth", "id": "depth-cloud", "method": "NextPointCloud", "interval_s": 2},
-    {"name": "panorama", "interval_s": 2},
-)
-
 
 class Story:
     """One run: ``tell`` it once. All that it keeps is in ``folder``; it prints as it goes."""
@@ -47,6 +38,7 @@ class Story:
         self._folder = folder
         self._seconds = seconds
         self._outbox, self._reports = folder / "outbox", folder / "reports"
+        self._sources = configuration.sources(datetime.now(UTC))
         self._files = 0
         self._handed_in = 0
         key_id, key, part_id = str(uuid.uuid4()), secrets.token_urlsafe(), str(uuid.uuid4())
@@ -91,8 +83,7 @@ class Story:
 
     def _attributes(self, address: str) -> dict[str, Any]:
         return {
-            # The id as a tag tells the report which source an upload is of.
-            "sources": [source | {"tags": [_id_of(source)]} for source in _SOURCES],
+            "sources": self._sources,
             "folders": [
                 {
                     "path": str(self._outbox),
@@ -138,6 +129,7 @@ class Story:
         await self._command("pause", what="capture", sources=["front"])
         await self._until(0.425)
         await self._command("resume", what="capture", sources=["front"])
+        await self._command("trigger", sources=["event"])
         await self._until(0.525)
         await self._cut_off(until=0.725)
 
@@ -199,7 +191,9 @@ class Story:
     # ------------------------------------------------------------------ what came of it
 
     def _account(self, status: dict[str, Any], failures: int, exit_: Exit | None) -> Outcome:
-        captured = {source: int(status["sources"][source]["captured"]) for source in map(_id_of, _SOURCES)}
+        captured = {
+            source: int(status["sources"][source]["captured"]) for source in map(configuration.id_of, self._sources)
+        }
         captured |= {"outbox": self._files, **dict.fromkeys(_HANDING_IN, 1)}
         results = tally(
             self._cloud.arrivals, captured, from_paths=("outbox", "upload_file"), folder=self._folder / "cloud"
@@ -275,7 +269,3 @@ class Story:
 
     def _say(self, text: str) -> None:
         print(f"         {text}", flush=True)
-
-
-def _id_of(source: dict[str, Any]) -> str:
-    return str(source.get("id", source["name"]))

@@ -11,7 +11,7 @@ from typing import Any
 from module.demo.cloud import Arrival, UploadMethod
 from module.demo.report import Result
 
-_IMAGES = (".jpeg", ".jpg", ".png")
+_IMAGES = (".jpeg", ".jpg", ".png", ".webp")
 
 
 @dataclass(slots=True)

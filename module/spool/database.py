@@ -20,6 +20,7 @@ from pathlib import Path
 
 from module.capture import Capture, Failure, FileMark, Item, Kind, Origin
 from module.errors import SpoolError
+from module.spool import sequences
 from module.spool.retention import PAGE_BYTES, Line, footprint
 from module.spool.rows import (
     Row,
@@ -49,6 +50,7 @@ CREATE TABLE capture (
     size INTEGER NOT NULL,
     footprint INTEGER NOT NULL,
     detail TEXT,
+    annotations BLOB,
     payload BLOB NOT NULL
 );
 CREATE INDEX capture_by_stream ON capture (stream);
@@ -61,6 +63,7 @@ CREATE TABLE failure (
     size INTEGER NOT NULL,
     footprint INTEGER NOT NULL,
     detail TEXT,
+    annotations BLOB,
     payload BLOB NOT NULL,
     error TEXT NOT NULL,
     attempts INTEGER NOT NULL,
@@ -78,7 +81,7 @@ INSERT INTO counter VALUES ('last_id', 0);
 """
 
 _BUSY_STREAMS = "SELECT id FROM stream WHERE items > 0"
-_COLUMNS = "id, stream, requested_us, received_us, size, footprint, detail, payload"
+_COLUMNS = "id, stream, requested_us, received_us, size, footprint, detail, annotations, payload"
 
 
 class Database:
@@ -98,6 +101,7 @@ class Database:
         except BaseException:
             self._db.close()
             raise
+        self.sequences = sequences.SequenceTable(self._db)
         self._stream_ids: dict[Origin, int] = {}
         self._origins: dict[int, Origin] = {}
         self._last_id = self._one("SELECT value FROM counter WHERE name = 'last_id'")
@@ -118,7 +122,7 @@ class Database:
                 f"{self.path} was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION})"
             )
         if version == 0:
-            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+            self._db.executescript(f"BEGIN;{_SCHEMA}{sequences.SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
     def _one(self, sql: str, *parameters: object) -> int:
         (value,) = self._db.execute(sql, parameters).fetchone()
@@ -181,11 +185,12 @@ class Database:
             self._last_id += 1
             stream = self.stream_id(capture.origin)
             size = capture.file.size if capture.file else len(capture.payload)
-            room = footprint(len(capture.payload))
+            room = footprint(len(capture.payload) + len(capture.annotations))
             times = (capture.requested_us, capture.received_us)
-            rows.append((self._last_id, stream, *times, size, room, detail_of(capture), capture.payload))
+            extras = (detail_of(capture), capture.annotations or None)
+            rows.append((self._last_id, stream, *times, size, room, *extras, capture.payload))
             written.append((self._last_id, stream, room))
-        self._db.executemany(f"INSERT INTO capture ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
+        self._db.executemany(f"INSERT INTO capture ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
         self._db.execute("UPDATE counter SET value = ? WHERE name = 'last_id'", (self._last_id,))
         self._count(written, 1)
         return written
@@ -234,7 +239,7 @@ class Database:
         ):
             if row[0] in without:
                 continue
-            total += len(row[7])
+            total += len(row[-1])
             if items and total > size:
                 break
             items.append(item_of(row, origin))
@@ -300,16 +305,16 @@ class Database:
         self._count(back, 1)
         return back
 
-    def discard(self, ids: Sequence[int] | None) -> int:
-        """Delete failures (None: all); gives how many there were. A discarded file is not picked up again."""
-        count = 0
+    def discard(self, ids: Sequence[int] | None) -> list[int]:
+        """Delete failures (None: all); gives those that were there. A discarded file is not picked up again."""
+        gone: list[int] = []
         for capture_id in self._failure_ids(ids):
             for (detail,) in self._db.execute("DELETE FROM failure WHERE id = ? RETURNING detail", (capture_id,)):
-                count += 1
+                gone.append(capture_id)
                 mark = mark_of(detail)
                 if mark is not None:
                     self.remember_sent([mark])
-        return count
+        return gone
 
     def _failure_ids(self, ids: Sequence[int] | None) -> list[int]:
         known = {row[0] for row in self._db.execute("SELECT id FROM failure")}

@@ -60,9 +60,9 @@ def mark_of(detail: str | None) -> FileMark | None:
     return FileMark(extra["path"], extra["size"], extra["modified_ns"]) if "path" in extra else None
 
 
-def item_of(row: tuple[int, int, int, int, int, int, str | None, bytes], origin: Origin) -> Item:
+def item_of(row: tuple[int, int, int, int, int, int, str | None, bytes | None, bytes], origin: Origin) -> Item:
     """A row of ``capture`` as an Item."""
-    capture_id, stream, requested_us, received_us, size, room, detail, payload = row
+    capture_id, stream, requested_us, received_us, size, room, detail, annotations, payload = row
     return Item(
         capture_id,
         stream,
@@ -74,4 +74,5 @@ def item_of(row: tuple[int, int, int, int, int, int, str | None, bytes], origin:
         payload,
         json.loads(detail).get("file_name", "") if detail else "",
         mark_of(detail),
+        annotations or b"",
     )

@@ -19,8 +19,9 @@ import fcntl
 import logging
 import math
 import os
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,11 @@ from typing import Any
 from module.capture import Capture, Failure, FileMark, Item, Kind, Origin
 from module.config import SpoolConfig, UploadConfig
 from module.errors import SpoolClosed, SpoolError, SpoolFull
+from module.recent import Fate
 from module.spool.database import Database
 from module.spool.owner import Acknowledge, Append, Call, Outcome, Owner
 from module.spool.rows import Row
+from module.spool.sequences import SequenceBook
 
 _LOCK_RETRY_S = 0.05
 _LOG_EVERY_S = 10.0
@@ -70,6 +73,14 @@ class Store:
         """Set whenever there may be something new to claim."""
         self.on_drop: Callable[[str, int], None] = lambda _source, _count: None
         """Called with (source, count) when retention has dropped captures."""
+        self.on_append: Callable[[Sequence[Capture], Sequence[int]], None] = lambda _captures, _ids: None
+        """Called with (captures, their ids) when captures are safe, before any of them can be claimed."""
+        self.on_refuse: Callable[[Sequence[Capture]], None] = lambda _captures: None
+        """Called with captures that found no room."""
+        self.on_fate: Callable[[Iterable[int], Fate], None] = lambda _ids, _fate: None
+        """Called with the ids of captures that have left the spool undelivered, or moved within it, and where to."""
+        self.sequences = SequenceBook(self._call)
+        """Stretches of time that the cloud is to be told of."""
         self.items = 0
         """Captures that wait, those in flight included."""
         self.bytes = 0
@@ -197,15 +208,18 @@ class Store:
         together = known.origin.kind in (Kind.ROW, Kind.LINE)
         rows = self._upload.batch_rows if together else 1
         head, held = known.head_id, self._in_flight
-        items: list[Item] = await self._call(
-            lambda db: db.select(stream, head, rows=rows, size=BATCH_BYTES, without=held), writes=False
-        )
+        # Until the disk has been read, it falls to whatever a release or a retry puts back behind the reader.
+        known.head_id = sys.maxsize
+        items: list[Item] = []
+        try:
+            items = await self._call(
+                lambda db: db.select(stream, head, rows=rows, size=BATCH_BYTES, without=held), writes=False
+            )
+        finally:
+            known.head_id = min(known.head_id, items[-1].id + 1 if items else head)
         if items:
             self._in_flight.update(item.id for item in items)
             known.waiting -= len(items)
-            # A release or a retry may have put an older one back while the disk was read.
-            if known.head_id == head:
-                known.head_id = items[-1].id + 1
             known.since = time.monotonic()
         return items
 
@@ -239,6 +253,7 @@ class Store:
         self._in_flight.difference_update(ids)
         self._count_out(gone)
         self.failed += len(gone)
+        self.on_fate(ids, Fate.FAILED)
 
     async def failures(self, limit: int) -> list[Failure]:
         """The latest failures, newest first."""
@@ -256,14 +271,16 @@ class Store:
             self.items += 1
             self.bytes += room
         self.failed -= len(back)
+        self.on_fate((capture_id for capture_id, _, _ in back), Fate.SPOOLED)
         self.work.set()
         return len(back)
 
     async def discard(self, ids: Sequence[int] | None = None) -> int:
         """Delete failures (None: all) for good; gives how many."""
-        count: int = await self._call(lambda db: db.discard(ids), writes=True)
-        self.failed -= count
-        return count
+        gone: list[int] = await self._call(lambda db: db.discard(ids), writes=True)
+        self.failed -= len(gone)
+        self.on_fate(gone, Fate.DROPPED)
+        return len(gone)
 
     async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
         """Those files that are neither sent, waiting, nor failed in the very state that is marked."""
@@ -291,13 +308,16 @@ class Store:
     def _on_outcome(self, outcome: Outcome) -> None:
         for append, rows in outcome.appended:
             self._count_in(append, rows)
+            ids = [capture_id for capture_id, _, _ in rows]
+            self.on_append(append.captures, ids)
             if not append.done.done():
-                append.done.set_result([capture_id for capture_id, _, _ in rows])
+                append.done.set_result(ids)
         for append, error in outcome.refused:
             self.pending_bytes -= _payload_bytes(append.captures)
             self.last_error = str(error)
             if isinstance(error, SpoolFull):
                 self._count_dropped(append.captures[0].origin.source, len(append.captures))
+                self.on_refuse(append.captures)
             if not append.done.done():
                 append.done.set_exception(error)
         for job in outcome.acknowledged:
@@ -312,6 +332,7 @@ class Store:
             self.failed -= len(outcome.dropped_failures)
             self._count_dropped("the failures", len(outcome.dropped_failures))
         self._count_out(outcome.dropped)
+        self.on_fate((i for i, _, _ in (*outcome.dropped, *outcome.dropped_failures)), Fate.DROPPED)
         self._log_drops()
         self.work.set()
 

@@ -106,7 +106,12 @@ class Rig:
 
     def _uploader(self) -> Uploader:
         upload = self.config.upload
-        self.client = Cloud(self.config.cloud, timeout_s=upload.timeout_s, chunk_bytes=upload.chunk_bytes)
+        self.client = Cloud(
+            self.config.cloud,
+            timeout_s=upload.timeout_s,
+            chunk_bytes=upload.chunk_bytes,
+            max_bytes_per_s=upload.max_bytes_per_s,
+        )
         return Uploader(self.store, self.client, upload, LOGGER)
 
     async def open(self) -> None:

@@ -18,6 +18,8 @@ import pytest
 from grpclib import GRPCError, Status
 from grpclib.client import Channel
 from viam.app.data_client import DataClient
+from viam.proto.app.data import Annotations, BoundingBox
+from viam.proto.app.datasync import SensorMetadata
 
 from module.collection.readings import sensor_data
 from module.delivery.cloud import Cloud
@@ -105,6 +107,24 @@ async def test_a_stream_is_what_the_sdk_sends(
 ) -> None:
     arguments = {"data": data, "part_id": PART, "file_ext": extension, **component, **labels}
     assert_same(*await pair.compare("streaming_data_capture_upload", **arguments))
+
+
+@pytest.mark.parametrize("labels", LABELS)
+@pytest.mark.parametrize("upload", ["binary_data_capture_upload", "streaming_data_capture_upload"])
+async def test_annotations_travel_beside_what_the_sdk_sends(pair: Pair, upload: str, labels: dict[str, Any]) -> None:
+    """The SDK's methods cannot carry them, and nothing else differs."""
+    names = ("binary_data", "file_extension") if upload.startswith("binary") else ("data", "file_ext")
+    arguments = {names[0]: PAYLOADS[-1], names[1]: ".jpg", "part_id": PART, **CAMERA, **labels}
+    box = BoundingBox(label="cat", confidence=0.5, x_max_normalized=0.25, y_max_normalized=1)
+    annotations = Annotations(bboxes=[box])
+    await getattr(pair.sdk, upload)(**arguments)
+    await getattr(pair.ours, upload)(**arguments, annotations=annotations.SerializeToString())
+    theirs, own = pair.cloud.arrivals
+    assert own.sensor_metadata is not None
+    assert own.sensor_metadata.annotations == annotations
+    own.sensor_metadata.ClearField("annotations")
+    assert own.sensor_metadata == (theirs.sensor_metadata or SensorMetadata())
+    assert (own.metadata, own.payload) == (theirs.metadata, theirs.payload)
 
 
 async def test_a_stream_may_have_no_extension(pair: Pair) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+from viam.proto.app.datasync import SensorData
 
-from module.capture import Capture, FileMark, Kind, Origin
+from module.capture import Capture, FileMark, Item, Kind, Origin
 from module.delivery.sender import METHODS
 from module.demo.cloud import Call, UploadMethod
 from module.errors import Rejected
@@ -39,7 +40,7 @@ async def test_a_batch_holds_each_row_as_it_was_captured(start: Starter) -> None
     captures = [row(n) for n in range(3)]
     await rig.append(*captures)
     await rig.flush()
-    assert [r.SerializeToString() for a in rig.cloud.arrivals for r in a.rows] == [c.payload for c in captures]
+    assert [row for a in rig.cloud.arrivals for row in a.rows] == [SensorData.FromString(c.payload) for c in captures]
 
 
 async def test_rows_that_differ_in_what_they_share_travel_apart(start: Starter) -> None:
@@ -157,6 +158,24 @@ async def test_paused_uploads_rest_until_they_are_resumed(start: Starter) -> Non
     await rig.settled("idle")
 
 
+async def test_a_pause_while_the_disk_is_read_holds(start: Starter) -> None:
+    rig = await start()
+    claim = rig.store.claim
+
+    async def pause_then_claim(stream: int) -> list[Item]:
+        rig.uploader.pause()
+        return await claim(stream)
+
+    rig.store.claim = pause_then_claim  # type: ignore[method-assign]
+    await rig.append(image(1))
+    await rig.until(lambda: rig.uploader.paused)
+    await rig.settled("paused")
+    rig.store.claim = claim  # type: ignore[method-assign]
+    assert (rig.cloud.calls.total(), rig.store.items) == (0, 1)
+    rig.uploader.resume()
+    await rig.flush()
+
+
 async def test_what_is_under_way_when_uploads_are_paused_arrives(start: Starter) -> None:
     rig = await start()
     rig.cloud.judge = Crowd(wait_for=2)
@@ -194,7 +213,7 @@ async def test_flush_of_an_empty_spool_returns_at_once(start: Starter) -> None:
 
 async def test_the_status_says_what_the_contract_names(start: Starter) -> None:
     rig = await start()
-    assert rig.status() == {
+    named = {
         "state": "idle",
         "connected": False,
         "uploaded_items": 0,
@@ -207,6 +226,7 @@ async def test_the_status_says_what_the_contract_names(start: Starter) -> None:
         "last_upload_us": None,
         "by_method": dict.fromkeys(METHODS, 0),
     }
+    assert {key: rig.status().get(key, "missing") for key in named} == named
     before_us = time.time_ns() // 1000
     payloads = [row(1), image(2, size=1000)]
     await rig.append(*payloads)

@@ -17,11 +17,13 @@ async def start(tmp_path: Path) -> AsyncIterator[Starter]:
     """Start a machine with these resources, its module and a cloud; everything ends with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start_rig(*resources: ResourceBase, address: str | None = None, **attributes: Any) -> Rig:
+        async def start_rig(
+            *resources: ResourceBase, address: str | None = None, log_level: str = "info", **attributes: Any
+        ) -> Rig:
             cloud = LocalCloud(None, api_keys={KEY_ID: KEY}, part_ids={PART}, keep_payloads=True, record_messages=True)
             served = await cloud.start()
             stack.push_async_callback(cloud.stop)
-            rig = Rig(tmp_path, _listed(resources), cloud, address or served)
+            rig = Rig(tmp_path, _listed(resources), cloud, address or served, log_level)
             await stack.enter_async_context(rig.server)
             if attributes:
                 await rig.configure(**attributes)

@@ -87,7 +87,9 @@ class StillCamera(Camera):
 class Rig:
     """One machine, one module, one cloud."""
 
-    def __init__(self, folder: Path, resources: Sequence[ResourceBase], cloud: LocalCloud, address: str) -> None:
+    def __init__(
+        self, folder: Path, resources: Sequence[ResourceBase], cloud: LocalCloud, address: str, log_level: str = "info"
+    ) -> None:
         self.folder = folder
         self.cloud = cloud
         self.address = address
@@ -98,6 +100,7 @@ class Rig:
             home=folder / "home",
             root=ROOT,
             log_file=self.log,
+            log_level=log_level,
             part_id=PART,
             api_key_id=KEY_ID,
             api_key=KEY,

@@ -17,6 +17,7 @@ from module.demo.report import METHODS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("host", "host-log", "front", "snapshot", "depth", "depth-cloud", "panorama", "outbox", "upload_data")
+SHAPED = ("host-moves", "host-hours", "thumbnail", "event")
 
 
 async def _start(folder: Path, seconds: float) -> asyncio.subprocess.Process:
@@ -36,7 +37,7 @@ async def test_the_demo_delivers_all_that_it_captures_by_all_five_methods(tmp_pa
         out = (await process.communicate())[0].decode()
     assert process.returncode == 0, out
     assert "\r" not in out
-    assert all(f"\n{source} " in out for source in (*SOURCES, "upload_file", "total")), out
+    assert all(f"\n{source} " in out for source in (*SOURCES, *SHAPED, "upload_file", "total")), out
     assert all(method in out for method in METHODS), out
     assert "the cloud is back after" in out
     assert "the backlog is in the cloud" in out

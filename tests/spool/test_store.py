@@ -72,6 +72,22 @@ async def test_what_was_appended_is_claimed_as_it_was(opened: Opener) -> None:
     assert (item.origin, item.requested_us, item.received_us, item.payload) == (ROWS, 1, 2, b"row 1")
 
 
+async def test_annotations_stay_with_their_payload_through_a_restart_and_a_rejection(opened: Opener) -> None:
+    store = await opened()
+    given = [Capture(IMAGES, 1, 2, b"image", annotations=seen) for seen in (b"a cat", b"", bytes(70_000))]
+    await store.append(given)
+    bytes_with = store.bytes
+    await store.close()
+    store = await opened()
+    items = await claim(store)
+    await store.fail(items, "refused", 1)
+    await store.retry(None)
+    items += await drain(store)
+    assert {(item.payload, item.annotations) for item in items} == {(b"image", each.annotations) for each in given}
+    assert bytes_with > 70_000
+    assert {item.size for item in items} == {len(b"image")}
+
+
 async def test_ids_grow_and_are_never_used_twice(opened: Opener) -> None:
     store = await opened()
     first = await store.append([row(1), row(2)])
@@ -357,25 +373,3 @@ async def test_the_file_is_laid_out_for_cheap_deletes(opened: Opener, tmp_path: 
     facts = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "auto_vacuum", "journal_mode")]
     db.close()
     assert facts == [16384, 2, "wal"]
-
-
-async def test_what_is_released_while_others_are_claimed_is_found_again(opened: Opener) -> None:
-    """The disk is read in between, and the older capture comes back behind the reader."""
-    store = await opened()
-    await store.append([Capture(IMAGES, n, n, b"%d" % n) for n in range(3)])
-    first = await claim(store)
-    claiming = asyncio.ensure_future(claim(store))
-    await asyncio.sleep(0)
-    store.release(first)
-    assert (await claiming)[0].payload == b"1"
-    assert [item.payload for item in await drain(store)] == [b"0", b"2"]
-
-
-async def test_an_error_in_one_call_does_not_end_the_spool(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = await opened()
-    with monkeypatch.context() as patch:
-        patch.setattr("module.spool.database.Database.failures", lambda *_: 1 // 0)
-        with pytest.raises(SpoolError, match="division"):
-            await store.failures(1)
-    await store.append([row(1)])
-    assert await store.failures(1) == []

@@ -1,0 +1,176 @@
+"""What can be captured: the methods of each API, what each gives, and what it is told in ``extra``.
+
+Names and keys are those of viam-server's data manager (rdk, ``components/*/collectors.go``,
+``services/*/collectors.go``); how each method is called stands in ``module.collection.apis``.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+CAMERA = "rdk:component:camera"
+VISION = "rdk:service:vision"
+SLAM = "rdk:service:slam"
+AUDIO_IN = "rdk:component:audio_in"
+ARM = "rdk:component:arm"
+BOARD = "rdk:component:board"
+ENCODER = "rdk:component:encoder"
+GANTRY = "rdk:component:gantry"
+MOTOR = "rdk:component:motor"
+MOVEMENT_SENSOR = "rdk:component:movement_sensor"
+POWER_SENSOR = "rdk:component:power_sensor"
+SENSOR = "rdk:component:sensor"
+SERVO = "rdk:component:servo"
+
+GETS_IMAGES = "GetImages"
+READS = "Readings"
+_AUDIO_S = 1.0
+
+
+class Gives(enum.Enum):
+    """What a method's answer is."""
+
+    ROW = enum.auto()
+    """One row of values."""
+
+    IMAGES = enum.auto()
+    """Images, which can be worked on."""
+
+    BYTES = enum.auto()
+    """Other bytes, which travel as they came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something that a method is told in ``extra``, under any one of these keys."""
+
+    keys: tuple[str, ...]
+    kind: str
+    """What the value is, e.g. "a text"."""
+    fits: Callable[[Any], bool]
+    required: bool = True
+
+    def of(self, extra: Mapping[str, Any], otherwise: Any = None) -> Any:
+        """The value in ``extra``; ``otherwise`` where there is none."""
+        return next((extra[key] for key in self.keys if key in extra), otherwise)
+
+    def is_right_in(self, extra: Mapping[str, Any]) -> bool:
+        """Whether ``extra`` tells it, if it must, and as it must be told."""
+        given = [extra[key] for key in self.keys if key in extra]
+        return all(map(self.fits, given)) and bool(given or not self.required)
+
+    def __str__(self) -> str:
+        return f"{' or '.join(self.keys)} ({self.kind})"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiMethod:
+    """One method that can be captured."""
+
+    name: str
+    gives: Gives = Gives.ROW
+    told: tuple[Told, ...] = ()
+
+    def untold(self, extra: Mapping[str, Any]) -> str | None:
+        """The first thing in ``extra`` that is missing or wrong, as "pin_name or pin (a text)"; None: all is right."""
+        return next((str(each) for each in self.told if not each.is_right_in(extra)), None)
+
+    def beside(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``extra`` holds for the resource itself."""
+        taken = {key for each in self.told for key in each.keys}
+        return {key: value for key, value in extra.items() if key not in taken}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+ANALOG_READER = Told(("reader_name", "pin"), "a text", _is_text)
+GPIO_PIN = Told(("pin_name", "pin"), "a text", _is_text)
+CAMERA_NAME = Told(("camera_name",), "a text", _is_text)
+MIN_CONFIDENCE = Told(
+    ("min_confidence_score",),
+    "a number from 0 to 1",
+    lambda value: _is_number(value) and 0 <= value <= 1,
+    required=False,
+)
+CODEC = Told(("codec",), "a text", _is_text, required=False)
+SECONDS = Told(("duration_seconds",), "a number above 0", lambda value: _is_number(value) and value > 0, required=False)
+COMMAND = Told(("command", "docommand_input"), "an object", lambda value: isinstance(value, Mapping))
+
+_READINGS = ApiMethod(READS)
+_POSITION = ApiMethod("Position")
+_DO_COMMAND = ApiMethod("DoCommand", told=(COMMAND,))
+_GET_AUDIO = ApiMethod("GetAudio", Gives.BYTES, (CODEC, SECONDS))
+
+_OF_API = {
+    ARM: (ApiMethod("EndPosition"), ApiMethod("JointPositions")),
+    AUDIO_IN: (_GET_AUDIO,),
+    BOARD: (ApiMethod("Analogs", told=(ANALOG_READER,)), ApiMethod("Gpios", told=(GPIO_PIN,))),
+    CAMERA: (ApiMethod(GETS_IMAGES, Gives.IMAGES), ApiMethod("NextPointCloud", Gives.BYTES)),
+    ENCODER: (ApiMethod("TicksCount"),),
+    GANTRY: (_POSITION, ApiMethod("Lengths")),
+    MOTOR: (_POSITION, ApiMethod("IsPowered")),
+    MOVEMENT_SENSOR: (
+        _READINGS,
+        _POSITION,
+        ApiMethod("LinearVelocity"),
+        ApiMethod("AngularVelocity"),
+        ApiMethod("LinearAcceleration"),
+        ApiMethod("CompassHeading"),
+        ApiMethod("Orientation"),
+    ),
+    POWER_SENSOR: (_READINGS, ApiMethod("Voltage"), ApiMethod("Current"), ApiMethod("Power")),
+    SENSOR: (_READINGS,),
+    SERVO: (_POSITION,),
+    SLAM: (_POSITION, ApiMethod("PointCloudMap", Gives.BYTES)),
+    VISION: (ApiMethod("CaptureAllFromCamera", Gives.IMAGES, (CAMERA_NAME, MIN_CONFIDENCE)),),
+    **dict.fromkeys(
+        (
+            "rdk:component:audio_out",
+            "rdk:component:base",
+            "rdk:component:button",
+            "rdk:component:generic",
+            "rdk:component:gripper",
+            "rdk:component:input_controller",
+            "rdk:component:pose_tracker",
+            "rdk:component:switch",
+            "rdk:service:discovery",
+            "rdk:service:generic",
+            "rdk:service:motion",
+            "rdk:service:navigation",
+        ),
+        (),
+    ),
+}
+_PREFERRED = {CAMERA: GETS_IMAGES, SLAM: "Position", MOVEMENT_SENSOR: READS, POWER_SENSOR: READS}
+"""What a source means that names no method, where its API has more than one."""
+
+
+def methods_of(api: str | None) -> tuple[ApiMethod, ...]:
+    """The methods of an API, ``DoCommand`` last; all there are without an API, readings of an API that is not known."""
+    if api:
+        return (*_OF_API.get(api, (_READINGS,)), _DO_COMMAND)
+    own = dict.fromkeys(method for methods in _OF_API.values() for method in methods)
+    return tuple(dict.fromkeys((_READINGS, *own, _DO_COMMAND)))
+
+
+def method_of(api: str, name: str | None) -> ApiMethod | None:
+    """The method of an API by its name, or the one that a source means without a name; None: there is none."""
+    methods = methods_of(api)
+    if name is None and len(methods) > 2:  # noqa: PLR2004 - its own, and DoCommand
+        name = _PREFERRED.get(api, "")
+    return methods[0] if name is None else next((each for each in methods if each.name == name), None)
+
+
+def audio_s(extra: Mapping[str, Any], period_s: float | None) -> float:
+    """How long ``GetAudio`` records: as told, else as long as the period, as viam-server does, else one second."""
+    return float(SECONDS.of(extra, period_s or _AUDIO_S))

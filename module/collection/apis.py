@@ -1,0 +1,296 @@
+"""How each method of each API is asked, and what its answer means; part of ``sources``.
+
+The table ``METHODS`` has a row for each method that ``module.api_methods`` names. A row's payload has the fields of the
+API's own response, under their names in the proto, those that hold their defaults too: that is what viam-server's data
+manager gives (rdk, ``components/*/collectors.go``, ``services/*/collectors.go``).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import viam.components.audio_in
+import viam.components.audio_out  # noqa: F401 - the SDK knows an API once its package is imported, these two by none else
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Value
+from viam.proto.common import DoCommandRequest, GetReadingsRequest
+from viam.proto.component import arm, board, encoder, gantry, motor, movementsensor, powersensor, servo
+from viam.proto.component.audioin import GetAudioRequest, GetAudioResponse
+from viam.proto.component.camera import GetImagesRequest
+from viam.proto.service import slam
+from viam.proto.service.vision import CaptureAllFromCameraRequest
+from viam.utils import dict_to_struct
+
+from module import api_methods as apis
+from module.api_methods import Told
+from module.collection import images
+from module.collection.annotations import annotations_of, label
+from module.collection.wav import is_pcm, wav
+from module.config import SourceConfig
+from module.errors import PollError
+
+_POINT_CLOUD = ("pointcloud/pcd", ".pcd")
+_WAV = ("audio/wav", ".wav")
+# As viam-server has it: a codec that it does not know has no extension.
+_AUDIO = {"mp3": ("audio/mpeg", ".mp3")}
+_OTHER_AUDIO = ("application/octet-stream", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of values: the struct that travels, e.g. ``{"readings": {…}}``."""
+
+    payload: Mapping[str, Any]
+
+    @property
+    def readings(self) -> Mapping[str, Any]:
+        """The values themselves, out of the key that the API's own answer wraps some of them in."""
+        wrapped: Mapping[str, Any] = self.payload.get("readings", self.payload.get("docommand_output", self.payload))
+        return wrapped
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One binary payload."""
+
+    data: bytes
+    mime_type: str
+    captured_us: int | None = None
+    """When the camera says that it was taken."""
+    name: str = ""
+    """Which of the camera's images it is."""
+    annotations: bytes = b""
+    """A serialised ``viam.proto.app.data.Annotations``: what is seen in it."""
+    extension: str | None = None
+    """With its dot; None: it is an image, whose bytes tell."""
+
+
+Answer = Row | Blob
+Ask = Callable[[dict[str, Any]], Awaitable[Sequence[Answer]]]
+"""Asks a resource once, given the ``extra`` that is meant for it."""
+Prepare = Callable[[Any, SourceConfig], Ask]
+"""Binds a method to a resource."""
+
+
+def _row(rpc: str, request: type[Message], **told: Told) -> Prepare:
+    """A call whose response is the row; ``told`` are fields of the request that stand in the source's ``extra``."""
+    known = request.DESCRIPTOR.fields_by_name
+
+    def prepare(resource: Any, config: SourceConfig) -> Ask:
+        fields = {"board_name" if "board_name" in known else "name": resource.name}
+        fields |= {field: each.of(config.extra) for field, each in told.items()}
+
+        async def ask(extra: dict[str, Any]) -> list[Answer]:
+            more = {"extra": dict_to_struct(extra)} if "extra" in known else {}
+            response = await getattr(resource.client, rpc)(request(**fields, **more), timeout=config.timeout_s)
+            return [Row(_fields(response))]
+
+        return ask
+
+    return prepare
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    return {field.name: _value(getattr(message, field.name)) for field in message.DESCRIPTOR.fields}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Message):
+        return _fields(value)
+    return value if isinstance(value, (str, bool, int, float)) else list(value)
+
+
+def _readings(resource: Any, config: SourceConfig) -> Ask:
+    async def ask(extra: dict[str, Any]) -> list[Answer]:
+        # Not get_readings: it makes 0 of null.
+        request = GetReadingsRequest(name=resource.name, extra=dict_to_struct(extra))
+        response = await resource.client.GetReadings(request, timeout=config.timeout_s)
+        return [Row({"readings": {key: _native(value) for key, value in response.readings.items()}})]
+
+    return ask
+
+
+def _do_command(resource: Any, config: SourceConfig) -> Ask:
+    command = dict_to_struct(apis.COMMAND.of(config.extra))
+
+    async def ask(_extra: dict[str, Any]) -> list[Answer]:
+        # Not do_command, for the same reason.
+        request = DoCommandRequest(name=resource.name, command=command)
+        response = await resource.client.DoCommand(request, timeout=config.timeout_s)
+        return [Row({"docommand_output": {key: _native(value) for key, value in response.result.fields.items()}})]
+
+    return ask
+
+
+def _native(value: Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return {key: _native(each) for key, each in value.struct_value.fields.items()}
+    if kind == "list_value":
+        return [_native(each) for each in value.list_value.values]
+    return None if kind in (None, "null_value") else getattr(value, kind)
+
+
+def _images(resource: Any, config: SourceConfig) -> Ask:
+    names = list(config.image.names)
+
+    async def ask(extra: dict[str, Any]) -> list[Answer]:
+        # Not get_images: it scans each JPEG for its size, and raises IndexError where the scan runs off the end.
+        request = GetImagesRequest(name=resource.name, extra=dict_to_struct(extra), filter_source_names=names)
+        response = await resource.client.GetImages(request, timeout=config.timeout_s)
+        captured_us = None
+        if response.response_metadata.HasField("captured_at"):
+            captured_us = response.response_metadata.captured_at.ToMicroseconds()
+        blobs: list[Answer] = [
+            Blob(
+                image.image,
+                image.mime_type,
+                captured_us,
+                name=image.source_name,
+                # As viam-server does: the label tells the images of one camera apart.
+                annotations=image.annotations.SerializeToString() + label(image.source_name),
+            )
+            for image in response.images
+            if not names or image.source_name in names
+        ]
+        if not blobs:
+            had = ", ".join(image.source_name for image in response.images) or "none"
+            raise PollError(f"{config.name}: GetImages gave none of the images that image.names allows; it gave {had}")
+        return blobs
+
+    return ask
+
+
+def _point_cloud(resource: Any, config: SourceConfig) -> Ask:
+    async def ask(extra: dict[str, Any]) -> list[Answer]:
+        data, _ = await resource.get_point_cloud(extra=extra, timeout=config.timeout_s)
+        mime_type, extension = _POINT_CLOUD
+        return [Blob(data, mime_type, extension=extension)]
+
+    return ask
+
+
+def _map(resource: Any, config: SourceConfig) -> Ask:
+    async def ask(_extra: dict[str, Any]) -> list[Answer]:
+        mime_type, extension = _POINT_CLOUD
+        return [
+            Blob(b"".join(await resource.get_point_cloud_map(timeout=config.timeout_s)), mime_type, extension=extension)
+        ]
+
+    return ask
+
+
+def _capture_all(resource: Any, config: SourceConfig) -> Ask:
+    camera = apis.CAMERA_NAME.of(config.extra)
+    least = apis.MIN_CONFIDENCE.of(config.extra, 0)
+
+    async def ask(extra: dict[str, Any]) -> list[Answer]:
+        request = CaptureAllFromCameraRequest(
+            name=resource.name,
+            camera_name=camera,
+            return_image=True,
+            return_classifications=True,
+            return_detections=True,
+            extra=dict_to_struct(extra),
+        )
+        # Not capture_all_from_camera: it scans the image for its size, as get_images does.
+        response = await resource.client.CaptureAllFromCamera(request, timeout=config.timeout_s)
+        image = response.image
+        if not image.image:
+            raise PollError(f"{config.name}: CaptureAllFromCamera gave no image of {camera}")
+        width, height = images.dimensions(image.image, image.mime_type) or (0, 0)
+        seen = annotations_of(
+            [each for each in response.detections if each.confidence >= least],
+            [each for each in response.classifications if each.confidence >= least],
+            width=width,
+            height=height,
+        )
+        return [Blob(image.image, image.mime_type, name=image.source_name, annotations=seen)]
+
+    return ask
+
+
+def _audio(resource: Any, config: SourceConfig) -> Ask:
+    codec = apis.CODEC.of(config.extra, "pcm16")
+    seconds = apis.audio_s(config.extra, config.period_s)
+    heard_until_ns = 0
+
+    async def ask(extra: dict[str, Any]) -> list[Answer]:
+        nonlocal heard_until_ns
+        request = GetAudioRequest(
+            name=resource.name,
+            codec=codec,
+            duration_seconds=seconds,
+            # So that the device can go on where the last recording ended.
+            previous_timestamp_nanoseconds=heard_until_ns,
+            request_id=str(uuid.uuid4()),
+            extra=dict_to_struct(extra),
+        )
+        responses = await resource.client.GetAudio(request, timeout=config.timeout_s)
+        blobs = _recordings(responses, codec)
+        if not blobs:
+            raise PollError(f"{config.name}: GetAudio gave no sound")
+        heard_until_ns = responses[-1].audio.end_timestamp_nanoseconds
+        return blobs
+
+    return ask
+
+
+def _recordings(responses: Sequence[GetAudioResponse], codec: str) -> list[Answer]:
+    """One payload for as long as the sample rate and the channels stay the same."""
+    parts: list[tuple[tuple[int, int], list[bytes]]] = []
+    for response in responses:
+        form = (response.audio.audio_info.sample_rate_hz, response.audio.audio_info.num_channels)
+        if not parts or parts[-1][0] != form:
+            parts.append((form, []))
+        parts[-1][1].append(response.audio.audio_data)
+    joined = [(form, b"".join(chunks)) for form, chunks in parts if any(chunks)]
+    if is_pcm(codec):
+        return [Blob(wav(data, codec, *form), _WAV[0], extension=_WAV[1]) for form, data in joined]
+    mime_type, extension = _AUDIO.get(codec, _OTHER_AUDIO)
+    return [Blob(data, mime_type, extension=extension) for _, data in joined]
+
+
+METHODS: Mapping[tuple[str, str], Prepare] = {
+    (apis.ARM, "EndPosition"): _row("GetEndPosition", arm.GetEndPositionRequest),
+    (apis.ARM, "JointPositions"): _row("GetJointPositions", arm.GetJointPositionsRequest),
+    (apis.AUDIO_IN, "GetAudio"): _audio,
+    (apis.BOARD, "Analogs"): _row(
+        "ReadAnalogReader", board.ReadAnalogReaderRequest, analog_reader_name=apis.ANALOG_READER
+    ),
+    (apis.BOARD, "Gpios"): _row("GetGPIO", board.GetGPIORequest, pin=apis.GPIO_PIN),
+    (apis.CAMERA, "GetImages"): _images,
+    (apis.CAMERA, "NextPointCloud"): _point_cloud,
+    (apis.ENCODER, "TicksCount"): _row("GetPosition", encoder.GetPositionRequest),
+    (apis.GANTRY, "Position"): _row("GetPosition", gantry.GetPositionRequest),
+    (apis.GANTRY, "Lengths"): _row("GetLengths", gantry.GetLengthsRequest),
+    (apis.MOTOR, "Position"): _row("GetPosition", motor.GetPositionRequest),
+    (apis.MOTOR, "IsPowered"): _row("IsPowered", motor.IsPoweredRequest),
+    (apis.MOVEMENT_SENSOR, "Readings"): _readings,
+    (apis.MOVEMENT_SENSOR, "Position"): _row("GetPosition", movementsensor.GetPositionRequest),
+    (apis.MOVEMENT_SENSOR, "LinearVelocity"): _row("GetLinearVelocity", movementsensor.GetLinearVelocityRequest),
+    (apis.MOVEMENT_SENSOR, "AngularVelocity"): _row("GetAngularVelocity", movementsensor.GetAngularVelocityRequest),
+    (apis.MOVEMENT_SENSOR, "LinearAcceleration"): _row(
+        "GetLinearAcceleration", movementsensor.GetLinearAccelerationRequest
+    ),
+    (apis.MOVEMENT_SENSOR, "CompassHeading"): _row("GetCompassHeading", movementsensor.GetCompassHeadingRequest),
+    (apis.MOVEMENT_SENSOR, "Orientation"): _row("GetOrientation", movementsensor.GetOrientationRequest),
+    (apis.POWER_SENSOR, "Readings"): _readings,
+    (apis.POWER_SENSOR, "Voltage"): _row("GetVoltage", powersensor.GetVoltageRequest),
+    (apis.POWER_SENSOR, "Current"): _row("GetCurrent", powersensor.GetCurrentRequest),
+    (apis.POWER_SENSOR, "Power"): _row("GetPower", powersensor.GetPowerRequest),
+    (apis.SENSOR, "Readings"): _readings,
+    (apis.SERVO, "Position"): _row("GetPosition", servo.GetPositionRequest),
+    (apis.SLAM, "Position"): _row("GetPosition", slam.GetPositionRequest),
+    (apis.SLAM, "PointCloudMap"): _map,
+    (apis.VISION, "CaptureAllFromCamera"): _capture_all,
+}
+"""By API and name."""
+
+
+def prepare(api: str, name: str) -> Prepare:
+    """How a method that ``module.api_methods`` names is asked: a row of ``METHODS``, or what any API has."""
+    return METHODS.get((api, name)) or (_do_command if name == "DoCommand" else _readings)

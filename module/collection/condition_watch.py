@@ -1,0 +1,102 @@
+"""Asks again and again whether something holds; gates and uploads go by the answer."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from module.collection.readings import plain
+from module.collection.schedule import Periodic
+from module.collection.sources import Row, Source, find
+from module.condition import Condition
+from module.config import SourceConfig
+from module.errors import EncodeError, NothingToCapture, PollError
+from module.throttled_log import ThrottledLog
+
+_TIMEOUT_S = 10.0
+
+
+class Watch(abc.ABC):
+    """One question. While it gets no answer, the last one stands."""
+
+    def __init__(
+        self,
+        subject: str,
+        problem: str | None,
+        logger: logging.Logger,
+        *,
+        poll_hz: float,
+        on_answer: Callable[[bool], None],
+    ) -> None:
+        """``on_answer`` is called with each answer, also where it is the same as before."""
+        self.holds: bool | None = None
+        """The last answer; None: there has been none yet."""
+        self.answered_s: float | None = None
+        """When that was, in monotonic seconds."""
+        self.problem = problem
+        """Why there is no answer now."""
+        self._subject = subject
+        self._is_there = problem is None
+        self._poll_hz = poll_hz
+        self._on_answer = on_answer
+        self._log = ThrottledLog(logger)
+
+    @abc.abstractmethod
+    async def ask(self) -> bool:
+        """Ask once. Raises PollError, NothingToCapture, EncodeError or TimeoutError."""
+
+    async def run(self) -> None:
+        """Ask for ever; returns at once where there is nobody to ask."""
+        if not self._is_there:
+            return
+        loop, ticks = asyncio.get_running_loop(), Periodic(1 / self._poll_hz)
+        while True:
+            await self._ask_once()
+            await asyncio.sleep(max(0.0, ticks.next_after(loop.time()) - loop.time()))
+
+    async def _ask_once(self) -> None:
+        try:
+            holds = await self.ask()
+        except (PollError, NothingToCapture, EncodeError, TimeoutError) as error:
+            self.problem = str(error) or f"{self._subject} gave no answer in {_TIMEOUT_S:g} s"
+            self._log.warning(f"condition on {self._subject}", self.problem)
+            return
+        if self.problem is not None:
+            self._log.recovered(f"condition on {self._subject}", "there are answers again")
+        self.problem, self.holds, self.answered_s = None, holds, time.monotonic()
+        self._on_answer(holds)
+
+
+class ConditionWatch(Watch):
+    """Whether a condition holds of a sensor's readings."""
+
+    def __init__(
+        self,
+        sensor: str,
+        condition: Condition,
+        dependencies: Mapping[Any, Any],
+        logger: logging.Logger,
+        *,
+        poll_hz: float,
+        on_answer: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        """``on_answer`` is called with each answer, also where it is the same as before."""
+        self.sensor = sensor
+        self._source = _readings_of(sensor, dependencies)
+        self._condition = condition
+        super().__init__(sensor, self._source.problem, logger, poll_hz=poll_hz, on_answer=on_answer)
+
+    async def ask(self) -> bool:
+        """Poll the sensor once."""
+        async with asyncio.timeout(_TIMEOUT_S):
+            _, _, answers = await self._source.poll()
+        return all(self._condition.holds(plain(row.readings)) for row in answers if isinstance(row, Row))
+
+
+def _readings_of(sensor: str, dependencies: Mapping[Any, Any]) -> Source:
+    config = SourceConfig.model_construct(name=sensor, id=sensor, method="Readings", timeout_s=_TIMEOUT_S)
+    return find(config, dependencies)

@@ -1,0 +1,166 @@
+"""What one source keeps of its polls: what changed, while its gate is open, with the seconds before.
+
+The gate is opened by a sensor that a watch asks beside the polls, by a vision service that is asked about each frame,
+or by command alone. While the one that is asked fails, the gate stays as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import Any
+
+from module.capture import Capture
+from module.collection import images
+from module.collection.changes import ImageChange, ReadingsChange
+from module.collection.condition_watch import ConditionWatch
+from module.collection.gate import Gate
+from module.collection.sources import Answer, Blob, Row, Source
+from module.collection.vision import Eye, EyeWatch
+from module.config import OnChangeConfig
+from module.errors import PollError
+from module.throttled_log import ThrottledLog
+
+
+class Filter:
+    """``changed``, then ``admit``; ``run`` beside them."""
+
+    def __init__(
+        self,
+        source: Source,
+        dependencies: Mapping[Any, Any],
+        workers: Executor,
+        logger: logging.Logger,
+        *,
+        on_release: Callable[[list[Capture]], object],
+    ) -> None:
+        """``on_release`` takes what has waited in memory, when the gate opens between two polls."""
+        config = source.config
+        self._on_change = config.on_change
+        self._workers = workers
+        self._on_release = on_release
+        self._log = ThrottledLog(logger)
+        self._name = config.id
+        self._readings = None if config.on_change is None else ReadingsChange(config.on_change)
+        self._images: dict[str, ImageChange] = {}
+        self._unchanged = 0
+        self._gate: Gate | None = None
+        self._watch: ConditionWatch | EyeWatch | None = None
+        self._eye: Eye | None = None
+        self._eye_problem: str | None = None
+        gate = config.gate
+        if gate is None:
+            return
+        self._gate = Gate(before_s=gate.before_s, after_s=gate.after_s, max_buffer_bytes=gate.max_buffer_bytes)
+        condition = gate.condition
+        if gate.sensor is not None and condition is not None:
+            self._watch = ConditionWatch(
+                gate.sensor, condition, dependencies, logger, poll_hz=gate.poll_hz, on_answer=self._set
+            )
+        elif gate.vision is not None:
+            eye = Eye(gate, dependencies)
+            if gate.camera is None or gate.camera == config.name:
+                self._eye = eye
+            else:
+                self._watch = EyeWatch(eye, gate.camera, logger, poll_hz=gate.poll_hz, on_answer=self._set)
+
+    async def run(self) -> None:
+        """Ask what opens the gate, for ever; returns at once where nothing is asked beside the polls."""
+        if self._watch is not None:
+            await self._watch.run()
+
+    # ------------------------------------------------------------------ of one poll
+
+    async def changed(self, answers: Sequence[Answer], at: float) -> list[Answer]:
+        """Those answers that differ enough from what was last kept, with what the vision service found in them.
+
+        ``at``: when they were asked for, in seconds of the loop's clock. Raises EncodeError where an image cannot be
+        compared.
+        """
+        on_change = self._on_change
+        kept = [a for a in answers if on_change is None or await self._differs(a, at, on_change)]
+        self._unchanged += len(answers) - len(kept)
+        if self._eye is None or not kept:
+            return kept
+        return await self._look(self._eye, kept, at)
+
+    async def _differs(self, answer: Answer, at: float, on_change: OnChangeConfig) -> bool:
+        if isinstance(answer, Row):
+            return self._readings is None or self._readings.keep(answer.readings, at)
+        if not answer.mime_type.startswith("image/"):
+            digest = hashlib.blake2b(answer.data).hexdigest()
+            return self._readings is None or self._readings.keep({"digest": digest}, at)
+        loop = asyncio.get_running_loop()
+        copy = await loop.run_in_executor(self._workers, images.small_grey, answer.data, answer.mime_type)
+        return self._images.setdefault(answer.name, ImageChange(on_change)).keep(copy, at)
+
+    async def _look(self, eye: Eye, answers: list[Answer], at: float) -> list[Answer]:
+        seen: list[Answer] = []
+        found = False
+        for answer in answers:
+            if not isinstance(answer, Blob):
+                seen.append(answer)
+                continue
+            try:
+                sighting = await eye.look(answer)
+            except PollError as error:
+                self._eye_problem = f"gate: {error}"
+                self._log.warning(self._name, self._eye_problem)
+                return answers
+            found = found or sighting.found
+            seen.append(replace(answer, annotations=answer.annotations + sighting.annotations))
+        self._eye_problem = None
+        self._set(found, at)
+        return seen
+
+    def _set(self, holds: bool, at: float | None = None) -> None:
+        if self._gate is not None:
+            self._release(self._gate.set(holds, asyncio.get_running_loop().time() if at is None else at))
+
+    def _release(self, captures: list[Capture]) -> None:
+        if captures:
+            self._on_release(captures)
+
+    def is_needed(self, at: float) -> bool:
+        """Whether captures of a poll at that time would be kept, or wait for the gate."""
+        return self._gate is None or self._gate.is_open(at) or self._gate.waits
+
+    def skip(self, count: int) -> None:
+        """Count captures that a closed gate held back before they were made."""
+        if self._gate is not None:
+            self._gate.let_go += count
+
+    def admit(self, captures: list[Capture], at: float) -> list[Capture]:
+        """What is to be kept of one poll's captures now; the rest waits for the gate, or is let go."""
+        return captures if self._gate is None else self._gate.offer(captures, at)
+
+    # ------------------------------------------------------------------ commands and status
+
+    def trigger(self, for_s: float) -> int | None:
+        """Open the gate by command; gives how many captures had waited, None where there is no gate."""
+        if self._gate is None:
+            return None
+        waited = self._gate.open_for(for_s, asyncio.get_running_loop().time())
+        self._release(waited)
+        return len(waited)
+
+    @property
+    def filtered(self) -> int:
+        """Captures that were not kept."""
+        return self._unchanged + (self._gate.let_go if self._gate is not None else 0)
+
+    @property
+    def gated(self) -> bool:
+        """Whether the gate is closed now."""
+        return self._gate is not None and not self._gate.is_open(asyncio.get_running_loop().time())
+
+    @property
+    def problem(self) -> str | None:
+        """Why what opens the gate gives no answer."""
+        if self._watch is not None and self._watch.problem is not None:
+            return f"gate: {self._watch.problem}"
+        return self._eye_problem

@@ -1,0 +1,76 @@
+"""Keep only while a gate is open; the seconds before wait in memory, encoded already.
+
+Pure: all times are seconds of the monotonic clock, handed in, and a capture's time is that of its poll. Openings that
+overlap merge into one; what was handed on is never handed on again.
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Sequence
+
+from module.capture import Capture
+
+
+class Gate:
+    """Closed at first. ``offer`` each poll's captures; what comes back is to be kept."""
+
+    def __init__(self, *, before_s: float, after_s: float, max_buffer_bytes: int) -> None:
+        self._before_s = before_s
+        self._after_s = after_s
+        self._max_bytes = max_buffer_bytes
+        self._buffer: collections.deque[tuple[float, list[Capture]]] = collections.deque()
+        self._bytes = 0
+        self._holds = False
+        self._until = -math.inf
+        self.let_go = 0
+        """Captures that were not kept."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether captures of a closed gate wait in memory."""
+        return self._before_s > 0
+
+    def is_open(self, at: float) -> bool:
+        """Whether a capture of that time is kept."""
+        return self._holds or at <= self._until
+
+    def offer(self, captures: Sequence[Capture], at: float) -> list[Capture]:
+        """Give back what is to be kept of the captures of one poll: all of them, or none for now."""
+        if self.is_open(at):
+            return [*self._release(at), *captures]
+        size = sum(len(capture.payload) for capture in captures)
+        if not self._before_s or size > self._max_bytes:
+            self.let_go += len(captures)
+            return []
+        self._buffer.append((at, list(captures)))
+        self._bytes += size
+        while self._buffer and (self._bytes > self._max_bytes or self._buffer[0][0] < at - self._before_s):
+            self._drop_oldest()
+        return []
+
+    def set(self, holds: bool, at: float) -> list[Capture]:
+        """Say whether the gate's condition holds; gives what has waited if that opens it."""
+        if self._holds and not holds:
+            self._until = max(self._until, at + self._after_s)
+        self._holds = holds
+        return self._release(at) if holds else []
+
+    def open_for(self, seconds: float, at: float) -> list[Capture]:
+        """Open by command, for so many seconds and ``after_s``; gives what has waited."""
+        self._until = max(self._until, at + seconds + self._after_s)
+        return self._release(at)
+
+    def _release(self, at: float) -> list[Capture]:
+        while self._buffer and self._buffer[0][0] < at - self._before_s:
+            self._drop_oldest()
+        waited = [capture for _, captures in self._buffer for capture in captures]
+        self._buffer.clear()
+        self._bytes = 0
+        return waited
+
+    def _drop_oldest(self) -> None:
+        _, captures = self._buffer.popleft()
+        self._bytes -= sum(len(capture.payload) for capture in captures)
+        self.let_go += len(captures)

@@ -1,0 +1,194 @@
+"""When to poll, as it happens: waits for the ticks of a schedule, and counts those that came too late to be taken.
+
+The times come from ``schedule``, which never sleeps; what is here sleeps and does no time maths of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import math
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from module.collection.schedule import ActiveHours, Cron, Periodic
+
+Schedule = Periodic | Cron | None
+"""None: there are no ticks, only commands."""
+
+_LATENESS_SAMPLES = 1000
+_CLOCK_LOOK_S = 1.0
+"""How often a wait for the wall clock looks at it: no timer notices that it stepped."""
+_REST_LOOK_S = 30.0
+
+
+class Ticker:
+    """The ticks of one source. ``wait`` for one after the other; all else may be called in between."""
+
+    def __init__(self, schedule: Schedule, active: ActiveHours | None, *, patience_s: float) -> None:
+        """``patience_s``: how long a poll may take; what the wall clock leaps over beyond that is not made up for."""
+        self._own = schedule
+        self._schedule = schedule
+        self._active = active
+        self._patience = timedelta(seconds=patience_s + _CLOCK_LOOK_S)
+        self._until = math.inf
+        self.description: str | None = None
+        """Of a schedule that ``set_schedule`` gave, in words."""
+        self._loop = asyncio.get_running_loop()
+        self._sleeper: asyncio.Future[bool] | None = None
+        self._tick: float | datetime | None = None
+        self.paused = False
+        self.resting = False
+        """Outside the active hours, as of the last look."""
+        self.missed = 0
+        self._late: collections.deque[float] = collections.deque(maxlen=_LATENESS_SAMPLES)
+        self._late_max = 0.0
+
+    async def wait(self) -> None:
+        """Return at the next tick. Ticks that passed since the last one was taken are skipped and counted as missed."""
+        while True:
+            self._revert()
+            if self.paused or self._schedule is None:
+                self._tick = None
+                await self._sleep(self._until)
+                continue
+            rest = self._rest()
+            if rest > 0:
+                self._tick = None
+                await self._sleep(self._loop.time() + rest)
+                continue
+            schedule = self._schedule
+            late = await (self._periodic(schedule) if isinstance(schedule, Periodic) else self._cron(schedule))
+            if late is not None:
+                self._late.append(late)
+                self._late_max = max(self._late_max, late)
+                return
+
+    def _revert(self) -> None:
+        if self._loop.time() >= self._until:
+            self.set_schedule(self._own, None)
+
+    def _rest(self) -> float:
+        if self._active is None:
+            return 0.0
+        now = _now()
+        self.resting = not self._active.open_at(now)
+        if not self.resting:
+            return 0.0
+        change = self._active.next_change(now)
+        # A look now and then all the same: the wall clock may step.
+        return _REST_LOOK_S if change is None else min(max(0.001, (change - now).total_seconds()), _REST_LOOK_S)
+
+    async def _periodic(self, schedule: Periodic) -> float | None:
+        """Wait for one deadline; gives how late it is met, or None if something else came up."""
+        now = self._loop.time()
+        if isinstance(self._tick, float):
+            self.missed += schedule.skipped(self._tick, now)
+            deadline = schedule.next_after(max(now, self._tick))
+        else:
+            deadline = schedule.next_after(now)
+        if not await self._sleep(min(deadline, self._until)):
+            return None
+        now = self._loop.time()
+        if now < deadline or self._rest() > 0:
+            return None
+        self._tick = deadline
+        return now - deadline
+
+    async def _cron(self, schedule: Cron) -> float | None:
+        due = self._next_due(schedule)
+        while True:
+            seen = _now()
+            left = (due - seen).total_seconds()
+            if left <= 0:
+                # From when it fires, not from when it was due: what a step of the clock leapt over is not made up for.
+                self._tick = max(due, seen)
+                return None if self._rest() > 0 else -left
+            if not await self._sleep(min(self._loop.time() + min(left, _CLOCK_LOOK_S), self._until)):
+                return None
+            if _now() < seen - timedelta(seconds=_CLOCK_LOOK_S):
+                due = schedule.next_after(_now())
+            elif self._loop.time() >= self._until or self._rest() > 0:
+                return None
+
+    def _next_due(self, schedule: Cron) -> datetime:
+        now = _now()
+        if not isinstance(self._tick, datetime):
+            return schedule.next_after(now)
+        due = schedule.next_after(self._tick)
+        if self._tick > now + self._patience or due < now - self._patience:
+            # The clock stepped while the poll ran.
+            return schedule.next_after(now)
+        while due <= now:
+            self.missed += 1
+            due = schedule.next_after(due)
+        return due
+
+    async def _sleep(self, deadline: float) -> bool:
+        """Sleep until a time of the loop's clock; False if woken before."""
+        if deadline <= self._loop.time():
+            # Still give way: a source whose polls take as long as its period must not starve the others.
+            await asyncio.sleep(0)
+            return True
+        self._sleeper = self._loop.create_future()
+        handle = None if deadline == math.inf else self._loop.call_at(deadline, _reach, self._sleeper)
+        try:
+            return await self._sleeper
+        finally:
+            if handle is not None:
+                handle.cancel()
+
+    def _wake(self) -> None:
+        self._tick = None
+        if self._sleeper is not None:
+            _wake(self._sleeper)
+
+    def pause(self) -> None:
+        """Rest until ``resume``; ticks of that time are not counted as missed."""
+        self.paused = True
+        self._wake()
+
+    def resume(self) -> None:
+        """Go on with the schedule."""
+        self.paused = False
+        self._wake()
+
+    def set_schedule(self, schedule: Schedule, description: str | None, *, for_s: float = math.inf) -> None:
+        """Follow another schedule for so many seconds, and then the own one again."""
+        self._schedule = schedule
+        self.description = description
+        self._until = self._loop.time() + for_s
+        self._wake()
+
+    @property
+    def has_ticks(self) -> bool:
+        """Whether there is a schedule at all."""
+        return self._schedule is not None
+
+    def lateness_ms(self) -> dict[str, Any]:
+        """How late the last ticks were taken, in milliseconds; ``max`` is of all since the start."""
+        late = sorted(self._late)
+        return {
+            "p50": _milliseconds(late[len(late) // 2] if late else 0.0),
+            "p99": _milliseconds(late[int(len(late) * 0.99)] if late else 0.0),
+            "max": _milliseconds(self._late_max),
+        }
+
+
+def _reach(sleeper: asyncio.Future[bool]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(True)
+
+
+def _wake(sleeper: asyncio.Future[bool]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(False)
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 2)

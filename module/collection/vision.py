@@ -1,0 +1,108 @@
+"""A vision service as what opens a gate: asked about each frame of the source itself, or about another camera."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grpclib import GRPCError
+from viam.proto.service.vision import (
+    GetClassificationsFromCameraRequest,
+    GetClassificationsRequest,
+    GetDetectionsFromCameraRequest,
+    GetDetectionsRequest,
+)
+from viam.services.vision.client import VisionClient
+
+from module.collection.annotations import annotations_of
+from module.collection.condition_watch import Watch
+from module.collection.images import dimensions
+from module.collection.sources import Blob
+from module.config import Find, GateConfig
+from module.errors import PollError
+
+_TIMEOUT_S = 10.0
+_CLASSES = 20
+"""Of an image; the surest of them are what counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a vision service found in one frame."""
+
+    found: bool
+    annotations: bytes
+
+
+class Eye:
+    """One vision service, and what it has to find."""
+
+    def __init__(self, gate: GateConfig, dependencies: Mapping[Any, Any]) -> None:
+        self.name = gate.vision or ""
+        self._gate = gate
+        found = [
+            resource
+            for name, resource in dependencies.items()
+            if isinstance(resource, VisionClient) and self.name in (name.name, name.name.rpartition(":")[2])
+        ]
+        self._service: Any = found[0] if len(found) == 1 else None
+        self.problem = (
+            None if self._service is not None else f"this machine has no vision service {self.name}, or it is not ready"
+        )
+
+    async def look(self, frame: Blob) -> Sighting:
+        """Ask about one frame. Raises PollError, with what the service said."""
+        width, height = dimensions(frame.data, frame.mime_type) or (0, 0)
+        if self._gate.find is Find.DETECTIONS:
+            request = GetDetectionsRequest(
+                name=self.name, image=frame.data, width=width, height=height, mime_type=frame.mime_type
+            )
+            hits = self._sure((await self._ask("GetDetections", request)).detections)
+            return Sighting(bool(hits), annotations_of(hits, (), width=width, height=height) if hits else b"")
+        classify = GetClassificationsRequest(
+            name=self.name, image=frame.data, width=width, height=height, mime_type=frame.mime_type, n=_CLASSES
+        )
+        hits = self._sure((await self._ask("GetClassifications", classify)).classifications)
+        return Sighting(bool(hits), annotations_of((), hits, width=width, height=height) if hits else b"")
+
+    async def look_through(self, camera: str) -> bool:
+        """Ask about what a camera sees now. Raises PollError."""
+        if self._gate.find is Find.DETECTIONS:
+            request = GetDetectionsFromCameraRequest(name=self.name, camera_name=camera)
+            return bool(self._sure((await self._ask("GetDetectionsFromCamera", request)).detections))
+        classify = GetClassificationsFromCameraRequest(name=self.name, camera_name=camera, n=_CLASSES)
+        return bool(self._sure((await self._ask("GetClassificationsFromCamera", classify)).classifications))
+
+    async def _ask(self, method: str, request: Any) -> Any:
+        if self.problem is not None:
+            raise PollError(self.problem)
+        try:
+            # Not the client's own methods: they scan the frame for its size, and trip over broken ones.
+            return await getattr(self._service.client, method)(request, timeout=_TIMEOUT_S)
+        except GRPCError as error:
+            raise PollError(f"{self.name}: {method} failed with {error.status.name}: {error.message}") from error
+        except (TimeoutError, OSError) as error:
+            raise PollError(f"{self.name}: no answer to {method} within {_TIMEOUT_S:g} s") from error
+
+    def _sure(self, seen: Sequence[Any]) -> list[Any]:
+        gate = self._gate
+        return [one for one in seen if one.confidence >= gate.min_confidence and gate.label in ("*", one.class_name)]
+
+
+class EyeWatch(Watch):
+    """Asks an Eye about another camera, again and again."""
+
+    def __init__(
+        self, eye: Eye, camera: str, logger: logging.Logger, *, poll_hz: float, on_answer: Callable[[bool], None]
+    ) -> None:
+        super().__init__(f"{eye.name} on {camera}", eye.problem, logger, poll_hz=poll_hz, on_answer=on_answer)
+        self._eye = eye
+        self._camera = camera
+
+    async def ask(self) -> bool:
+        """Whether the camera sees now what is looked for. Raises PollError."""
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await self._eye.look_through(self._camera)

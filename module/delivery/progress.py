@@ -1,0 +1,78 @@
+"""How far large uploads have come, for the status.
+
+The upload methods have the SDK's signatures, which leave no room to say so: an upload finds its own record in a context
+variable, which each task has for itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from module.capture import Item
+
+LARGE_BYTES = 1_000_000
+"""Larger uploads are shown one by one."""
+
+
+@dataclass(slots=True, eq=False)
+class LargeUpload:
+    """One upload under way."""
+
+    source: str
+    name: str
+    size: int
+    handed_over: Callable[[], int] = int
+    """Gives the bytes that have been handed to the network."""
+
+
+_own: ContextVar[LargeUpload | None] = ContextVar("large_upload", default=None)
+
+
+class Progress:
+    """The large uploads under way, oldest first."""
+
+    def __init__(self) -> None:
+        self._uploads: list[LargeUpload] = []
+
+    @contextlib.contextmanager
+    def of(self, items: Sequence[Item]) -> Iterator[None]:
+        """Show the upload of these captures, which is made within, if it is a large one."""
+        size = sum(item.size for item in items)
+        if size <= LARGE_BYTES:
+            yield
+            return
+        upload = LargeUpload(items[0].origin.source, _name_of(items[0]), size)
+        token = _own.set(upload)
+        self._uploads.append(upload)
+        try:
+            yield
+        finally:
+            self._uploads.remove(upload)
+            _own.reset(token)
+
+    def status(self) -> list[dict[str, Any]]:
+        """Give source, name, size and bytes sent of each."""
+        return [
+            # What travels around the payload is counted with it.
+            {"source": each.source, "name": each.name, "size": each.size, "sent": min(each.size, each.handed_over())}
+            for each in self._uploads
+        ]
+
+
+def report(handed_over: Callable[[], int]) -> None:
+    """Say how far the upload that runs in this context has come, where somebody wants to know."""
+    upload = _own.get()
+    if upload is not None:
+        upload.handed_over = handed_over
+
+
+def _name_of(item: Item) -> str:
+    """Of a file its own, of what a resource gave the resource's."""
+    if item.file is not None:
+        return os.path.basename(item.file.path)  # noqa: PTH119, a path of any file system, taken as a text
+    return item.file_name or item.origin.name

@@ -1,0 +1,138 @@
+"""Telling the cloud of sequences: each once all that was captured in it has been delivered, and not before.
+
+A sequence that the cloud rejects is kept with its error, and holds nobody up; trouble with the connection is waited
+out, behind the uploads' own link where that is known to be down. The call is ``create_sequence`` of
+``viam.app.data_client.DataClient``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from viam.proto.app.data import SequenceResourceFilter
+
+from module.config import UploadConfig
+from module.delivery.backoff import Backoff
+from module.delivery.carrier import UNSURE_TRIES
+from module.delivery.cloud import Cloud, NotAdmitted
+from module.delivery.outcome import Verdict, judge, say
+from module.errors import SpoolError
+from module.sequence import CaptureSequence, SequenceState
+from module.throttled_log import ThrottledLog
+
+LOOK_S = 0.5
+"""How often it is looked whether the last capture of a sequence has been delivered."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Book(Protocol):
+    """What delivery needs of the sequences; ``module.spool.sequences.SequenceBook`` tells what each promises."""
+
+    stopped: asyncio.Event
+
+    async def look(self) -> Sequence[CaptureSequence]:
+        """Read all of them."""
+
+    async def created(self, sequence_id: str) -> None:
+        """Forget a sequence that the cloud has made."""
+
+    async def failed(self, sequence_id: str, error: str) -> None:
+        """Keep a sequence that the cloud will not make."""
+
+
+class SequenceMaker:
+    """The one task that makes sequences. ``run`` until cancelled."""
+
+    def __init__(
+        self, book: Book, cloud: Cloud, config: UploadConfig, logger: logging.Logger, *, clear: Callable[[], bool]
+    ) -> None:
+        """``clear`` tells whether anything may be sent now."""
+        self._book = book
+        self._cloud = cloud
+        self._timeout_s = config.timeout_s
+        self._logger = logger
+        self._log = ThrottledLog(logger)
+        self._clear = clear
+        self._backoff = Backoff(config.retry_initial_s, config.retry_max_s)
+        self._attempt = 0
+        self._due = 0.0
+        self._unsure: dict[str, int] = {}
+        self.trouble: dict[str, str] = {}
+        """What stood in the way of a sequence when it was last tried, by its id."""
+
+    async def run(self) -> None:
+        """Make sequences until cancelled."""
+        while True:
+            self._book.stopped.clear()
+            try:
+                waiting = [each for each in await self._book.look() if each.state is SequenceState.WAITING]
+                await self._make_those_complete(waiting)
+            except SpoolError as error:
+                self._log.warning("sequences", str(error))
+                await asyncio.sleep(LOOK_S)
+                continue
+            if not waiting:
+                await self._book.stopped.wait()
+            else:
+                await asyncio.sleep(LOOK_S)
+
+    async def _make_those_complete(self, waiting: Sequence[CaptureSequence]) -> None:
+        for sequence in waiting:
+            if not self._clear():
+                # The uploads find out when the cloud is back; then this goes on at once.
+                self._attempt, self._due = 0, 0.0
+                return
+            if time.monotonic() < self._due:
+                return
+            if not sequence.waiting_for:
+                await self._make(sequence)
+
+    async def _make(self, sequence: CaptureSequence) -> None:
+        session = None
+        try:
+            async with self._cloud.session() as session:
+                made = await session.client.create_sequence(
+                    self._cloud.part_id,
+                    [
+                        SequenceResourceFilter(resource_name=of.resource, method_name=of.method)
+                        for of in sequence.sources
+                    ],
+                    _EPOCH + timedelta(microseconds=sequence.start_us),
+                    _EPOCH + timedelta(microseconds=sequence.end_us or sequence.start_us),
+                    list(sequence.tags),
+                    timeout=self._timeout_s,
+                )
+        except NotAdmitted as error:
+            self._postpone(sequence, str(error))
+        except Exception as error:  # noqa: BLE001, what it means is judged in one place
+            verdict, text = judge(error), self._cloud.redact(say(error))
+            if session is not None and (verdict is Verdict.RENEW or isinstance(error, OSError)):
+                self._cloud.retire(session, token=verdict is Verdict.RENEW)
+            if verdict is Verdict.UNSURE:
+                self._unsure[sequence.id] = self._unsure.get(sequence.id, 0) + 1
+            if verdict in (Verdict.REJECTED, Verdict.TOO_LARGE) or self._unsure.get(sequence.id, 0) >= UNSURE_TRIES:
+                self._forget(sequence)
+                self._logger.warning("the cloud will not make sequence %s, which is kept: %s", sequence.id, text)
+                await self._book.failed(sequence.id, text)
+            else:
+                self._postpone(sequence, text)
+        else:
+            self._attempt, self._due = 0, 0.0
+            self._forget(sequence)
+            self._logger.info("the cloud has made sequence %s, and calls it %s", sequence.id, made)
+            await self._book.created(sequence.id)
+
+    def _postpone(self, sequence: CaptureSequence, text: str) -> None:
+        self._due = time.monotonic() + self._backoff.delay(self._attempt)
+        self._attempt += 1
+        self.trouble[sequence.id] = text
+        self._log.warning("sequences", f"{sequence.id} could not be made, and will be tried again: {text}")
+
+    def _forget(self, sequence: CaptureSequence) -> None:
+        self._unsure.pop(sequence.id, None)
+        self.trouble.pop(sequence.id, None)

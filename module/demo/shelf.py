@@ -1,0 +1,104 @@
+"""The folder of the local cloud: where each upload goes, as ordinary files.
+
+A payload stands in a hidden file until it is whole, so that an upload which breaks off leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+import uuid
+from collections.abc import Collection
+from pathlib import Path
+
+from viam.proto.app.datasync import SensorData, SensorMetadata, UploadMetadata
+from viam.utils import struct_to_dict
+
+
+class Shelf:
+    """One folder, or None: then nothing is kept. All but ``open`` runs in the one thread that writes."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+
+    def open(self) -> None:
+        """Make the folder."""
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+
+    def sink(self, *, keep: bool, on_disk: bool) -> Sink:
+        """A place for one payload on its way in; ``keep``: in memory too."""
+        return Sink(self._folder if on_disk else None, keep=keep)
+
+    def store(
+        self,
+        metadata: UploadMetadata,
+        sensor_metadata: SensorMetadata | None,
+        sink: Sink,
+        rows: Collection[SensorData],
+    ) -> None:
+        """Append rows to the NDJSON file of their method, or give a payload its name."""
+        if self._folder is None:
+            return
+        of_method = self._folder / _safe(metadata.component_name) / _safe(metadata.method_name)
+        suffix = f".{_safe(metadata.file_extension)}" if metadata.file_extension else ""
+        if rows:
+            of_method.parent.mkdir(parents=True, exist_ok=True)
+            with Path(f"{of_method}.ndjson").open("a", encoding="utf-8") as file:
+                file.writelines(_line(row, list(metadata.tags)) for row in rows)
+        elif sensor_metadata is None:
+            sink.keep_as(self._folder / "files" / (_safe(metadata.file_name).removesuffix(suffix) + suffix))
+        else:
+            at = sensor_metadata.time_requested.ToJsonString().replace(":", "-")
+            sink.keep_as(of_method / f"{at}-{next(self._numbers)}{suffix}")
+
+
+class Sink:
+    """One payload on its way in: counted and hashed, and held in a hidden file until it is whole."""
+
+    def __init__(self, folder: Path | None, *, keep: bool) -> None:
+        self.size = 0
+        self.sha256 = hashlib.sha256()
+        self.kept: list[bytes] = []
+        self._keep = keep
+        self._part = None if folder is None else (folder / f".{uuid.uuid4().hex}.part").open("wb")
+
+    def add(self, chunk: bytes) -> None:
+        """Take in the next bytes."""
+        self.size += len(chunk)
+        self.sha256.update(chunk)
+        if self._keep:
+            self.kept.append(chunk)
+        if self._part is not None:
+            self._part.write(chunk)
+
+    def keep_as(self, path: Path) -> None:
+        """Give the payload this name, or one like it where that is taken."""
+        if self._part is None:
+            return
+        self._part.close()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            path = path.with_stem(f"{path.stem}-{uuid.uuid4().hex[:8]}")
+        Path(self._part.name).rename(path)
+        self._part = None
+
+    def discard(self) -> None:
+        """Remove what has not been given a name."""
+        if self._part is not None:
+            self._part.close()
+            Path(self._part.name).unlink()
+
+
+def _line(row: SensorData, tags: list[str]) -> str:
+    """Write a row as a line of JSON: its times, its upload's tags, and what it holds."""
+    times = {name: getattr(row.metadata, name).ToJsonString() for name in ("time_requested", "time_received")}
+    return json.dumps({**struct_to_dict(row.struct), **times, "tags": tags}, ensure_ascii=False) + "\n"
+
+
+def _safe(text: str) -> str:
+    """Make any text one file name: no separator, no leading dot, never empty, below 255 bytes; its end is kept."""
+    return re.sub(r"[^\w.\- ]", "_", text).strip(". ")[-60:].lstrip(". ") or "unnamed"

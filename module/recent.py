@@ -1,0 +1,103 @@
+"""The last captures of each source and what became of them, in memory.
+
+Fed by the spool and the uploader as things happen; nothing is read from the disk, so what was captured before the
+start is not here. It stands in the way of every capture: one costs well under 2 µs.
+"""
+
+from __future__ import annotations
+
+import collections
+import enum
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from module.capture import Capture, Item
+
+MOST = 100
+"""So many of each source are known."""
+
+
+class Fate(enum.StrEnum):
+    """Where a capture is."""
+
+    SPOOLED = "spooled"
+    """On the disk, still to be delivered."""
+    UPLOADED = "uploaded"
+    """The cloud has it."""
+    FAILED = "failed"
+    """The cloud rejected it; it is kept among the failures."""
+    DROPPED = "dropped"
+    """It is gone: the spool was full, or somebody discarded it."""
+
+
+class _Known:
+    """One capture. Not frozen, as its fate changes; not a dataclass, as one is made for every capture."""
+
+    __slots__ = ("captured_us", "fate", "file_id", "id", "size")
+
+    def __init__(self, capture_id: int | None, captured_us: int, size: int, fate: Fate) -> None:
+        self.id = capture_id
+        self.captured_us = captured_us
+        self.size = size
+        self.fate = fate
+        self.file_id: str | None = None
+
+
+class Recent:
+    """The last captures of these sources, each by its id."""
+
+    def __init__(self, sources: Iterable[str]) -> None:
+        self._of_source: dict[str, collections.deque[_Known]] = {source: collections.deque() for source in sources}
+        self._by_id: dict[int, _Known] = {}
+
+    def spooled(self, captures: Sequence[Capture], ids: Sequence[int]) -> None:
+        """Captures are on the disk, under these ids."""
+        for capture, capture_id in zip(captures, ids, strict=True):
+            known = _Known(capture_id, capture.requested_us, len(capture.payload), Fate.SPOOLED)
+            if self._add(capture.origin.source, known):
+                self._by_id[capture_id] = known
+
+    def refused(self, captures: Sequence[Capture]) -> None:
+        """Captures found no room on the disk; they never had an id."""
+        for capture in captures:
+            self._add(capture.origin.source, _Known(None, capture.requested_us, len(capture.payload), Fate.DROPPED))
+
+    def _add(self, source: str, known: _Known) -> bool:
+        entries = self._of_source.get(source)
+        if entries is None:
+            return False
+        if len(entries) == MOST:
+            oldest = entries.popleft()
+            if oldest.id is not None:
+                self._by_id.pop(oldest.id, None)
+        entries.append(known)
+        return True
+
+    def became(self, ids: Iterable[int], fate: Fate) -> None:
+        """Captures have come to this; those that are not known any more do not matter."""
+        for capture_id in ids:
+            known = self._by_id.get(capture_id)
+            if known is not None:
+                known.fate = fate
+
+    def uploaded(self, items: Sequence[Item], file_id: str) -> None:
+        """The cloud has these captures, under its own id."""
+        for item in items:
+            known = self._by_id.get(item.id)
+            if known is not None:
+                known.fate = Fate.UPLOADED
+                known.file_id = file_id
+
+    def last(self, source: str, limit: int, iso: Callable[[int], str | None]) -> list[dict[str, Any]]:
+        """The last captures of a source, newest first, as the ``recent`` command answers them."""
+        newest = list(self._of_source[source])[: -limit - 1 : -1]
+        return [
+            {
+                "id": known.id,
+                "captured_at": iso(known.captured_us),
+                "size": known.size,
+                "state": known.fate.value,
+                "file_id": known.file_id,
+            }
+            for known in newest
+        ]

@@ -1,0 +1,189 @@
+"""Sequences in the spool's file: which captures belong to one, and how many of them are still to be delivered.
+
+Invariants
+----------
+1. A capture belongs to a sequence if its source does and its id lies in (``after_id``, ``last_id``]: what was handed to
+   the spool between start and stop, whichever commit it shared. Ids grow in the order of that.
+2. A sequence waits for its captures in ``capture`` and in ``failure``: a rejected one is still to be retried or
+   discarded. What retention or a person took is waited for no longer.
+3. A row goes once the cloud has made the sequence. A crash between the two makes it twice, never not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from module.sequence import CaptureSequence, SequenceSource, SequenceState
+
+if TYPE_CHECKING:
+    from module.spool.database import Database
+
+SCHEMA = """
+CREATE TABLE sequence (
+    id TEXT PRIMARY KEY,
+    sources TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    start_us INTEGER NOT NULL,
+    after_id INTEGER NOT NULL,
+    end_us INTEGER,
+    last_id INTEGER,
+    error TEXT
+);
+"""
+_LAST_ID = "(SELECT value FROM counter WHERE name = 'last_id')"
+
+
+class SequenceTable:
+    """The table ``sequence``, on the thread of its connection."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def all(self) -> list[CaptureSequence]:
+        """Every sequence, oldest first, with what is still to be delivered of those that were stopped."""
+        rows = self._db.execute(
+            "SELECT id, sources, tags, start_us, end_us, error, after_id, last_id FROM sequence ORDER BY rowid"
+        ).fetchall()
+        found: list[CaptureSequence] = []
+        for sequence_id, sources, tags, start_us, end_us, error, after_id, last_id in rows:
+            of = tuple(SequenceSource(**source) for source in json.loads(sources))
+            left = 0 if last_id is None or error is not None else self._count(of, after_id, last_id)
+            found.append(CaptureSequence(sequence_id, of, tuple(json.loads(tags)), start_us, end_us, left, error))
+        return found
+
+    def _count(self, sources: Sequence[SequenceSource], after_id: int, last_id: int) -> int:
+        ids = {source.id for source in sources}
+        streams = self._db.execute("SELECT id, origin FROM stream").fetchall()
+        count = 0
+        for stream in (stream for stream, origin in streams if json.loads(origin)["source"] in ids):
+            # Answered by the indexes alone, however large the payloads are.
+            (waiting,), (failed,) = (
+                self._db.execute(
+                    f"SELECT count(*) FROM {table} WHERE stream = ? AND id > ? AND id <= ?",  # noqa: S608
+                    (stream, after_id, last_id),
+                ).fetchone()
+                for table in ("capture", "failure")
+            )
+            count += waiting + failed
+        return count
+
+    def start(self, sequence: CaptureSequence) -> None:
+        """Write a new sequence, of what is captured from now on."""
+        sources = json.dumps([dataclasses.asdict(source) for source in sequence.sources])
+        self._db.execute(
+            f"INSERT INTO sequence (id, sources, tags, start_us, after_id) VALUES (?, ?, ?, ?, {_LAST_ID})",  # noqa: S608
+            (sequence.id, sources, json.dumps(sequence.tags), sequence.start_us),
+        )
+
+    def stop(self, sequence_id: str, end_us: int) -> None:
+        """End a sequence that is open; its last captures are those that are in the file."""
+        # The wall clock may have been set back since.
+        self._db.execute(
+            f"UPDATE sequence SET end_us = max(start_us, ?), last_id = {_LAST_ID} WHERE id = ? AND end_us IS NULL",  # noqa: S608
+            (end_us, sequence_id),
+        )
+
+    def fail(self, sequence_id: str, error: str) -> None:
+        """Keep a sequence that the cloud will not make, with the reason."""
+        self._db.execute("UPDATE sequence SET error = ? WHERE id = ?", (error, sequence_id))
+
+    def retry(self) -> None:
+        """Let those that failed wait again."""
+        self._db.execute("UPDATE sequence SET error = NULL WHERE error IS NOT NULL")
+
+    def discard(self) -> None:
+        """Delete those that failed."""
+        self._db.execute("DELETE FROM sequence WHERE error IS NOT NULL")
+
+    def remove(self, sequence_id: str) -> None:
+        """Forget a sequence that the cloud has made."""
+        self._db.execute("DELETE FROM sequence WHERE id = ?", (sequence_id,))
+
+
+class _Call(Protocol):
+    """``module.spool.store.Store`` hands work to the thread of the file."""
+
+    def __call__(self, work: Callable[[Database], object], *, writes: bool) -> Awaitable[object]:
+        """Do it; raises SpoolError, and SpoolClosed after ``close``."""
+
+
+class SequenceBook:
+    """The sequences, as the event loop knows them. What returns is on the disk."""
+
+    def __init__(self, call: _Call) -> None:
+        self._call = call
+        self.known: list[CaptureSequence] = []
+        """All of them, oldest first, as of the last call."""
+        self.stopped = asyncio.Event()
+        """Set whenever there may be a sequence to make that nobody has looked at."""
+
+    async def look(self) -> list[CaptureSequence]:
+        """Read all of them, and count anew what is still to be delivered."""
+        await self._do(lambda _: None, writes=False)
+        if self._in(SequenceState.WAITING):
+            self.stopped.set()
+        return self.known
+
+    async def start(self, sources: Sequence[SequenceSource], tags: Sequence[str]) -> CaptureSequence:
+        """Open a new sequence; what these sources hand to the spool from now on belongs to it."""
+        new = CaptureSequence(str(uuid.uuid4()), tuple(sources), tuple(tags), time.time_ns() // 1000)
+        await self._do(lambda table: table.start(new), writes=True)
+        return new
+
+    async def stop(self, sequence_id: str) -> CaptureSequence | None:
+        """End a sequence; what was handed to the spool before belongs to it. None if it is not open."""
+        await self.look()
+        if sequence_id not in self.open_ids():
+            return None
+        end_us = time.time_ns() // 1000
+        await self._do(lambda table: table.stop(sequence_id, end_us), writes=True)
+        self.stopped.set()
+        return next((sequence for sequence in self.known if sequence.id == sequence_id), None)
+
+    async def created(self, sequence_id: str) -> None:
+        """Forget a sequence that the cloud has made."""
+        await self._do(lambda table: table.remove(sequence_id), writes=True)
+
+    async def failed(self, sequence_id: str, error: str) -> None:
+        """Keep a sequence that the cloud will not make, with the reason."""
+        await self._do(lambda table: table.fail(sequence_id, error), writes=True)
+
+    async def retry(self) -> int:
+        """Let those that failed wait again; gives how many."""
+        await self.look()
+        count = len(self._in(SequenceState.FAILED))
+        if count:
+            await self._do(SequenceTable.retry, writes=True)
+            self.stopped.set()
+        return count
+
+    async def discard(self) -> int:
+        """Delete those that failed, for good; gives how many."""
+        await self.look()
+        count = len(self._in(SequenceState.FAILED))
+        if count:
+            await self._do(SequenceTable.discard, writes=True)
+        return count
+
+    def open_ids(self) -> list[str]:
+        """The sequences that have not been stopped."""
+        return [sequence.id for sequence in self._in(SequenceState.OPEN)]
+
+    def _in(self, state: SequenceState) -> list[CaptureSequence]:
+        return [sequence for sequence in self.known if sequence.state is state]
+
+    async def _do(self, work: Callable[[SequenceTable], None], *, writes: bool) -> None:
+        def all_of_it(db: Database) -> None:
+            work(db.sequences)
+            found.extend(db.sequences.all())
+
+        found: list[CaptureSequence] = []
+        await self._call(all_of_it, writes=writes)
+        self.known = found

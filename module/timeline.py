@@ -1,0 +1,66 @@
+"""The verbs that speak of what was captured when: ``recent``, ``start_sequence``, ``stop_sequence``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from module.arguments import Argument, refuse, text, whole
+from module.courier import Courier, iso
+from module.errors import CommandError
+from module.recent import MOST
+from module.sequence import SequenceSource
+from module.verb import SOURCES, TAGS, Arguments, Verb, collectors_of
+
+
+async def _recent(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    source = arguments["source"]
+    if source not in courier.collectors:
+        raise refuse("recent.source", source, f"one of {', '.join(courier.collectors) or 'none'}")
+    return {"captures": courier.recent.last(source, arguments["limit"], iso)}
+
+
+async def _start_sequence(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    chosen = collectors_of(courier, "start_sequence", arguments["sources"])
+    if not chosen:
+        raise CommandError("start_sequence.sources: a sequence of no source was asked for; allowed is one at least")
+    await courier.opened()
+    sources = [
+        SequenceSource(source, collector.source.config.name, collector.source.method)
+        for source, collector in chosen.items()
+    ]
+    started = await courier.store.sequences.start(sources, arguments["tags"])
+    return {"id": started.id, "sources": list(chosen), "start": iso(started.start_us)}
+
+
+async def _stop_sequence(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    await courier.opened()
+    book = courier.store.sequences
+    stopped = None if arguments["id"] is None else await book.stop(arguments["id"])
+    if stopped is None:
+        if arguments["id"] is None:
+            await book.look()
+        open_ids = ", ".join(book.open_ids()) or "none, as no sequence is open"
+        raise refuse("stop_sequence.id", arguments["id"], f"one of those that are open: {open_ids}")
+    return {"id": stopped.id, "end": iso(stopped.end_us), "waiting_for": stopped.waiting_for}
+
+
+VERBS = (
+    Verb(
+        "recent",
+        "the last captures of a source, newest first",
+        (Argument("source", text, None, "its id"), Argument("limit", whole(1, MOST), 10, "how many; 10")),
+        _recent,
+    ),
+    Verb(
+        "start_sequence",
+        "begin a stretch of time that the cloud will know by its sources and tags",
+        (SOURCES, TAGS),
+        _start_sequence,
+    ),
+    Verb(
+        "stop_sequence",
+        "end it; the cloud makes it once all that was captured in it has been delivered",
+        (Argument("id", text, None, "as start_sequence gave it"),),
+        _stop_sequence,
+    ),
+)

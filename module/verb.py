@@ -1,0 +1,36 @@
+"""What a verb of DoCommand is, and the arguments that many of them have."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from module.arguments import Argument, refuse, texts
+from module.collection.collector import Collector
+from module.courier import Courier
+
+Arguments = dict[str, Any]
+
+SOURCES = Argument("sources", texts, None, "list of source ids; all")
+TAGS = Argument("tags", texts, (), "list of texts")
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One row of the table."""
+
+    name: str
+    summary: str
+    arguments: tuple[Argument, ...]
+    run: Callable[[Courier, Arguments], Awaitable[dict[str, Any]]]
+
+
+def collectors_of(courier: Courier, verb: str, ids: Sequence[str] | None) -> dict[str, Collector]:
+    """The collectors that a command's ``sources`` name, None: all; raises CommandError for an id that is not known."""
+    if ids is None:
+        return courier.collectors
+    for index, source in enumerate(ids):
+        if source not in courier.collectors:
+            raise refuse(f"{verb}.sources[{index}]", source, f"one of {', '.join(courier.collectors) or 'none'}")
+    return {source: courier.collectors[source] for source in ids}

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from viam.components.camera.client import CameraClient
+from viam.proto.app.data import Annotations, BoundingBox
+from viam.proto.app.data import Classification as Label
+from viam.proto.common import ResourceName
+from viam.proto.component.camera import GetImagesResponse, Image
+
+from module.api_methods import CAMERA, methods_of
+from module.collection.apis import METHODS, Blob, prepare
+from module.collection.sources import find
+from module.config import SourceConfig
+from module.errors import PollError
+
+
+class Device:
+    """The other end of a client's connection: gives one response to one method."""
+
+    def __init__(self, response: Any) -> None:
+        self.name = "it"
+        self.response = response
+        self.requests: list[Any] = []
+        self.client = SimpleNamespace(GetImages=self._answer, CaptureAllFromCamera=self._answer, GetAudio=self._answer)
+
+    async def _answer(self, request: Any, *, timeout: float) -> Any:
+        self.requests.append((request, timeout))
+        return self.response
+
+
+def config(**attributes: Any) -> SourceConfig:
+    return SourceConfig.model_construct(name="it", id="it", **attributes)
+
+
+def test_the_table_has_a_row_for_every_method_and_none_beside() -> None:
+    named = {(api, method.name) for api, _ in METHODS for method in methods_of(api)}
+    assert {pair for pair in named if pair[1] != "DoCommand"} == set(METHODS)
+    assert {method.name for method in methods_of(None)} - {name for _, name in METHODS} == {"DoCommand"}
+
+
+async def test_images_keep_what_the_camera_says_of_them() -> None:
+    """Together with their names; the SDK's own camera service has no way to send it."""
+    own = Annotations(bboxes=[BoundingBox(label="cat", x_max_normalized=0.5)], classifications=[Label(label="day")])
+    images = [Image(source_name="left", image=b"1", mime_type="image/jpeg", annotations=own), Image(image=b"2")]
+    first, second = await prepare(CAMERA, "GetImages")(Device(GetImagesResponse(images=images)), config())({})
+    assert isinstance(first, Blob)
+    assert isinstance(second, Blob)
+    own.classifications.add(label="left")
+    assert Annotations.FromString(first.annotations) == own
+    assert (first.name, second.name, second.annotations) == ("left", "", b"")
+
+
+@pytest.mark.parametrize(
+    ("api", "method", "response", "told"),
+    [
+        ("rdk:component:camera", "GetImages", GetImagesResponse(), "it gave none"),
+        (
+            "rdk:service:vision",
+            "CaptureAllFromCamera",
+            SimpleNamespace(image=Image()),
+            "CaptureAllFromCamera gave no image of eye",
+        ),
+        ("rdk:component:audio_in", "GetAudio", [], "GetAudio gave no sound"),
+    ],
+)
+async def test_an_answer_that_holds_nothing_is_an_error(api: str, method: str, response: Any, told: str) -> None:
+    ask = prepare(api, method)(Device(response), config(extra={"camera_name": "eye"}))
+    with pytest.raises(PollError, match=told):
+        await ask({})
+
+
+def test_a_method_tells_two_resources_of_one_name_apart() -> None:
+    def named(subtype: str) -> ResourceName:
+        return ResourceName(namespace="rdk", type="component", subtype=subtype, name="it")
+
+    camera = CameraClient("it", SimpleNamespace())  # type: ignore[arg-type]
+    both: Any = {Named(named("camera")): camera, Named(named("sensor")): Device(None)}
+    assert find(config(method="Readings"), both).api == "rdk:component:sensor"
+    assert find(config(method="GetImages"), both).api == "rdk:component:camera"
+    assert find(config(api="rdk:component:camera"), both).method == "GetImages"
+    told = "two resources are named it: give its api, one of rdk:component:camera, rdk:component:sensor"
+    assert find(config(), both).problem == told
+    assert find(config(method="DoCommand"), both).problem == told
+
+
+class Named:
+    """A resource's name that can be a key, as the SDK's are."""
+
+    def __init__(self, name: ResourceName) -> None:
+        self.namespace, self.type, self.subtype, self.name = name.namespace, name.type, name.subtype, name.name

@@ -1,0 +1,74 @@
+"""A TCP proxy on loopback that writes down when how many bytes went from the client to the server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+
+class CountingProxy:
+    """What passed towards the server, over all connections."""
+
+    def __init__(self) -> None:
+        self.passed: list[tuple[float, int]] = []
+        """(monotonic seconds, bytes), in order."""
+
+    @property
+    def total(self) -> int:
+        return sum(size for _, size in self.passed)
+
+    def most_within(self, seconds: float) -> int:
+        """The most bytes that passed within any stretch of so many seconds."""
+        most = within = first = 0
+        for at, size in self.passed:
+            within += size
+            while self.passed[first][0] < at - seconds:
+                within -= self.passed[first][1]
+                first += 1
+            most = max(most, within)
+        return most
+
+    def rate(self) -> float:
+        """Bytes a second from the first byte to the last."""
+        return self.total / (self.passed[-1][0] - self.passed[0][0])
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, count: bool) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                if count:
+                    self.passed.append((time.monotonic(), len(data)))
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+@asynccontextmanager
+async def counting_proxy(address: str) -> AsyncIterator[tuple[CountingProxy, str]]:
+    """A proxy before ``http://127.0.0.1:PORT``, and its own address."""
+    proxy = CountingProxy()
+    port = int(address.rpartition(":")[2])
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
+        ways = (
+            proxy._pass(reader, upstream_writer, count=True),
+            proxy._pass(upstream_reader, writer, count=False),
+        )
+        tasks.update(asyncio.create_task(way) for way in ways)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield proxy, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,89 @@
+"""What the spool tells of each capture that comes, moves or goes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from module.capture import Capture, Item, Kind, Origin
+from module.config import parse
+from module.errors import SpoolFull
+from module.recent import Fate
+from module.spool.store import Store
+
+ORIGIN = Origin(source="s", kind=Kind.BINARY)
+IMAGE = Capture(ORIGIN, 1, 1, bytes(300_000))
+LOW = Capture(Origin(source="low", kind=Kind.BINARY, priority=1), 1, 1, bytes(300_000))
+
+
+class Told:
+    """All that one spool has said."""
+
+    def __init__(self, store: Store) -> None:
+        self.appended: list[int] = []
+        self.refused: list[Capture] = []
+        self.fates: list[tuple[int, Fate]] = []
+        store.on_append = lambda _captures, ids: self.appended.extend(ids)
+        store.on_refuse = self.refused.extend
+        store.on_fate = lambda ids, fate: self.fates.extend((capture_id, fate) for capture_id in ids)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    cloud = {"part_id": "part", "api_key_id": "id", "api_key": "key"}
+    spool = {"directory": str(tmp_path), "min_free_bytes": 0, "max_bytes": 2**20}
+    config = parse({"spool": spool, "cloud": cloud}, service="uploader", environ={})
+    store = Store(config.spool, config.upload, logging.getLogger("test"))
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def claim(store: Store) -> list[Item]:
+    stream, _ = store.choose(math.inf, flushing=True)
+    assert stream is not None
+    return await store.claim(stream)
+
+
+async def test_captures_are_told_before_who_waits_for_them_goes_on(store: Store) -> None:
+    told = Told(store)
+    waiting = store.append_soon([IMAGE, IMAGE])
+    seen: list[list[int]] = []
+    waiting.add_done_callback(lambda _: seen.append(list(told.appended)))
+    assert await waiting == [1, 2]
+    await asyncio.sleep(0)
+    assert seen == [[1, 2]]
+    assert (told.refused, told.fates) == ([], [])
+
+
+async def test_failures_retries_and_discards_are_told(store: Store) -> None:
+    told = Told(store)
+    await store.append([IMAGE, IMAGE])
+    await store.fail([*await claim(store), *await claim(store)], "bad", 1)
+    await store.retry([1])
+    await store.discard()
+    assert told.fates == [(1, Fate.FAILED), (2, Fate.FAILED), (1, Fate.SPOOLED), (2, Fate.DROPPED)]
+
+
+async def test_what_gives_way_and_what_finds_no_room_is_told(store: Store) -> None:
+    told = Told(store)
+    await store.append([IMAGE])
+    await store.fail(await claim(store), "bad", 1)
+    for _ in range(4):
+        await store.append([IMAGE])
+    assert told.fates == [(1, Fate.FAILED), (1, Fate.DROPPED), (2, Fate.DROPPED)]
+    with pytest.raises(SpoolFull):
+        await store.append([LOW])
+    assert told.refused == [LOW]
+
+
+async def test_what_is_delivered_is_not_told_here(store: Store) -> None:
+    told = Told(store)
+    await store.append([IMAGE])
+    await store.acknowledge(await claim(store))
+    assert told.fates == []

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from module.capture import Capture, Item, Kind, Origin
+from module.recent import MOST, Fate, Recent
+
+SENSOR = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
+
+
+def row(number: int, origin: Origin = SENSOR) -> Capture:
+    return Capture(origin, number, number + 1, b"x" * number)
+
+
+def item(capture_id: int) -> Item:
+    return Item(capture_id, 1, SENSOR, 0, 0, 0, 0, b"", "", None)
+
+
+def last(recent: Recent, source: str = "s", limit: int = MOST) -> list[dict[str, Any]]:
+    return recent.last(source, limit, str)
+
+
+def fates(recent: Recent) -> dict[int | None, str]:
+    return {capture["id"]: capture["state"] for capture in last(recent)}
+
+
+def test_a_capture_has_its_id_its_time_of_request_and_its_size() -> None:
+    recent = Recent(["s"])
+    recent.spooled([row(5), row(7)], [1, 2])
+    assert last(recent) == [
+        {"id": 2, "captured_at": "7", "size": 7, "state": "spooled", "file_id": None},
+        {"id": 1, "captured_at": "5", "size": 5, "state": "spooled", "file_id": None},
+    ]
+    assert [capture["id"] for capture in last(recent, limit=1)] == [2]
+
+
+def test_what_became_of_each_shows() -> None:
+    recent = Recent(["s"])
+    recent.spooled([row(n) for n in range(1, 6)], [1, 2, 3, 4, 5])
+    recent.uploaded([item(1), item(2)], "file")
+    recent.became([3], Fate.FAILED)
+    recent.became([4], Fate.DROPPED)
+    recent.refused([row(6)])
+    assert fates(recent) == {
+        None: "dropped",
+        5: "spooled",
+        4: "dropped",
+        3: "failed",
+        2: "uploaded",
+        1: "uploaded",
+    }
+    assert [capture["file_id"] for capture in last(recent)] == [None, None, None, None, "file", "file"]
+    recent.became([3], Fate.SPOOLED)
+    assert fates(recent)[3] == "spooled"
+
+
+def test_only_the_newest_of_each_source_are_held() -> None:
+    """Those that were never given an id take their place like any other."""
+    recent = Recent(["s", "other"])
+    recent.spooled([row(1, Origin(source="other", kind=Kind.ROW))], [1])
+    for number in range(2, 2 + MOST):
+        recent.spooled([row(number)], [number])
+    recent.refused([row(0)] * 10)
+    recent.spooled([row(0)], [1000])
+    assert [capture["id"] for capture in last(recent)] == [1000, *[None] * 10, *range(MOST + 1, 12, -1)]
+    assert [capture["id"] for capture in last(recent, "other")] == [1]
+    assert len(recent._by_id) == MOST - 10 + 1
+
+
+def test_other_sources_and_what_was_captured_before_the_start_do_not_matter() -> None:
+    recent = Recent(["s"])
+    recent.spooled([row(1, Origin(source="/folder", kind=Kind.FILE))], [1])
+    recent.uploaded([item(1)], "file")
+    recent.became([1, 2], Fate.DROPPED)
+    assert last(recent) == []
+
+
+def test_a_capture_costs_less_than_two_microseconds() -> None:
+    """From the spool to the cloud, at the best of several looks: others may use the processor meanwhile."""
+    count = 10_000
+    captures = [row(1)]
+    items = [item(number) for number in range(count)]
+    best = float("inf")
+    for _ in range(9):
+        recent = Recent(["s"])
+        began = time.perf_counter()
+        for number in range(count):
+            recent.spooled(captures, [number])
+            recent.uploaded(items[number : number + 1], "file")
+        best = min(best, time.perf_counter() - began)
+    assert best / count < 2e-6
