@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -43,7 +43,6 @@ from module.source_config import (
 )
 
 __all__ = [
-    "NOT_YET",
     "AfterUpload",
     "CloudConfig",
     "Config",
@@ -304,47 +303,17 @@ class Config(Part):
         return list(dict.fromkeys(required)), [name for name in dict.fromkeys(optional) if name not in required]
 
 
-NOT_YET = frozenset(
-    {
-        "spool.when_full",
-    }
-)
-"""The attributes that don't run yet: any value but the default is refused, once all of them have been validated."""
-
-
-def parse(
-    attributes: Mapping[str, Any], *, service: str, environ: Mapping[str, str], not_yet: frozenset[str] = NOT_YET
-) -> Config:
+def parse(attributes: Mapping[str, Any], *, service: str, environ: Mapping[str, str]) -> Config:
     """Return the Config of a service's attributes; the variables of ``environ`` stand in for what they leave out.
 
     Numbers may be floats, as a protobuf ``Struct`` has them. Raises ConfigError, whose text holds every refusal, each
     as ``sources[2].interval_s: -1 given; allowed is a number of at least 0.001``, joined by "; ". The text holds no
-    value of an attribute that is named like a secret. ``not_yet`` are paths, as in NOT_YET, that are refused as not yet
-    supported where they differ from the default.
+    value of an attribute that is named like a secret.
     """
     upload = attributes.get("upload")
     context = Context(service, environ, isinstance(upload, Mapping) and upload.get("disabled") is True)
     try:
-        config = Config.model_validate(dict(attributes), context=context)
+        return Config.model_validate(dict(attributes), context=context)
     except ValidationError as error:
         # Not chained: the library's own text would show the values that this one hides.
         raise ConfigError(refusals.explain(error, Config)) from None
-    unsupported = [f"{path}: not yet supported; leave it out" for path in _differing(config, not_yet, ())]
-    if unsupported:
-        raise ConfigError("; ".join(unsupported))
-    return config
-
-
-def _differing(part: Part, paths: frozenset[str], loc: tuple[str | int, ...]) -> Iterator[str]:
-    """Yield where a part holds something else than the default of an attribute that the paths name without indices."""
-    for name, attribute in type(part).model_fields.items():
-        value, here = getattr(part, name), (*loc, name)
-        if ".".join(step for step in here if isinstance(step, str)) in paths:
-            if value != attribute.default:
-                yield refusals.path_of(here)
-        elif isinstance(value, Part):
-            yield from _differing(value, paths, here)
-        elif isinstance(value, tuple):
-            for index, each in enumerate(value):
-                if isinstance(each, Part):
-                    yield from _differing(each, paths, (*here, index))

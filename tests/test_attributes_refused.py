@@ -38,7 +38,7 @@ COMMAND = "an object with command or docommand_input (an object) for DoCommand"
 
 def accept(attributes: dict[str, Any], *, environ: dict[str, str] = MACHINE) -> None:
     """Parse with every feature let through, those included that don't run yet."""
-    parse(attributes, service="courier", environ=environ, not_yet=frozenset())
+    parse(attributes, service="courier", environ=environ)
 
 
 def refuse(attributes: dict[str, Any], *, environ: dict[str, str] = MACHINE) -> str:

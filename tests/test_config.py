@@ -14,7 +14,6 @@ from module.capture import UploadAs
 from module.condition import Condition
 from module.condition import Test as Comparison
 from module.config import (
-    NOT_YET,
     AfterUpload,
     Config,
     Find,
@@ -39,7 +38,7 @@ VISION = "rdk:service:vision"
 
 def accept(attributes: dict[str, Any], *, environ: dict[str, str] = MACHINE, service: str = "courier") -> Config:
     """Parse with every feature let through, those included that don't run yet."""
-    return parse(attributes, service=service, environ=environ, not_yet=frozenset())
+    return parse(attributes, service=service, environ=environ)
 
 
 def source(**attributes: Any) -> SourceConfig:
@@ -314,33 +313,7 @@ def test_nothing_depends_on_nothing() -> None:
     assert accept({}).dependencies() == ([], [])
 
 
-@pytest.mark.parametrize(
-    ("attributes", "path"),
-    [
-        ({"sources": [{"name": "a"}, {"name": "s", "on_change": {}}]}, "sources[1].on_change"),
-        ({"sources": [{"name": "s", "gate": {}}]}, "sources[0].gate"),
-        ({"sources": [{"name": "s", "active_hours": ["08:00-18:00"]}]}, "sources[0].active_hours"),
-        ({"sources": [{"name": "s", "image": {"format": "jpeg"}}]}, "sources[0].image.format"),
-        ({"sources": [{"name": "s", "image": {"format": "png"}}]}, "sources[0].image.format"),
-        ({"sources": [{"name": "s", "image": {"format": "webp"}}]}, "sources[0].image.format"),
-        ({"sources": [{"name": "s", "image": {"quality": 50.0}}]}, "sources[0].image.quality"),
-        ({"sources": [{"name": "s", "image": {"max_width": 5.0}}]}, "sources[0].image.max_width"),
-        ({"sources": [{"name": "s", "image": {"max_height": 5.0}}]}, "sources[0].image.max_height"),
-        ({"sources": [{"name": "s", "image": {"crop": [0.0, 0.0, 1.0, 1.0]}}]}, "sources[0].image.crop"),
-        ({"spool": {"when_full": "thin"}}, "spool.when_full"),
-        ({"spool": {"when_full": "drop_newest"}}, "spool.when_full"),
-    ],
-)
-def test_what_does_not_run_yet_is_refused_and_never_ignored(attributes: dict[str, Any], path: str) -> None:
-    with pytest.raises(ConfigError) as refusal:
-        parse(attributes, service="c", environ=MACHINE)
-    assert str(refusal.value) == f"{path}: not yet supported; leave it out"
-    accept(attributes)
-    without = NOT_YET - {path.replace("[0]", "").replace("[1]", "")}
-    parse(attributes, service="c", environ=MACHINE, not_yet=without)
-
-
-def test_defaults_spelled_out_are_always_supported() -> None:
+def test_defaults_may_be_spelled_out() -> None:
     image = {"format": "passthrough", "quality": 85.0, "max_width": None, "crop": None, "names": ["color"]}
     attributes = {
         "sources": [{"name": "s", "image": image, "gate": None, "on_change": None, "active_hours": []}],
@@ -348,13 +321,6 @@ def test_defaults_spelled_out_are_always_supported() -> None:
         "upload": {"only_when": None, "active_hours": [], "max_bytes_per_s": None},
     }
     parse(attributes, service="c", environ=MACHINE)
-
-
-def test_validation_goes_before_what_is_not_yet_supported() -> None:
-    with pytest.raises(ConfigError) as refusal:
-        parse({"spool": {"when_full": "thin", "sync": "off"}}, service="c", environ=MACHINE)
-    assert "not yet" not in str(refusal.value)
-    assert "spool.sync" in str(refusal.value)
 
 
 def test_a_config_is_immutable_and_tells_no_key() -> None:

@@ -18,7 +18,7 @@ import pytest
 from viam.resource.registry import Registry
 
 import module
-from module.config import NOT_YET, parse
+from module.config import parse
 
 ROOT = Path(__file__).parent.parent
 META: dict[str, Any] = json.loads((ROOT / "meta.json").read_text())
@@ -144,11 +144,3 @@ def test_the_two_lock_files_agree() -> None:
     pin = re.compile(r"^([a-z0-9-]+==\S+(?: ;[^\\]+)?)", re.MULTILINE)
     of_robots, of_tests = (set(pin.findall((ROOT / f"requirements{of}.txt").read_text())) for of in ("", "-dev"))
     assert of_robots <= of_tests
-
-
-@pytest.mark.parametrize("path", sorted(NOT_YET))
-def test_the_readme_marks_what_is_not_yet_supported(path: str) -> None:
-    """Each such attribute is named in a paragraph, or a row of a table, that says so."""
-    name = f"`{path.rpartition('.')[2]}`"
-    blocks = [line for line in README.splitlines() if line.startswith("|")] + README.split("\n\n")
-    assert any(name in block and re.search(r"not\s+yet\s+supported", block) for block in blocks if len(block) < 800)

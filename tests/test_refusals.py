@@ -33,7 +33,7 @@ CAMERA_API = "rdk:component:camera"
 
 def accept(attributes: dict[str, Any], *, environ: dict[str, str] = MACHINE) -> None:
     """Parse with every feature let through, those included that don't run yet."""
-    parse(attributes, service="courier", environ=environ, not_yet=frozenset())
+    parse(attributes, service="courier", environ=environ)
 
 
 def refuse(attributes: dict[str, Any], *, environ: dict[str, str] = MACHINE) -> str:

@@ -247,22 +247,24 @@ class Database:
                 break
         return items
 
-    def lines(self, without: Collection[int]) -> list[Line]:
-        """What may give way, but for the ids in ``without``; read from the file only as far as it is looked at.
+    def lines(self, without: Collection[int], *, after_id: int = 0, newest_first: bool = False) -> list[Line]:
+        """What may give way from an id on, but for the ids in ``without``; read from the file only as it is looked at.
 
         Failures go before anything that still waits; pointers to files never do.
         """
         waiting = [
-            Line(origin.priority, self._line(stream, without))
+            Line(origin.priority, self._line(stream, without, after_id, newest_first=newest_first))
             for stream, origin in ((i, self.origin(i)) for (i,) in self._db.execute(_BUSY_STREAMS).fetchall())
             if origin.kind is not Kind.FILE
         ]
         return [Line(-1, self._db.execute("SELECT id, footprint FROM failure ORDER BY id")), *waiting]
 
-    def _line(self, stream: int, without: Collection[int]) -> Iterator[tuple[int, int]]:
-        for capture_id, room in self._db.execute(
-            "SELECT id, footprint FROM capture WHERE stream = ? ORDER BY id", (stream,)
-        ):
+    def _line(
+        self, stream: int, without: Collection[int], after_id: int, *, newest_first: bool
+    ) -> Iterator[tuple[int, int]]:
+        order = "DESC" if newest_first else "ASC"
+        sql = f"SELECT id, footprint FROM capture WHERE stream = ? AND id > ? ORDER BY id {order}"  # noqa: S608
+        for capture_id, room in self._db.execute(sql, (stream, after_id)):
             if capture_id not in without:
                 yield capture_id, room
 

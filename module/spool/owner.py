@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from module.capture import Capture, FileMark
-from module.config import SpoolConfig, Sync
+from module.config import SpoolConfig, Sync, WhenFull
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.database import Database
-from module.spool.retention import drop_oldest, footprint
+from module.spool.retention import drop_newest, drop_oldest, footprint, thin
 from module.spool.rows import Row, StreamRow
 
 GROUP_S = 0.02
@@ -115,6 +115,7 @@ class Owner:
         self._jobs: queue.SimpleQueue[Append | Acknowledge | Call | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._used = 0
+        self._thinned_to = 0
         # Written here, read by anyone.
         self.oldest_us: int | None = None
         self.free_disk_bytes = 0
@@ -231,7 +232,7 @@ class Owner:
             need = max(need, incoming - db.free_bytes())
         if need > 0:
             priority = min(capture.origin.priority for capture in append.captures)
-            victims = drop_oldest(db.lines(self._in_flight), need, up_to_priority=priority)
+            victims = self._victims(db, need, priority)
             if victims is None:
                 outcome.refused.append((append, self._full(free, incoming)))
                 return
@@ -242,6 +243,19 @@ class Owner:
             self._used -= sum(room for _, _, room in failures + waiting)
         outcome.appended.append((append, db.insert(append.captures)))
         self._used += incoming
+
+    def _victims(self, db: Database, need: int, priority: int) -> list[int] | None:
+        policy = self._settings.when_full
+        if policy is WhenFull.DROP_NEWEST:
+            return drop_newest(db.lines(self._in_flight, newest_first=True), need, up_to_priority=priority)
+        if policy is WhenFull.THIN:
+            # From where the last thinning ended; once more from the start; and where a half is not enough, the oldest.
+            for after_id in dict.fromkeys((self._thinned_to, 0)):
+                victims = thin(db.lines(self._in_flight, after_id=after_id), need, up_to_priority=priority)
+                if victims is not None:
+                    self._thinned_to = max(victims, default=after_id)
+                    return victims
+        return drop_oldest(db.lines(self._in_flight), need, up_to_priority=priority)
 
     def _full(self, free: int, incoming: int) -> SpoolFull:
         if free < self._settings.min_free_bytes:

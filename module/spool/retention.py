@@ -7,6 +7,7 @@ pointer to a file, which takes no room worth freeing.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ _ROW_BYTES = 96
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The captures of one stream that may go, oldest first."""
+    """The captures of one stream that may go, in the order in which the policy wants them."""
 
     priority: int
     captures: Iterable[tuple[int, int]]
@@ -35,15 +36,36 @@ def footprint(payload_bytes: int) -> int:
 
 
 def drop_oldest(lines: Sequence[Line], need_bytes: int, *, up_to_priority: int) -> list[int] | None:
-    """The ids to delete so that ``need_bytes`` become free, or None if that cannot be had.
+    """The ids to delete so that ``need_bytes`` become free, or None if that cannot be had; lines oldest first.
 
     Only lines with a priority of at most ``up_to_priority`` give way: nothing makes room for what matters less.
     """
+    return _enough(_in_order(lines, up_to_priority), need_bytes)
+
+
+def drop_newest(lines: Sequence[Line], need_bytes: int, *, up_to_priority: int) -> list[int] | None:
+    """As ``drop_oldest``, with lines newest first: what comes in is itself the newest of its priority, and gives way.
+
+    So only what matters less than it makes room for it.
+    """
+    return _enough(_in_order(lines, up_to_priority - 1, newest_first=True), need_bytes)
+
+
+def thin(lines: Sequence[Line], need_bytes: int, *, up_to_priority: int) -> list[int] | None:
+    """As ``drop_oldest``, but every other capture is spared, so that the whole time span stays covered.
+
+    Given lines that begin where the last thinning ended, and begin anew once it came to their end, each sweep halves
+    what an earlier one left.
+    """
+    return _enough(itertools.islice(_in_order(lines, up_to_priority), 1, None, 2), need_bytes)
+
+
+def _enough(captures: Iterable[tuple[int, int]], need_bytes: int) -> list[int] | None:
     chosen: list[int] = []
     freed = 0
     if need_bytes <= 0:
         return chosen
-    for capture_id, size in _in_order(lines, up_to_priority):
+    for capture_id, size in captures:
         chosen.append(capture_id)
         freed += size
         if freed >= need_bytes:
@@ -51,6 +73,8 @@ def drop_oldest(lines: Sequence[Line], need_bytes: int, *, up_to_priority: int) 
     return None
 
 
-def _in_order(lines: Sequence[Line], up_to_priority: int) -> Iterator[tuple[int, int]]:
+def _in_order(lines: Sequence[Line], up_to_priority: int, *, newest_first: bool = False) -> Iterator[tuple[int, int]]:
     for priority in sorted({line.priority for line in lines if line.priority <= up_to_priority}):
-        yield from heapq.merge(*(line.captures for line in lines if line.priority == priority))
+        of_priority = [line.captures for line in lines if line.priority == priority]
+        # Failures have the lowest priority of all, and are given oldest first whatever the policy.
+        yield from heapq.merge(*of_priority, reverse=newest_first and priority >= 0)

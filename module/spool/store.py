@@ -364,9 +364,10 @@ class Store:
         if not self._unlogged or now - self._logged_at < _LOG_EVERY_S:
             return
         self._logger.warning(
-            "the spool is full (spool.max_bytes %d, spool.min_free_bytes %d) and dropped, oldest first: %s",
+            "the spool is full (spool.max_bytes %d, spool.min_free_bytes %d) and lost captures by %s: %s",
             self._settings.max_bytes,
             self._settings.min_free_bytes,
+            self._settings.when_full,
             ", ".join(f"{count} of {source}" for source, count in self._unlogged.items()),
         )
         self._unlogged.clear()

@@ -15,6 +15,7 @@ import pytest
 from viam.proto.app.data import CreateSequenceRequest
 
 from module.delivery import sequences
+from module.delivery.backoff import Backoff
 from module.delivery.carrier import UNSURE_TRIES
 from module.delivery.cloud import Cloud
 from module.delivery.sequences import SequenceMaker
@@ -62,6 +63,7 @@ class Rig:
     cloud: LocalCloud
     book: Book
     maker: SequenceMaker
+    client: Cloud
     clear: bool = True
 
     async def until(self, holds: Callable[[], bool], timeout_s: float = 5.0) -> None:
@@ -98,7 +100,7 @@ async def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
             stack.callback(client.close)
             book = Book(list(waiting))
             maker = SequenceMaker(book, client, config.upload, LOGGER, clear=lambda: rig.clear)
-            rig = Rig(served, book, maker)
+            rig = Rig(served, book, maker, client)
             task = asyncio.create_task(maker.run())
             stack.push_async_callback(_end, task)
             return rig
@@ -226,6 +228,43 @@ async def test_a_cloud_that_comes_back_is_found_over_a_new_connection(start: Sta
     await rig.until(lambda: "two" in rig.maker.trouble)
     await rig.cloud.start()
     await rig.until(lambda: rig.names() == ["one", "two"])
+
+
+async def test_a_cloud_that_hangs_is_asked_again_over_a_new_connection(start: Starter) -> None:
+    calls = 0
+
+    async def hang_once(_: CreateSequenceRequest) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            await asyncio.sleep(60)
+
+    rig = await start(stopped("one"), judge=hang_once, timeout_s=0.3)
+    await rig.until(lambda: calls == 1)
+    first = rig.client._session
+    await rig.until(lambda: rig.names() == ["one"])
+    assert calls == 2
+    assert rig.client._session is not first
+
+
+async def test_the_delays_between_tries_grow_and_begin_anew_after_a_success(
+    start: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[int] = []
+
+    def delay(_: Backoff, attempt: int) -> float:
+        attempts.append(attempt)
+        return 0.0
+
+    monkeypatch.setattr(Backoff, "delay", delay)
+    judge = Judge(grpc.StatusCode.UNAVAILABLE, times=3)
+    rig = await start(stopped("one"), judge=judge)
+    await rig.until(lambda: rig.names() == ["one"])
+    judge.calls = 2
+    rig.book.all = [stopped("two")]
+    rig.book.stopped.set()
+    await rig.until(lambda: rig.names() == ["one", "two"])
+    assert attempts == [0, 1, 2, 0]
 
 
 async def test_while_uploads_wait_it_waits_and_then_sets_its_backoff_aside(start: Starter) -> None:

@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 
-from module.spool.retention import PAGE_BYTES, Line, drop_oldest, footprint
+from module.spool.retention import PAGE_BYTES, Line, drop_newest, drop_oldest, footprint, thin
 
 
 def test_the_lowest_priority_goes_first_and_within_it_the_oldest() -> None:
@@ -44,3 +44,22 @@ def test_a_large_payload_takes_whole_pages() -> None:
     assert footprint(PAGE_BYTES) == 2 * PAGE_BYTES
     assert footprint(100_000) % PAGE_BYTES == 0
     assert 100_000 < footprint(100_000) <= 100_000 + PAGE_BYTES
+
+
+def test_drop_newest_makes_room_only_with_what_matters_less() -> None:
+    lines = [Line(5, [(4, 10), (1, 10)]), Line(2, [(6, 10), (3, 10)]), Line(2, [(5, 10), (2, 10)])]
+    assert drop_newest(lines, 25, up_to_priority=5) == [6, 5, 3]
+    assert drop_newest(lines, 10, up_to_priority=2) is None
+
+
+def test_failures_go_first_whatever_the_policy() -> None:
+    lines = [Line(-1, [(7, 10), (9, 10)]), Line(2, [(3, 10)])]
+    assert drop_oldest(lines, 25, up_to_priority=5) == [7, 9, 3]
+    assert drop_newest(lines, 15, up_to_priority=0) == [7, 9]
+
+
+def test_thinning_spares_every_other_one() -> None:
+    lines = [Line(5, [(n, 10) for n in range(1, 7)]), Line(2, [(n, 10) for n in (7, 9)]), Line(2, [(8, 10), (10, 10)])]
+    assert thin(lines, 20, up_to_priority=5) == [8, 10]
+    assert thin(lines, 30, up_to_priority=5) == [8, 10, 2]
+    assert thin(lines, 60, up_to_priority=5) is None

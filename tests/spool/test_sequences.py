@@ -156,6 +156,13 @@ async def test_only_those_that_are_open_can_be_stopped(opened: Opener) -> None:
     assert store.sequences.open_ids() == [two.id]
 
 
+async def test_two_who_stop_it_at_once_are_told_of_one_end(opened: Opener) -> None:
+    store = await opened()
+    sequence = await store.sequences.start([S], [])
+    one, two = await asyncio.gather(stop(store, sequence), stop(store, sequence))
+    assert one == two == (await store.sequences.look())[0]
+
+
 async def test_what_the_cloud_has_made_is_forgotten(opened: Opener) -> None:
     store = await opened()
     one, two = await store.sequences.start([S], []), await store.sequences.start([S], [])

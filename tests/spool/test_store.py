@@ -1,68 +1,26 @@
+"""The durable queue: real files, real threads."""
+
 import asyncio
-import logging
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from module.capture import Capture, FileMark, Item, Kind, Origin
-from module.config import SpoolConfig, UploadConfig
+from module.capture import Capture, FileMark, Kind, Origin
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool import store as store_module
 from module.spool.store import Store
+from tests.spool.rig import LOGGER, Opener, claim, drain, spool_config, upload_config
 
-LOGGER = logging.getLogger("test")
 ROWS = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
 FILES = Origin(source="/f", kind=Kind.FILE, folder="/f")
 
-Opener = Callable[..., Awaitable[Store]]
-
 
 def row(number: int, origin: Origin = ROWS) -> Capture:
     return Capture(origin, number, number + 1, f"row {number}".encode())
-
-
-@pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Opener]:
-    stores: list[Store] = []
-
-    async def open_store(*, upload: dict[str, Any] | None = None, **spool: Any) -> Store:
-        values = {"directory": str(tmp_path / "spool"), "min_free_bytes": 0, **spool}
-        store = Store(SpoolConfig.model_construct(**_with_defaults(SpoolConfig, values)), _upload(upload or {}), LOGGER)
-        stores.append(store)
-        await store.open()
-        return store
-
-    yield open_store
-    for store in stores:
-        await store.close()
-
-
-def _with_defaults(model: Any, values: dict[str, Any]) -> dict[str, Any]:
-    defaults = {name: field.default for name, field in model.model_fields.items() if not field.is_required()}
-    return {**defaults, **values}
-
-
-def _upload(values: dict[str, Any]) -> UploadConfig:
-    return UploadConfig.model_construct(**_with_defaults(UploadConfig, {"batch_wait_s": 0.0, **values}))
-
-
-async def claim(store: Store, *, flushing: bool = True) -> list[Item]:
-    stream, _ = store.choose(asyncio.get_running_loop().time(), flushing=flushing)
-    return [] if stream is None else await store.claim(stream)
-
-
-async def drain(store: Store) -> list[Item]:
-    taken: list[Item] = []
-    while items := await claim(store):
-        taken += items
-        await store.acknowledge(items)
-    return taken
 
 
 async def test_what_was_appended_is_claimed_as_it_was(opened: Opener) -> None:
@@ -356,10 +314,8 @@ async def test_a_spool_of_a_newer_version_is_left_alone(opened: Opener, tmp_path
 
 async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    settings = SpoolConfig.model_construct(
-        **_with_defaults(SpoolConfig, {"directory": str(tmp_path / "file" / "spool"), "min_free_bytes": 0})
-    )
-    store = Store(settings, _upload({}), LOGGER)
+    settings = spool_config(directory=str(tmp_path / "file" / "spool"), min_free_bytes=0)
+    store = Store(settings, upload_config(), LOGGER)
     with pytest.raises(SpoolError, match=r"file/spool/spool\.sqlite3 cannot be opened"):
         await store.open()
     await store.close()

@@ -1,0 +1,42 @@
+"""Stores on a folder of their own, and what the tests of the spool do with them again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from module.capture import Item
+from module.config import SpoolConfig, UploadConfig
+from module.spool.store import Store
+
+LOGGER = logging.getLogger("test")
+
+Opener = Callable[..., Awaitable[Store]]
+
+
+def spool_config(**values: Any) -> SpoolConfig:
+    return SpoolConfig.model_construct(**_with_defaults(SpoolConfig, values))
+
+
+def upload_config(**values: Any) -> UploadConfig:
+    return UploadConfig.model_construct(**_with_defaults(UploadConfig, {"batch_wait_s": 0.0, **values}))
+
+
+def _with_defaults(model: Any, values: dict[str, Any]) -> dict[str, Any]:
+    defaults = {name: field.default for name, field in model.model_fields.items() if not field.is_required()}
+    return {**defaults, **values}
+
+
+async def claim(store: Store, *, flushing: bool = True) -> list[Item]:
+    stream, _ = store.choose(asyncio.get_running_loop().time(), flushing=flushing)
+    return [] if stream is None else await store.claim(stream)
+
+
+async def drain(store: Store) -> list[Item]:
+    taken: list[Item] = []
+    while items := await claim(store):
+        taken += items
+        await store.acknowledge(items)
+    return taken

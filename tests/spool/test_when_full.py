@@ -1,0 +1,64 @@
+"""What a full spool keeps, by each policy: real files, real commits."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from module.capture import Capture, Kind, Origin
+from module.config import WhenFull
+from module.errors import SpoolFull
+from tests.spool.rig import Opener, drain
+
+IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
+
+
+def _numbered(number: int, origin: Origin = IMAGES) -> Capture:
+    return Capture(origin, number, number, b"%04d" % number + b"x" * 896)
+
+
+async def test_drop_newest_keeps_what_came_first(opened: Opener) -> None:
+    store = await opened(max_bytes=10_000, when_full=WhenFull.DROP_NEWEST)
+    refused = 0
+    for number in range(20):
+        try:
+            await store.append([_numbered(number)])
+        except SpoolFull:
+            refused += 1
+    assert store.dropped == refused == 20 - store.items
+    assert [int(item.payload[:4]) for item in await drain(store)] == list(range(20 - refused))
+
+
+async def test_drop_newest_gives_way_to_what_matters_more(opened: Opener) -> None:
+    store = await opened(max_bytes=5_000, when_full=WhenFull.DROP_NEWEST)
+    for number in range(5):
+        await store.append([_numbered(number)])
+    await store.append([_numbered(9, replace(IMAGES, priority=9))])
+    assert [int(item.payload[:4]) for item in await drain(store)] == [9, 0, 1, 2, 3]
+
+
+async def test_thin_keeps_the_whole_span_covered(opened: Opener) -> None:
+    """The first and the last stay, and no gap is much larger than twice the usual one."""
+    store = await opened(max_bytes=50_000, when_full=WhenFull.THIN)
+    for number in range(200):
+        await store.append([_numbered(number)])
+    assert store.dropped == 200 - store.items
+    kept = [int(item.payload[:4]) for item in await drain(store)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(kept)]
+    assert kept[0] == 0
+    assert kept[-1] == 199
+    assert max(gaps) <= 16
+
+
+@pytest.mark.parametrize("policy", list(WhenFull))
+async def test_the_lowest_priority_goes_first_by_every_policy(opened: Opener, policy: WhenFull) -> None:
+    store = await opened(max_bytes=10_000, when_full=policy)
+    for number in range(6):
+        await store.append([_numbered(number, replace(IMAGES, priority=1))])
+    for number in range(6, 12):
+        await store.append([_numbered(number, replace(IMAGES, priority=8))])
+    kept = {int(item.payload[:4]) for item in await drain(store)}
+    assert set(range(6, 12)) <= kept
+    assert store.dropped == 12 - len(kept) > 0
