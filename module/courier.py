@@ -223,6 +223,7 @@ class Courier:
                 "free_disk_bytes": store.free_disk_bytes,
                 "failed": store.failed,
                 "dropped": store.dropped,
+                "damaged": store.damaged,
                 "last_error": store.last_error or self._problem,
             },
             "upload": upload,

@@ -21,7 +21,7 @@ from pathlib import Path
 from module.capture import Capture, Failure, FileMark, Item, Kind, Origin
 from module.errors import SpoolError
 from module.spool import sequences
-from module.spool.retention import PAGE_BYTES, Line, footprint
+from module.spool.retention import PAGE_BYTES, Line
 from module.spool.rows import (
     Row,
     StreamRow,
@@ -31,6 +31,7 @@ from module.spool.rows import (
     file_detail,
     item_of,
     mark_of,
+    room_of,
 )
 
 SCHEMA_VERSION = 1
@@ -185,7 +186,7 @@ class Database:
             self._last_id += 1
             stream = self.stream_id(capture.origin)
             size = capture.file.size if capture.file else len(capture.payload)
-            room = footprint(len(capture.payload) + len(capture.annotations))
+            room = room_of(capture)
             times = (capture.requested_us, capture.received_us)
             extras = (detail_of(capture), capture.annotations or None)
             rows.append((self._last_id, stream, *times, size, room, *extras, capture.payload))
@@ -359,6 +360,12 @@ class Database:
     def free_bytes(self) -> int:
         """Bytes within the file that hold nothing."""
         return self._one("PRAGMA freelist_count") * PAGE_BYTES
+
+    def give_back(self, pages: int) -> None:
+        """Give the journal, and at most so many free pages, back to the disk."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self.vacuum(pages)
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def vacuum(self, pages: int) -> None:
         """Give at most ``pages`` free pages back to the disk."""

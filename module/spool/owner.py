@@ -8,6 +8,7 @@ loop as one ``Outcome``, in the order of the commits.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import math
 import os
@@ -23,9 +24,11 @@ from typing import Any
 from module.capture import Capture, FileMark
 from module.config import SpoolConfig, Sync, WhenFull
 from module.errors import SpoolClosed, SpoolError, SpoolFull
+from module.spool.ballast import BALLAST_BYTES, Ballast
 from module.spool.database import Database
-from module.spool.retention import drop_newest, drop_oldest, footprint, thin
-from module.spool.rows import Row, StreamRow
+from module.spool.opening import open_spool
+from module.spool.retention import drop_newest, drop_oldest, thin
+from module.spool.rows import Row, StreamRow, room_of
 
 GROUP_S = 0.02
 """How long a commit waits for company."""
@@ -35,6 +38,7 @@ _IDLE_S = 5.0
 _KEEP_FREE_BYTES = 8 * 1024 * 1024
 _VACUUM_PAGES = 128
 _RETRY_S = 1.0
+_FULL_FOR_S = 5.0
 
 
 @dataclass(slots=True)
@@ -116,9 +120,13 @@ class Owner:
         self._thread: threading.Thread | None = None
         self._used = 0
         self._thinned_to = 0
+        self._full_until = 0.0
+        self._ballast = Ballast(path.with_name("reserve"))
         # Written here, read by anyone.
         self.oldest_us: int | None = None
         self.free_disk_bytes = 0
+        self.damaged: str | None = None
+        """Where a damaged file was set aside when this one was opened."""
 
     async def start(self) -> tuple[list[StreamRow], int]:
         """Open the file; gives its streams and the number of its failures. Raises SpoolError."""
@@ -148,7 +156,8 @@ class Owner:
 
     def _run(self, opened: asyncio.Future[tuple[list[StreamRow], int]]) -> None:
         try:
-            db = Database(self._path)
+            db, self.damaged = open_spool(self._path, self._logger)
+            self._ballast.fill()
         except (sqlite3.Error, OSError, SpoolError) as error:
             self._post(_fail, opened, SpoolError(f"the spool at {self._path} cannot be opened: {error}"))
             return
@@ -204,37 +213,62 @@ class Owner:
         """Commit a group; gives the one to go on with, which holds the acknowledgements if the disk refused."""
         if group.due == math.inf:
             return group
-        outcome = Outcome(acknowledged=group.acknowledged)
-        try:
-            db.begin(durable=self._settings.sync is Sync.FULL and bool(group.appends))
-            rows = [row for job in group.acknowledged for row in job.rows]
-            db.delete(rows)
-            db.remember_sent(mark for job in group.acknowledged for mark in job.files)
-            self._used -= sum(room for _, _, room in rows)
-            for append in group.appends:
-                self._insert(db, append, outcome)
-            db.commit()
-        except (sqlite3.Error, OSError) as error:
-            self._recover(db)
-            problem = SpoolError(f"the spool at {self._path} refused a commit: {error}")
-            self._post(self._on_outcome, Outcome(refused=[(append, problem) for append in group.appends]))
-            return _Group(acknowledged=group.acknowledged, due=time.monotonic() + _RETRY_S)
-        self._look(db)
-        self._post(self._on_outcome, outcome)
-        return _Group()
+        refusal: Exception | None = None
+        for disk_is_full in (time.monotonic() < self._full_until, True):
+            try:
+                outcome = self._write(db, group, disk_is_full=disk_is_full)
+            except Exception as error:  # noqa: BLE001, whatever it is, the next group must have its chance
+                self._recover(db)
+                refusal = error
+                # A disk that fills up under a commit is a full spool: once more, within the room that the file has.
+                if not _is_full(error):
+                    break
+                self._full_until = time.monotonic() + _FULL_FOR_S
+                self._make_way(db)
+            else:
+                if disk_is_full and not self._ballast.held:
+                    self._make_way(db)
+                    self._ballast.fill()
+                self._look(db)
+                self._post(self._on_outcome, outcome)
+                return _Group()
+        problem = (SpoolFull if _is_full(refusal) else SpoolError)(f"the spool at {self._path} took nothing: {refusal}")
+        self._post(self._on_outcome, Outcome(refused=[(append, problem) for append in group.appends]))
+        if not group.acknowledged:
+            return _Group()
+        return _Group(acknowledged=group.acknowledged, due=time.monotonic() + _RETRY_S)
 
-    def _insert(self, db: Database, append: Append, outcome: Outcome) -> None:
-        incoming = sum(footprint(len(capture.payload)) for capture in append.captures)
+    def _make_way(self, db: Database) -> None:
+        self._ballast.release()
+        try:
+            db.give_back(_VACUUM_PAGES)
+        except sqlite3.Error as error:
+            self._logger.debug("the spool at %s could not give room back: %s", self._path, error)
+
+    def _write(self, db: Database, group: _Group, *, disk_is_full: bool) -> Outcome:
+        outcome = Outcome(acknowledged=group.acknowledged)
+        db.begin(durable=self._settings.sync is Sync.FULL and bool(group.appends))
+        rows = [row for job in group.acknowledged for row in job.rows]
+        db.delete(rows)
+        db.remember_sent(mark for job in group.acknowledged for mark in job.files)
+        self._used -= sum(room for _, _, room in rows)
+        for append in group.appends:
+            self._insert(db, append, outcome, disk_is_full=disk_is_full)
+        db.commit()
+        return outcome
+
+    def _insert(self, db: Database, append: Append, outcome: Outcome, *, disk_is_full: bool) -> None:
+        incoming = sum(room_of(capture) for capture in append.captures)
         need = self._used + incoming - self._settings.max_bytes
-        free = self._free_disk()
-        if free < self._settings.min_free_bytes:
+        free = 0 if disk_is_full else self._free_disk()
+        if disk_is_full or free < self._settings.min_free_bytes:
             # Pages that are free within the file cost the disk nothing.
             need = max(need, incoming - db.free_bytes())
         if need > 0:
             priority = min(capture.origin.priority for capture in append.captures)
             victims = self._victims(db, need, priority)
             if victims is None:
-                outcome.refused.append((append, self._full(free, incoming)))
+                outcome.refused.append((append, self._full(free, incoming, disk_is_full=disk_is_full)))
                 return
             failures = db.drop_failures(victims)
             waiting = db.drop(victims)
@@ -257,7 +291,9 @@ class Owner:
                     return victims
         return drop_oldest(db.lines(self._in_flight), need, up_to_priority=priority)
 
-    def _full(self, free: int, incoming: int) -> SpoolFull:
+    def _full(self, free: int, incoming: int, *, disk_is_full: bool) -> SpoolFull:
+        if disk_is_full:
+            return SpoolFull(f"no room in the spool: the disk under {self._path.parent} is full")
         if free < self._settings.min_free_bytes:
             return SpoolFull(
                 f"no room in the spool: the disk under {self._path.parent} has {free} bytes free, "
@@ -287,7 +323,7 @@ class Owner:
             db.rollback()
             self._measure(db)
         except (sqlite3.Error, OSError) as error:
-            self._logger.error("the spool at %s: %s", self._path, error)  # noqa: TRY400
+            self._logger.error("the spool at %s: %s", self._path, error)  # noqa: TRY400, the cause is in the line
 
     def _measure(self, db: Database) -> None:
         self._used = db.used_bytes()
@@ -305,6 +341,8 @@ class Owner:
         """Give room back to the disk, a little at a time; gives the seconds until the next look."""
         try:
             self._look(db)
+            if self.free_disk_bytes > 2 * BALLAST_BYTES:
+                self._ballast.fill()
             if db.free_bytes() <= _KEEP_FREE_BYTES:
                 return _IDLE_S
             db.vacuum(_VACUUM_PAGES)
@@ -322,3 +360,9 @@ def _give(future: asyncio.Future[Any], result: Any) -> None:
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
+
+
+def _is_full(error: Exception | None) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 
 from module.capture import Capture, FileMark, Item, Kind, Origin, UploadAs
+from module.spool.retention import footprint
 
 Row = tuple[int, int, int]
 """A capture as the counts see it: (id, stream, footprint in bytes)."""
@@ -38,6 +39,11 @@ def decode_origin(text: str) -> Origin:
     values["tags"] = tuple(values["tags"])
     values["dataset_ids"] = tuple(values["dataset_ids"])
     return Origin(**values)
+
+
+def room_of(capture: Capture) -> int:
+    """Bytes of disk that a capture will take."""
+    return footprint(len(capture.payload) + len(capture.annotations))
 
 
 def file_detail(mark: FileMark) -> str:

@@ -99,6 +99,11 @@ class Store:
         return self._owner.oldest_us
 
     @property
+    def damaged(self) -> str | None:
+        """Where a damaged spool was set aside when this one was opened."""
+        return self._owner.damaged
+
+    @property
     def free_disk_bytes(self) -> int:
         """Free room on the spool's disk, as of the last commit or look."""
         return self._owner.free_disk_bytes

@@ -80,7 +80,7 @@ async def test_what_is_too_large_even_in_chunks_is_rejected(start: Starter) -> N
     assert (rig.images(), rig.store.failed) == ([2], 1)
 
 
-async def test_forgotten_tokens_are_renewed_once_for_all(start: Starter) -> None:
+async def test_forgotten_tokens_are_renewed_once_for_all(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
     rig = await start(concurrency=8)
     await rig.append(image(0))
     await rig.flush()
@@ -97,6 +97,7 @@ async def test_forgotten_tokens_are_renewed_once_for_all(start: Starter) -> None
     await rig.append(*(image(n) for n in range(1, 41)))
     await rig.flush()
     assert (len(told), rig.cloud.authentications, rig.cloud.calls.total()) == (8, 2, 41 + 8)
+    assert "not let in" not in caplog.text
     rig.cloud.forget_tokens()
     await rig.append(image(41))
     await rig.flush()
@@ -122,6 +123,7 @@ async def test_a_token_that_is_never_taken_is_a_refusal(start: Starter) -> None:
     await rig.append(*(image(n) for n in range(3)))
     await rig.settled("refused")
     assert "cloud.api_key" in rig.status()["last_error"]
+    assert rig.cloud.authentications <= 3
     assert (rig.store.items, rig.store.failed) == (3, 0)
 
 
@@ -346,8 +348,11 @@ async def test_a_capture_that_never_gets_an_answer_holds_nobody_up(start: Starte
     await rig.append(image(0))
     await rig.flush()
 
+    connected: list[bool] = []
+
     async def hang(call: Call) -> None:
         if call.metadata.component_name == "bad":
+            connected.append(rig.status()["connected"])
             await asyncio.Event().wait()
 
     rig.cloud.judge = hang
@@ -357,6 +362,8 @@ async def test_a_capture_that_never_gets_an_answer_holds_nobody_up(start: Starte
         await rig.append(image(number))
     await rig.cloud.wait_for(lambda: len(rig.images()) == 41, 10)
     assert time.monotonic() - began < 3
+    await rig.until(lambda: len(connected) > 1)
+    assert connected[1]
     rig.cloud.judge = None
     await rig.flush()
     assert sorted(rig.images()) == list(range(42))

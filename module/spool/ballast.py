@@ -1,0 +1,39 @@
+"""Disk that is held in reserve, and let go when the disk is full.
+
+SQLite writes a delete to its journal before it frees anything: on a disk without a free block, a full spool could never
+be emptied. The reserve is as large as the journal gets, so that it always can.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+BALLAST_BYTES = 20 * 1024 * 1024
+
+
+class Ballast:
+    """One file that holds nothing. Used on one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.held = False
+
+    def fill(self) -> None:
+        """Take the reserve, if the disk has it and it is not held; a disk that has not is no error."""
+        if self.held:
+            return
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, BALLAST_BYTES)
+        except OSError:
+            os.ftruncate(descriptor, 0)
+        else:
+            self.held = True
+        finally:
+            os.close(descriptor)
+
+    def release(self) -> None:
+        """Give the reserve back to the disk."""
+        self._path.unlink(missing_ok=True)
+        self.held = False

@@ -1,0 +1,107 @@
+"""A spool that is damaged, and a disk that is really full."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from module.capture import Capture, Kind, Origin
+from module.errors import SpoolError, SpoolFull
+from tests.spool.rig import Opener, claim, drain
+
+IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
+
+
+def _image(number: int, size: int = 200_000) -> Capture:
+    return Capture(IMAGES, number, number, b"%04d" % number + bytes(size))
+
+
+async def test_a_file_that_is_no_spool_is_set_aside_and_a_new_one_begins(opened: Opener, tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    (folder / "spool.sqlite3").write_bytes(b"no database at all" * 1000)
+    store = await opened()
+    assert store.damaged is not None
+    assert Path(store.damaged).read_bytes().startswith(b"no database at all")
+    await store.append([_image(1)])
+    assert len(await claim(store)) == 1
+
+
+async def test_an_intact_spool_is_not_set_aside(opened: Opener) -> None:
+    store = await opened()
+    await store.append([_image(1)])
+    await store.close()
+    store = await opened()
+    assert store.damaged is None
+    assert store.items == 1
+
+
+async def test_a_write_that_breaks_off_takes_nothing_with_it(opened: Opener) -> None:
+    """Whatever goes wrong with one capture, the spool goes on."""
+    store = await opened()
+    broken = Capture(IMAGES, "soon", 1, b"x")  # type: ignore[arg-type]
+    object.__setattr__(broken, "payload", None)
+    with pytest.raises((SpoolError, TypeError)):
+        await store.append([broken])
+    await store.append([_image(1)])
+    assert len(await drain(store)) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 48 MB."""
+    where = tmp_path / "spool"
+    where.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "none", where], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small disk takes root")
+    yield where
+    subprocess.run(["umount", "-l", where], check=True)
+
+
+async def test_a_disk_that_fills_up_under_a_commit_counts_as_full(small_disk: Path, opened: Opener) -> None:
+    """The oldest give way, the newest are kept, and nothing that was kept is damaged."""
+    store = await opened(min_free_bytes=0, max_bytes=2**40)
+    kept = 0
+    for number in range(250):
+        try:
+            await store.append([_image(number)])
+            kept += 1
+        except SpoolFull as error:
+            assert "disk" in str(error) or "full" in str(error)  # noqa: PT017
+    assert store.dropped > 0
+    assert store.items > 5
+    await store.close()
+    store = await opened(min_free_bytes=0, max_bytes=2**40)
+    numbers = [int(item.payload[:4]) for item in await drain(store)]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == 249
+
+
+async def test_another_programs_full_disk_is_survived_and_left_behind(small_disk: Path, opened: Opener) -> None:
+    store = await opened(min_free_bytes=0, max_bytes=2**40)
+    for number in range(20):
+        await store.append([_image(number)])
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space"):
+        _fill(filler)
+    for number in range(20, 30):
+        with contextlib.suppress(SpoolError):
+            await store.append([_image(number)])
+    filler.unlink()
+    await store.append([_image(99)])
+    numbers = [int(item.payload[:4]) for item in await drain(store)]
+    assert numbers[-1] == 99
+    assert len(numbers) >= 15
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(65536))
