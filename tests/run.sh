@@ -1,5 +1,6 @@
 #!/bin/sh
 # Runs every check: ruff, mypy, then pytest with the arguments given here. All of them run; one failure fails the whole.
+# `tests/run.sh faults [ARGUMENTS]` breaks the module for minutes instead, and writes docs/reliability.md (see --help).
 # Needs Python 3.11 or newer with venv: what else it needs it installs into .venv-dev, on first use.
 set -eu
 cd "$(dirname "$0")/.."
@@ -34,6 +35,10 @@ sys.exit(sys.version_info < (3, 11) or print(os.path.realpath(sys.executable)))'
 fi
 
 export PYTHONPATH="$PWD"
+if [ "${1:-}" = faults ]; then
+    shift
+    exec "$venv/bin/python" -m tests.faults.run "$@"
+fi
 status=0
 "$venv/bin/python" -m ruff check . || status=1
 "$venv/bin/python" -m ruff format --check . || status=1

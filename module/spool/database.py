@@ -85,6 +85,10 @@ _BUSY_STREAMS = "SELECT id FROM stream WHERE items > 0"
 _COLUMNS = "id, stream, requested_us, received_us, size, footprint, detail, annotations, payload"
 
 
+class Damaged(SpoolError):
+    """The file is a database, and no whole spool."""
+
+
 class Database:
     """The open file. Made, used and closed on one thread."""
 
@@ -99,13 +103,13 @@ class Database:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=True, cached_statements=64)
         try:
             self._prepare()
+            self._last_id = self._one("SELECT value FROM counter WHERE name = 'last_id'")
         except BaseException:
             self._db.close()
             raise
         self.sequences = sequences.SequenceTable(self._db)
         self._stream_ids: dict[Origin, int] = {}
         self._origins: dict[int, Origin] = {}
-        self._last_id = self._one("SELECT value FROM counter WHERE name = 'last_id'")
 
     def _prepare(self) -> None:
         # Page size and vacuum mode only take effect before the first table exists.
@@ -126,8 +130,10 @@ class Database:
             self._db.executescript(f"BEGIN;{_SCHEMA}{sequences.SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
     def _one(self, sql: str, *parameters: object) -> int:
-        (value,) = self._db.execute(sql, parameters).fetchone()
-        return int(value)
+        row = self._db.execute(sql, parameters).fetchone()
+        if row is None:
+            raise Damaged(f"{self.path} lacks what every spool has: {sql}")
+        return int(row[0])
 
     def close(self) -> None:
         """Close the file; what was committed is safe."""

@@ -2,37 +2,63 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sqlite3
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from module.spool.database import Database
+from module.spool.database import Damaged, Database
+from module.spool.rows import StreamRow
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def open_spool(path: Path, logger: logging.Logger) -> tuple[Database, str | None]:
-    """Open the file at ``path``, made if it is not there; gives where a damaged one was set aside, if it was.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A spool that can be read, and what stands in it."""
+
+    db: Database
+    streams: list[StreamRow]
+    failed: int
+    damaged: str | None
+    """Where a damaged file was set aside."""
+
+
+def open_spool(path: Path, logger: logging.Logger) -> Opened:
+    """Open the file at ``path``, made if it is not there, and read what stands in it.
 
     Raises what ``Database`` raises, but for damage.
     """
     damaged: str | None = None
     try:
-        db = Database(path)
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode not in _DAMAGED:
+        db, streams, failed = _open(path)
+    except (sqlite3.DatabaseError, Damaged) as error:
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) not in _DAMAGED:
             raise
         damaged = _set_aside(path)
         logger.error(  # noqa: TRY400, the cause is in the line
             "the spool at %s is damaged (%s): set aside as %s, a new one begins", path, error, damaged
         )
-        db = Database(path)
-    # A file that a power cut unnames is lost with all that was synced into it.
-    for directory in (path.parent, path.parent.parent):
-        _sync(directory)
-    return db, damaged
+        db, streams, failed = _open(path)
+    _sync(path.parent)
+    for directory in path.parent.parents:
+        # A file that a power cut unnames is lost with all that was synced into it: the folders above count too, of
+        # which some may be made just now, and some not ours to open.
+        with contextlib.suppress(OSError):
+            _sync(directory)
+    return Opened(db, streams, failed, damaged)
+
+
+def _open(path: Path) -> tuple[Database, list[StreamRow], int]:
+    db = Database(path)
+    try:
+        return db, db.streams(), db.failed()[0]
+    except BaseException:
+        db.close()
+        raise
 
 
 def _set_aside(path: Path) -> str:

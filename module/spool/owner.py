@@ -156,16 +156,15 @@ class Owner:
 
     def _run(self, opened: asyncio.Future[tuple[list[StreamRow], int]]) -> None:
         try:
-            db, self.damaged = open_spool(self._path, self._logger)
-            self._ballast.fill()
-        except (sqlite3.Error, OSError, SpoolError) as error:
+            found = open_spool(self._path, self._logger)
+        except Exception as error:  # noqa: BLE001, whoever opens must get an answer
             self._post(_fail, opened, SpoolError(f"the spool at {self._path} cannot be opened: {error}"))
             return
+        db, self.damaged = found.db, found.damaged
         try:
-            streams = db.streams()
-            failed, _ = db.failed()
+            self._ballast.fill()
             self._measure(db)
-            self._post(_give, opened, (streams, failed))
+            self._post(_give, opened, (found.streams, found.failed))
             self._serve(db)
         except Exception as error:
             self._logger.exception("the spool at %s stopped", self._path)

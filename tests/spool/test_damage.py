@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +31,44 @@ async def test_a_file_that_is_no_spool_is_set_aside_and_a_new_one_begins(opened:
     assert Path(store.damaged).read_bytes().startswith(b"no database at all")
     await store.append([_image(1)])
     assert len(await claim(store)) == 1
+
+
+@pytest.mark.parametrize(
+    "harm",
+    ["DELETE FROM counter", "DROP TABLE stream", "UPDATE stream SET origin = 'no json'"],
+)
+async def test_a_spool_that_is_not_whole_is_set_aside_or_refused_and_never_hangs(
+    opened: Opener, tmp_path: Path, harm: str
+) -> None:
+    store = await opened()
+    await store.append([_image(1)])
+    await store.close()
+    db = sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")
+    db.execute(harm)
+    db.commit()
+    db.close()
+    async with asyncio.timeout(5):
+        try:
+            store = await opened()
+        except SpoolError as error:
+            assert "cannot be opened" in str(error)  # noqa: PT017
+        else:
+            assert store.damaged is not None
+
+
+async def test_a_spool_of_damaged_pages_is_set_aside(opened: Opener, tmp_path: Path) -> None:
+    store = await opened()
+    for number in range(20):
+        await store.append([_image(number)])
+    await store.close()
+    path = tmp_path / "spool" / "spool.sqlite3"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:16384] + bytes(5 * 16384) + whole[6 * 16384 :])
+    async with asyncio.timeout(5):
+        store = await opened()
+    assert store.damaged is not None
+    await store.append([_image(99)])
+    assert len(await drain(store)) == 1
 
 
 async def test_an_intact_spool_is_not_set_aside(opened: Opener) -> None:

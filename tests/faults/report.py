@@ -1,0 +1,72 @@
+"""The table of docs/reliability.md, from the books of the benches."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tests.faults.ledger import Row
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+_HEAD = "# Reliability\n\nWhat breaks, how often it was tried, and what came of it.\n"
+
+
+def total(books: Iterable[Mapping[str, Row]]) -> dict[str, Row]:
+    """Add the rows of several benches, fault by fault, in the order of the first."""
+    rows: collections.defaultdict[str, Row] = collections.defaultdict(Row)
+    for book in books:
+        for fault, row in book.items():
+            rows[fault].add(row)
+    return dict(rows)
+
+
+def table(rows: Mapping[str, Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = [
+        "| fault | tries | captures at stake | of these not yet in the cloud | lost | delivered twice |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for fault, row in rows.items():
+        figures = (row.tries, row.at_stake, row.waiting, row.lost, row.twice)
+        lines.append(f"| {fault} | {' | '.join(f'{figure:,}' for figure in figures)} |")
+    return "\n".join(lines)
+
+
+def section(rows: Mapping[str, Row], command: str) -> str:
+    """The part of docs/reliability.md that is made of figures."""
+    kills = sum(row.tries for fault, row in rows.items() if fault.startswith("kill"))
+    cuts = sum(row.tries for fault, row in rows.items() if fault.startswith("power"))
+    others = sum(row.tries for row in rows.values()) - kills - cuts
+    return f"""{BEGIN}
+## Kills, power cuts and the cloud
+
+{kills:,} kills, {cuts:,} power cuts and {others:,} faults of the cloud, by
+`{command}`, which wrote this table.
+
+{table(rows)}
+
+A real module process polls three counting sensors at 20, 30 and 50 Hz into a real spool, and uploads over TCP to a
+cloud on this computer. *At stake* is what the module had reported as captured (by `status`, or by its answer to
+`upload_data`) between the fault before and the end of this one, and what still waited from earlier. *Lost* is what of
+it is not in the cloud after the faults are over, what waits has been uploaded, and failures have been retried.
+*Delivered twice* counts the captures that the cloud had already, from this fault to the next: delivery is at least
+once.
+
+A power cut is simulated: all that a process writes under its spool is recorded, with its syncs, and the disk is rebuilt
+as of a random moment from what was synced and a random part of what was not, pages torn and names forgotten included.
+There, *at stake* is what had counted and was not acknowledged, and *delivered twice* what was acknowledged and is back.
+{END}
+"""
+
+
+def write(path: Path, text: str) -> None:
+    """Put the section into the file, in place of the one of an earlier run; the rest of the file stays."""
+    whole = path.read_text() if path.exists() else _HEAD
+    if BEGIN in whole:
+        head, _, rest = whole.partition(BEGIN)
+        whole = head + text.rstrip("\n") + rest.partition(END)[2]
+    else:
+        whole = f"{whole.rstrip()}\n\n{text}"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(whole)
