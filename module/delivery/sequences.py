@@ -96,17 +96,18 @@ class SequenceMaker:
         session = None
         try:
             async with self._cloud.session() as session:
-                made = await session.client.create_sequence(
-                    self._cloud.part_id,
-                    [
-                        SequenceResourceFilter(resource_name=of.resource, method_name=of.method)
-                        for of in sequence.sources
-                    ],
-                    _EPOCH + timedelta(microseconds=sequence.start_us),
-                    _EPOCH + timedelta(microseconds=sequence.end_us or sequence.start_us),
-                    list(sequence.tags),
-                    timeout=self._timeout_s,
-                )
+                # Not by the call's own deadline: the cloud would keep it too, and answer a hang of its own as an error.
+                async with asyncio.timeout(self._timeout_s):
+                    made = await session.client.create_sequence(
+                        self._cloud.part_id,
+                        [
+                            SequenceResourceFilter(resource_name=of.resource, method_name=of.method)
+                            for of in sequence.sources
+                        ],
+                        _EPOCH + timedelta(microseconds=sequence.start_us),
+                        _EPOCH + timedelta(microseconds=sequence.end_us or sequence.start_us),
+                        list(sequence.tags),
+                    )
         except NotAdmitted as error:
             self._postpone(sequence, str(error))
         except Exception as error:  # noqa: BLE001, what it means is judged in one place
