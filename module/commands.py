@@ -9,7 +9,6 @@ import asyncio
 import base64
 import binascii
 import math
-import mimetypes
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from module.collection.collector import Collector
 from module.config import FolderConfig
 from module.containment import resolve_inside
 from module.courier import Courier, iso
+from module.delivery.files import mime_type_of
 from module.errors import CommandError, CourierError, OutsideFolder, Rejected
 from module.timeline import VERBS as TIMELINE_VERBS
 from module.timetable import parse_cron
@@ -88,11 +88,15 @@ class _Burst:
             self.captured += len(taken)
             if arguments["wait"] == "uploaded":
                 waiting += [courier.uploader.wait_for(capture_id) for capture_id in taken]
-        for future in waiting:
-            try:
-                self.uploaded.append(await future)
-            except Rejected as error:
-                self.error = str(error)
+        try:
+            for future in waiting:
+                try:
+                    self.uploaded.append(await future)
+                except Rejected as error:
+                    self.error = str(error)
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 async def _capture(courier: Courier, arguments: Arguments) -> dict[str, Any]:
@@ -139,11 +143,10 @@ def _switch(*, on: bool) -> Callable[[Courier, Arguments], Awaitable[dict[str, A
 async def _trigger(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     chosen = collectors_of(courier, "trigger", arguments["sources"])
     await courier.opened()
-    waited = {source: collector.trigger(arguments["for_s"]) for source, collector in chosen.items()}
-    kept = {source: count for source, count in waited.items() if count is not None}
     for source in arguments["sources"] or ():
-        if source not in kept:
+        if not chosen[source].has_gate:
             raise refuse("trigger.sources", source, "sources that have a gate")
+    kept = {source: collector.trigger(arguments["for_s"]) for source, collector in chosen.items() if collector.has_gate}
     return {"opened": list(kept), "kept_before": kept}
 
 
@@ -215,7 +218,7 @@ async def _upload_data(courier: Courier, arguments: Arguments) -> dict[str, Any]
         tags=_union(courier.config.tags, arguments["tags"]),
         dataset_ids=_union(courier.config.dataset_ids, arguments["dataset_ids"]),
         extension=suffix,
-        mime_type=mimetypes.guess_type(f"file{suffix}")[0] or "",
+        mime_type=mime_type_of(suffix),
     )
     now_us = time.time_ns() // 1000
     return await _spooled(courier, Capture(origin, now_us, now_us, data, file_name=name), arguments)
@@ -258,6 +261,7 @@ async def _spooled(courier: Courier, capture: Capture, arguments: Arguments) -> 
         future = courier.uploader.wait_for(capture_id)
         done, _ = await asyncio.wait([future], timeout=arguments["timeout_s"])
         if not done:
+            future.cancel()
             answer["error"] = f"not uploaded within {arguments['timeout_s']:g} s; it stays in the spool"
         elif not future.cancelled() and future.exception() is not None:
             answer["error"] = str(future.exception())

@@ -27,6 +27,7 @@ from module.throttled_log import ThrottledLog
 
 BACKPRESSURE_BYTES = 16 * 1024 * 1024
 """Of payload on its way to the disk, above which a source waits for its own append."""
+_MOST_ORIGINS = 64
 
 
 class CaptureSpool(Protocol):
@@ -76,6 +77,7 @@ class Collector:
             tags=_joined(tags, config.tags),
             dataset_ids=_joined(dataset_ids, config.dataset_ids),
         )
+        self._origins: dict[tuple[Kind, tuple[str, ...], str, str], Origin] = {}
         self.extra_tags: tuple[str, ...] = ()
         """Added to what is captured from now on."""
         self._captured = 0
@@ -136,12 +138,7 @@ class Collector:
     async def _poll(self, tags: Sequence[str], at: float | None) -> list[Capture]:
         """Poll, filter where the poll was due ``at`` some time, and encode."""
         try:
-            async with asyncio.timeout(self._config.timeout_s):
-                requested_us, received_us, answers = await self.source.poll()
-        except TimeoutError as error:
-            raise PollError(
-                f"{self._config.name}: no answer to {self.source.method} within {self._config.timeout_s:g} s"
-            ) from error
+            requested_us, received_us, answers = await self.source.poll()
         except NothingToCapture:
             self._held_back += 1
             raise
@@ -152,16 +149,15 @@ class Collector:
                     self._filter.skip(len(answers))
                     return []
             extra = (*self.extra_tags, *tags)
-            origin = replace(self._origin, tags=_joined(self._origin.tags, extra)) if extra else self._origin
-            return [await self._encode(answer, origin, requested_us, received_us) for answer in answers]
+            return [await self._encode(answer, extra, requested_us, received_us) for answer in answers]
         except EncodeError as error:
             raise EncodeError(f"{self._config.id}: {error}") from error
 
-    async def _encode(self, answer: Answer, origin: Origin, requested_us: int, received_us: int) -> Capture:
+    async def _encode(self, answer: Answer, tags: tuple[str, ...], requested_us: int, received_us: int) -> Capture:
         if isinstance(answer, Row):
-            return self._encode_row(answer, origin, requested_us, received_us)
+            return self._encode_row(answer, tags, requested_us, received_us)
         image = await self._encode_blob(answer)
-        origin = replace(origin, extension=image.extension, mime_type=image.mime_type)
+        origin = self._origin_of(Kind.BINARY, tags, image.extension, image.mime_type)
         received_us = answer.captured_us if answer.captured_us is not None else received_us
         return Capture(origin, requested_us, received_us, image.data, annotations=self._annotations(answer))
 
@@ -181,15 +177,27 @@ class Collector:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._workers, images.encode, blob.data, blob.mime_type, settings)
 
-    def _encode_row(self, row: Row, origin: Origin, requested_us: int, received_us: int) -> Capture:
+    def _origin_of(self, kind: Kind, tags: tuple[str, ...], extension: str = "", mime_type: str = "") -> Origin:
+        """The origin of a capture, made once for all that share it."""
+        key = (kind, tags, extension, mime_type)
+        origin = self._origins.get(key)
+        if origin is None:
+            if len(self._origins) >= _MOST_ORIGINS:
+                self._origins.clear()
+            tags = _joined(self._origin.tags, tags)
+            origin = replace(self._origin, kind=kind, tags=tags, extension=extension, mime_type=mime_type)
+            self._origins[key] = origin
+        return origin
+
+    def _encode_row(self, row: Row, tags: tuple[str, ...], requested_us: int, received_us: int) -> Capture:
         if not self._told_non_finite and readings.non_finite(row.payload):
             self._told_non_finite = True
             self._log.warning(self._config.id, "NaN or an infinity was read, which travels as null; told once")
         if self._config.upload_as is UploadAs.FILE:
             line = readings.document_line(row.readings, requested_us, received_us)
-            return Capture(replace(origin, kind=Kind.LINE), requested_us, received_us, line)
+            return Capture(self._origin_of(Kind.LINE, tags), requested_us, received_us, line)
         data = readings.sensor_data(row.payload, requested_us, received_us)
-        return Capture(replace(origin, kind=Kind.ROW), requested_us, received_us, data)
+        return Capture(self._origin_of(Kind.ROW, tags), requested_us, received_us, data)
 
     def _append(self, captures: list[Capture]) -> asyncio.Future[list[int]]:
         appended = self._spool.append_soon(captures)
@@ -229,8 +237,13 @@ class Collector:
         """Go on with the schedule."""
         self._ticker.resume()
 
-    def trigger(self, for_s: float) -> int | None:
-        """Open the gate for so many seconds; gives how many captures had waited, None where there is no gate."""
+    @property
+    def has_gate(self) -> bool:
+        """Whether there is anything to trigger."""
+        return self._config.gate is not None
+
+    def trigger(self, for_s: float) -> int:
+        """Open the gate for so many seconds, if there is one; gives how many captures had waited."""
         return self._filter.trigger(for_s)
 
     def set_schedule(

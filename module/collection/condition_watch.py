@@ -47,7 +47,7 @@ class Watch(abc.ABC):
 
     @abc.abstractmethod
     async def ask(self) -> bool:
-        """Ask once. Raises PollError, NothingToCapture, EncodeError or TimeoutError."""
+        """Ask once. Raises PollError, NothingToCapture or EncodeError."""
 
     async def run(self) -> None:
         """Ask for ever; returns at once where there is nobody to ask."""
@@ -61,8 +61,8 @@ class Watch(abc.ABC):
     async def _ask_once(self) -> None:
         try:
             holds = await self.ask()
-        except (PollError, NothingToCapture, EncodeError, TimeoutError) as error:
-            self.problem = str(error) or f"{self._subject} gave no answer in {_TIMEOUT_S:g} s"
+        except (PollError, NothingToCapture, EncodeError) as error:
+            self.problem = str(error)
             self._log.warning(f"condition on {self._subject}", self.problem)
             return
         if self.problem is not None:
@@ -92,8 +92,7 @@ class ConditionWatch(Watch):
 
     async def ask(self) -> bool:
         """Poll the sensor once."""
-        async with asyncio.timeout(_TIMEOUT_S):
-            _, _, answers = await self._source.poll()
+        _, _, answers = await self._source.poll()
         return all(self._condition.holds(plain(row.readings)) for row in answers if isinstance(row, Row))
 
 

@@ -140,10 +140,10 @@ class Filter:
 
     # ------------------------------------------------------------------ commands and status
 
-    def trigger(self, for_s: float) -> int | None:
-        """Open the gate by command; gives how many captures had waited, None where there is no gate."""
+    def trigger(self, for_s: float) -> int:
+        """Open the gate by command, if there is one; gives how many captures had waited."""
         if self._gate is None:
-            return None
+            return 0
         waited = self._gate.open_for(for_s, asyncio.get_running_loop().time())
         self._release(waited)
         return len(waited)

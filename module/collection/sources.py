@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,9 @@ class Source:
             raise PollError(self.problem or f"{config.name} is not there")
         requested_us = time.time_ns() // 1000
         try:
-            answers = await self.ask({**(self.extra or {}), "fromDataManagement": True})
+            # The call's own deadline is the server's business too; this one holds whatever the connection does.
+            async with asyncio.timeout(config.timeout_s):
+                answers = await self.ask({**(self.extra or {}), "fromDataManagement": True})
         except GRPCError as error:
             text = error.message or error.status.name
             if error.status is Status.FAILED_PRECONDITION and _NOTHING in text:

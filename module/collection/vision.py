@@ -81,7 +81,8 @@ class Eye:
             raise PollError(self.problem)
         try:
             # Not the client's own methods: they scan the frame for its size, and trip over broken ones.
-            return await getattr(self._service.client, method)(request, timeout=_TIMEOUT_S)
+            async with asyncio.timeout(_TIMEOUT_S):
+                return await getattr(self._service.client, method)(request, timeout=_TIMEOUT_S)
         except GRPCError as error:
             raise PollError(f"{self.name}: {method} failed with {error.status.name}: {error.message}") from error
         except (TimeoutError, OSError) as error:
@@ -104,5 +105,4 @@ class EyeWatch(Watch):
 
     async def ask(self) -> bool:
         """Whether the camera sees now what is looked for. Raises PollError."""
-        async with asyncio.timeout(_TIMEOUT_S):
-            return await self._eye.look_through(self._camera)
+        return await self._eye.look_through(self._camera)

@@ -130,7 +130,12 @@ class Carrier:
 
     def wait_for(self, capture_id: int) -> asyncio.Future[str]:
         """A future of the cloud's id for a capture; raises Rejected. To be asked for right after ``append``."""
-        return self._waiters.setdefault(capture_id, asyncio.get_running_loop().create_future())
+        waiter = self._waiters.get(capture_id)
+        if waiter is None:
+            waiter = self._waiters[capture_id] = asyncio.get_running_loop().create_future()
+            # Also when who waited has gone: nobody else would forget it.
+            waiter.add_done_callback(lambda _: self._waiters.pop(capture_id, None))
+        return waiter
 
     def close(self) -> None:
         """Let go of who waits."""
@@ -238,7 +243,7 @@ class Carrier:
         self._spool.acknowledge(load.take(items), sent=marks)
         for item in items:
             self._records.pop(item.id, None)
-            waiter = self._waiters.pop(item.id, None)
+            waiter = self._waiters.get(item.id)
             if waiter is not None and not waiter.done():
                 waiter.set_result(receipt.file_id)
         self.on_delivered(items, receipt)
@@ -290,7 +295,7 @@ class Carrier:
         await self._spool.fail([item], trouble.text, self._record(item).tries)
         load.take([item])
         self._records.pop(item.id, None)
-        waiter = self._waiters.pop(item.id, None)
+        waiter = self._waiters.get(item.id)
         if waiter is not None and not waiter.done():
             waiter.set_exception(Rejected(trouble.text))
         self._log.warning(item.origin.source, f"the cloud rejected a capture, kept among the failures: {trouble.text}")

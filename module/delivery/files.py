@@ -60,6 +60,12 @@ def _mime_types() -> mimetypes.MimeTypes:
 _MIME_TYPES = _mime_types()
 
 
+def mime_type_of(extension: str) -> str:
+    """The MIME type of an extension with its dot, or nothing; of ``.gz`` and its like, the one of the packed file."""
+    mime_type, packed = _MIME_TYPES.guess_type(f"file{extension}", strict=False)
+    return (_PACKED_TYPES.get(packed, "") if packed else mime_type) or ""
+
+
 class OpenFile:
     """A file as it was when it was opened: what an upload says of it, and its bytes in chunks.
 
@@ -130,8 +136,7 @@ class OpenFile:
     @property
     def mime_type(self) -> str:
         """The MIME type that the extension stands for, or nothing; of ``.gz`` and its like, that of the packed file."""
-        mime_type, packed = _MIME_TYPES.guess_type("file" + self.extension, strict=False)
-        return (_PACKED_TYPES.get(packed, "") if packed else mime_type) or ""
+        return mime_type_of(self.extension)
 
     async def chunks(self, size: int) -> AsyncIterator[bytes]:
         """Give the file's bytes in chunks of ``size``, the last one shorter, each read in a thread; one at a time.

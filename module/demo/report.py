@@ -6,13 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-METHODS = (
-    "tabular_data_capture_upload",
-    "binary_data_capture_upload",
-    "streaming_data_capture_upload",
-    "file_upload",
-    "file_upload_from_path",
-)
+from module.delivery.sender import METHODS
 
 
 @dataclass(frozen=True, slots=True)

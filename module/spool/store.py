@@ -37,6 +37,7 @@ from module.spool.sequences import SequenceBook
 
 _LOCK_RETRY_S = 0.05
 _LOG_EVERY_S = 10.0
+_MANY_QUEUES = 1000
 BATCH_BYTES = 1_000_000
 """Rows in one upload: a quarter of the message that a gRPC receiver takes by default."""
 
@@ -65,8 +66,10 @@ class Store:
         self._lock_fd: int | None = None
         self._closed = False
         self._queues: dict[int, _Queue] = {}
-        self._in_flight: set[int] = set()
+        self._in_flight: dict[int, int] = {}
+        """The stream of each claimed capture, by id."""
         self._owner = Owner(self._path, settings, logger, in_flight=self._in_flight, on_outcome=self._on_outcome)
+        self._most_queues = _MANY_QUEUES
         self._unlogged: dict[str, int] = {}
         self._logged_at = -math.inf
         self.work = asyncio.Event()
@@ -210,8 +213,7 @@ class Store:
         in the meantime.
         """
         known = self._queues[stream]
-        together = known.origin.kind in (Kind.ROW, Kind.LINE)
-        rows = self._upload.batch_rows if together else 1
+        rows = self._upload.batch_rows if known.origin.kind in (Kind.ROW, Kind.LINE) else 1
         head, held = known.head_id, self._in_flight
         # Until the disk has been read, it falls to whatever a release or a retry puts back behind the reader.
         known.head_id = sys.maxsize
@@ -221,9 +223,10 @@ class Store:
                 lambda db: db.select(stream, head, rows=rows, size=BATCH_BYTES, without=held), writes=False
             )
         finally:
+            known = self._queues.get(stream, known)
             known.head_id = min(known.head_id, items[-1].id + 1 if items else head)
         if items:
-            self._in_flight.update(item.id for item in items)
+            self._in_flight.update((item.id, stream) for item in items)
             known.waiting -= len(items)
             known.since = time.monotonic()
         return items
@@ -241,12 +244,14 @@ class Store:
     def release(self, items: Sequence[Item]) -> None:
         """Put claimed captures back; they are the first to be claimed again, and need not gather."""
         for item in items:
-            self._in_flight.discard(item.id)
-            known = self._queues[item.stream]
-            known.waiting += 1
-            known.head_id = min(known.head_id, item.id)
-            known.since = -math.inf
+            self._in_flight.pop(item.id, None)
+            self._put_back(self._queues[item.stream], item.id)
         self.work.set()
+
+    def _put_back(self, known: _Queue, capture_id: int) -> None:
+        known.waiting += 1
+        known.head_id = min(known.head_id, capture_id)
+        known.since = -math.inf
 
     # ------------------------------------------------------------------ failures
 
@@ -255,7 +260,7 @@ class Store:
         ids = [item.id for item in items]
         now_us = time.time_ns() // 1000
         gone: list[Row] = await self._call(lambda db: db.fail(ids, error, attempts, now_us), writes=True)
-        self._in_flight.difference_update(ids)
+        self._land(ids)
         self._count_out(gone)
         self.failed += len(gone)
         self.on_fate(ids, Fate.FAILED)
@@ -267,12 +272,12 @@ class Store:
 
     async def retry(self, ids: Sequence[int] | None = None) -> int:
         """Put failures (None: all) back among what waits; gives how many."""
-        back, origins = await self._call(lambda db: _retry(db, ids), writes=True)
+        back, origins = await self._call(
+            lambda db: (rows := db.retry(ids), {stream: db.origin(stream) for _, stream, _ in rows}), writes=True
+        )
         for capture_id, stream, room in back:
             known = self._queues.setdefault(stream, _Queue(origins[stream], 0, capture_id, -math.inf))
-            known.waiting += 1
-            known.head_id = min(known.head_id, capture_id)
-            known.since = -math.inf
+            self._put_back(known, capture_id)
             self.items += 1
             self.bytes += room
         self.failed -= len(back)
@@ -326,7 +331,7 @@ class Store:
             if not append.done.done():
                 append.done.set_exception(error)
         for job in outcome.acknowledged:
-            self._in_flight.difference_update(capture_id for capture_id, _, _ in job.rows)
+            self._land(capture_id for capture_id, _, _ in job.rows)
             self._count_out(job.rows)
             if not job.done.done():
                 job.done.set_result(None)
@@ -347,12 +352,24 @@ class Store:
         for capture, (capture_id, stream, room) in zip(append.captures, rows, strict=True):
             known = self._queues.get(stream)
             if known is None:
+                if len(self._queues) >= self._most_queues:
+                    self._forget_idle_streams()
+                    self._most_queues = max(_MANY_QUEUES, 2 * len(self._queues))
                 known = self._queues[stream] = _Queue(capture.origin, 0, capture_id, 0)
             if not known.waiting:
                 known.since = time.monotonic()
             known.waiting += 1
             self.items += 1
             self.bytes += room
+
+    def _land(self, ids: Iterable[int]) -> None:
+        for capture_id in ids:
+            self._in_flight.pop(capture_id, None)
+
+    def _forget_idle_streams(self) -> None:
+        # Tags that are given with each call make a stream each, and ``choose`` goes through all of them.
+        busy = set(self._in_flight.values())
+        self._queues = {stream: known for stream, known in self._queues.items() if known.waiting or stream in busy}
 
     def _count_out(self, rows: list[Row]) -> None:
         self.items -= len(rows)
@@ -381,8 +398,3 @@ class Store:
 
 def _payload_bytes(captures: Sequence[Capture]) -> int:
     return sum(len(capture.payload) for capture in captures)
-
-
-def _retry(db: Database, ids: Sequence[int] | None) -> tuple[list[Row], dict[int, Origin]]:
-    back = db.retry(ids)
-    return back, {stream: db.origin(stream) for _, stream, _ in back}

@@ -17,24 +17,7 @@ from module.capture import Capture, FileMark, Kind, Origin
 from module.collection.folders import FolderWatch
 from module.config import AfterUpload, FolderConfig
 from module.errors import SpoolError, SpoolFull
-
-NOW_S = 1_700_000_000.0
-LOGGER = logging.getLogger("test.folders")
-
-
-def _config(path: Path, **attributes: Any) -> FolderConfig:
-    return FolderConfig.model_construct(path=str(path), **attributes)
-
-
-def _write(path: Path, age_s: float = 60.0, data: bytes = b"data") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    os.utime(path, (NOW_S - age_s, NOW_S - age_s))
-    return path
-
-
-def _names(marks: Sequence[FileMark]) -> list[str]:
-    return [Path(mark.path).name for mark in marks]
+from tests.collection.rig import LOGGER, NOW_S, config_of, names, write
 
 
 class _Spool:
@@ -66,7 +49,7 @@ class _Spool:
         return list(range(len(captures)))
 
     def names(self) -> list[str]:
-        return _names([capture.file for capture in self.captures if capture.file is not None])
+        return names([capture.file for capture in self.captures if capture.file is not None])
 
 
 @pytest.fixture
@@ -113,9 +96,9 @@ async def test_a_file_becomes_a_capture_that_points_at_it(tmp_path: Path, spool:
     folder = tmp_path / "door"
     (tmp_path / "real").mkdir()
     folder.symlink_to("real")
-    _write(folder / "tag=red" / "dataset=d2" / "a.txt", data=b"12345")
+    write(folder / "tag=red" / "dataset=d2" / "a.txt", data=b"12345")
     added: dict[str, Any] = {"tags": ("mine", "fleet"), "dataset_ids": ("d1",), "priority": 7}
-    watch = _watch(_config(folder, after_upload=AfterUpload.MOVE, move_to="/archive", **added), spool)
+    watch = _watch(config_of(folder, after_upload=AfterUpload.MOVE, move_to="/archive", **added), spool)
     async with _running(watch):
         await _until(lambda: watch.captured == 1)
     (capture,) = spool.captures
@@ -129,20 +112,20 @@ async def test_a_file_becomes_a_capture_that_points_at_it(tmp_path: Path, spool:
 
 
 async def test_a_file_goes_once_and_again_when_it_has_changed(tmp_path: Path, spool: _Spool) -> None:
-    path = _write(tmp_path / "a.txt", age_s=60)
-    watch = _watch(_config(tmp_path), spool)
+    path = write(tmp_path / "a.txt", age_s=60)
+    watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
         await _until(lambda: len(spool.asked) > 3)
         assert spool.names() == ["a.txt"]
-        _write(path, age_s=50)
+        write(path, age_s=50)
         await _until(lambda: len(spool.captures) > 1)
     assert spool.names() == ["a.txt", "a.txt"]
 
 
 async def test_files_are_appended_in_groups_and_share_an_origin(tmp_path: Path, spool: _Spool) -> None:
     for number in range(1150):
-        _write(tmp_path / f"{number}.txt", age_s=2000 - number)
-    watch = _watch(_config(tmp_path), spool)
+        write(tmp_path / f"{number}.txt", age_s=2000 - number)
+    watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
         await _until(lambda: watch.captured == 1150)
     assert spool.asked[:2] == [1000, 150]
@@ -156,11 +139,11 @@ async def test_a_missing_folder_is_told_once_and_found_once_it_comes(
 ) -> None:
     caplog.set_level(logging.INFO)
     folder = tmp_path / "stick"
-    watch = _watch(_config(folder), spool)
+    watch = _watch(config_of(folder), spool)
     async with _running(watch):
         await _until(lambda: watch.errors > 2)
         assert watch.last_error == f"'{folder}': No such file or directory"
-        _write(folder / "a.txt")
+        write(folder / "a.txt")
         await _until(lambda: watch.captured == 1)
         await _until(lambda: watch.last_error is None)
     levels = [record.levelname for record in caplog.records if record.name == LOGGER.name]
@@ -169,9 +152,9 @@ async def test_a_missing_folder_is_told_once_and_found_once_it_comes(
 
 @pytest.mark.parametrize("failing", [SpoolFull("no room for 1 byte"), SpoolError("the disk is gone")])
 async def test_a_spool_that_refuses_is_asked_again(tmp_path: Path, spool: _Spool, failing: SpoolError) -> None:
-    _write(tmp_path / "a.txt")
+    write(tmp_path / "a.txt")
     spool.failing = failing
-    watch = _watch(_config(tmp_path), spool)
+    watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
         await _until(lambda: watch.errors > 2)
         assert watch.captured == 0
@@ -184,10 +167,10 @@ async def test_a_spool_that_refuses_is_asked_again(tmp_path: Path, spool: _Spool
 async def test_what_was_skipped_is_told_while_the_rest_goes(
     tmp_path: Path, spool: _Spool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _write(tmp_path / "a.txt")
+    write(tmp_path / "a.txt")
     for name in (b"/caf\xe9", b"/caf\xea"):
         os.close(os.open(os.fsencode(tmp_path) + name, os.O_CREAT | os.O_WRONLY))
-    watch = _watch(_config(tmp_path), spool)
+    watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
         await _until(lambda: watch.captured == 1 and watch.errors > 2)
     assert watch.last_error is not None
@@ -197,10 +180,10 @@ async def test_what_was_skipped_is_told_while_the_rest_goes(
 
 
 async def test_a_paused_watch_appends_nothing_until_it_is_resumed(tmp_path: Path, spool: _Spool) -> None:
-    watch = _watch(_config(tmp_path), spool)
+    watch = _watch(config_of(tmp_path), spool)
     watch.pause()
     assert watch.paused
-    _write(tmp_path / "a.txt")
+    write(tmp_path / "a.txt")
     async with _running(watch):
         await asyncio.sleep(0.05)
         assert spool.asked == []
@@ -216,9 +199,9 @@ async def test_a_pause_in_the_middle_ends_the_round(tmp_path: Path) -> None:
             return await super().append(captures)
 
     for number in range(150):
-        _write(tmp_path / f"{number}.txt")
+        write(tmp_path / f"{number}.txt")
     spool = Pausing()
-    watch = _watch(_config(tmp_path), spool)
+    watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
         await _until(lambda: watch.captured == 100)
         await asyncio.sleep(0.05)
@@ -231,7 +214,7 @@ async def test_a_cancelled_watch_leaves_no_scan_behind(
     tmp_path: Path, spool: _Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process ends only once its threads have, and a folder may be huge."""
-    _write(tmp_path / "a.txt")
+    write(tmp_path / "a.txt")
     listed = 0
 
     @contextlib.contextmanager
@@ -247,7 +230,7 @@ async def test_a_cancelled_watch_leaves_no_scan_behind(
 
     (entry,) = os.scandir(tmp_path)
     monkeypatch.setattr(os, "scandir", endless)
-    async with _running(_watch(_config(tmp_path), spool)):
+    async with _running(_watch(config_of(tmp_path), spool)):
         await _until(lambda: listed > 10)
     await asyncio.sleep(0.05)
     ended_at = listed
@@ -257,14 +240,14 @@ async def test_a_cancelled_watch_leaves_no_scan_behind(
 
 @pytest.mark.parametrize(("settle_s", "period_s"), [(0, 0.5), (4, 2), (10, 5), (3600, 5)])
 def test_the_period_follows_the_time_to_settle(tmp_path: Path, spool: _Spool, settle_s: float, period_s: float) -> None:
-    watch = FolderWatch(_config(tmp_path, settle_s=settle_s), (), (), spool, put_away=_unlink, logger=LOGGER)
+    watch = FolderWatch(config_of(tmp_path, settle_s=settle_s), (), (), spool, put_away=_unlink, logger=LOGGER)
     assert watch._period_s == period_s
 
 
 async def test_a_delivered_file_is_put_away_once_it_is_known_as_sent(tmp_path: Path, spool: _Spool) -> None:
     """Also after a crash came between the delivery and the putting away."""
-    path = _write(tmp_path / "a.txt")
-    watch = _watch(_config(tmp_path, after_upload=AfterUpload.DELETE), spool)
+    path = write(tmp_path / "a.txt")
+    watch = _watch(config_of(tmp_path, after_upload=AfterUpload.DELETE), spool)
     async with _running(watch):
         await _until(lambda: watch.captured == 1)
         assert path.exists()
@@ -273,8 +256,8 @@ async def test_a_delivered_file_is_put_away_once_it_is_known_as_sent(tmp_path: P
 
 
 async def test_a_folder_that_keeps_its_files_keeps_them(tmp_path: Path, spool: _Spool) -> None:
-    path = _write(tmp_path / "a.txt")
-    watch = _watch(_config(tmp_path, after_upload=AfterUpload.KEEP), spool)
+    path = write(tmp_path / "a.txt")
+    watch = _watch(config_of(tmp_path, after_upload=AfterUpload.KEEP), spool)
     async with _running(watch):
         await _until(lambda: watch.captured == 1)
         spool.sent = [capture.file for capture in spool.captures if capture.file is not None]

@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from module.capture import FileMark
 from module.collection.folders import Glob, Sightings, inferred, scan
-from module.config import FolderConfig
-
-NOW_S = 1_700_000_000.0
-LOGGER = logging.getLogger("test.folders")
-
-
-def _config(path: Path, **attributes: Any) -> FolderConfig:
-    return FolderConfig.model_construct(path=str(path), **attributes)
-
-
-def _write(path: Path, age_s: float = 60.0, data: bytes = b"data") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    os.utime(path, (NOW_S - age_s, NOW_S - age_s))
-    return path
-
-
-def _names(marks: Sequence[FileMark]) -> list[str]:
-    return [Path(mark.path).name for mark in marks]
+from tests.collection.rig import NOW_S, config_of, names, write
 
 
 @pytest.mark.parametrize(
@@ -81,60 +61,60 @@ def test_a_pattern_of_many_spans_is_quick() -> None:
 
 
 def test_settled_files_come_oldest_first(tmp_path: Path) -> None:
-    _write(tmp_path / "a.txt", 20)
-    _write(tmp_path / "sub" / "deep" / "b.txt", 30)
-    _write(tmp_path / ".hidden", 10)
-    _write(tmp_path / "busy.txt", 9.9)
-    assert _names(scan(_config(tmp_path), NOW_S)) == ["b.txt", "a.txt", ".hidden"]
-    assert _names(scan(_config(tmp_path, recursive=False), NOW_S)) == ["a.txt", ".hidden"]
+    write(tmp_path / "a.txt", 20)
+    write(tmp_path / "sub" / "deep" / "b.txt", 30)
+    write(tmp_path / ".hidden", 10)
+    write(tmp_path / "busy.txt", 9.9)
+    assert names(scan(config_of(tmp_path), NOW_S)) == ["b.txt", "a.txt", ".hidden"]
+    assert names(scan(config_of(tmp_path, recursive=False), NOW_S)) == ["a.txt", ".hidden"]
 
 
 @pytest.mark.parametrize("data", [b"12345", b""])
 def test_a_mark_tells_path_size_and_time(tmp_path: Path, data: bytes) -> None:
-    path = _write(tmp_path / "sub" / "a.txt", data=data)
+    path = write(tmp_path / "sub" / "a.txt", data=data)
     expected = FileMark(path=os.path.realpath(path), size=len(data), modified_ns=path.stat().st_mtime_ns)
-    assert scan(_config(tmp_path), NOW_S) == [expected]
+    assert scan(config_of(tmp_path), NOW_S) == [expected]
 
 
 def test_exclude_beats_include(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.png", "raw/c.jpg", "raw/d.txt"):
-        _write(tmp_path / name)
-    config = _config(tmp_path, include=("*.jpg", "*.png"), exclude=("raw/**",))
-    assert sorted(_names(scan(config, NOW_S))) == ["a.jpg", "b.png"]
+        write(tmp_path / name)
+    config = config_of(tmp_path, include=("*.jpg", "*.png"), exclude=("raw/**",))
+    assert sorted(names(scan(config, NOW_S))) == ["a.jpg", "b.png"]
 
 
 def test_no_link_is_followed_and_no_fifo_opened(tmp_path: Path) -> None:
     """Neither out of the folder, nor to what lies in it and is taken as itself."""
     folder = tmp_path / "folder"
-    _write(tmp_path / "outside" / "secret")
-    _write(folder / "a.txt")
+    write(tmp_path / "outside" / "secret")
+    write(folder / "a.txt")
     (folder / "file").symlink_to(tmp_path / "outside" / "secret")
     (folder / "folder").symlink_to(tmp_path / "outside")
     (folder / "again").symlink_to("a.txt")
     (folder / "loop").symlink_to(".")
     (folder / "nowhere").symlink_to("not-there")
     os.mkfifo(folder / "fifo")
-    assert _names(scan(_config(folder), time.time() + 60)) == ["a.txt"]
+    assert names(scan(config_of(folder), time.time() + 60)) == ["a.txt"]
 
 
 def test_a_file_dated_in_the_future_settles_once_it_stays_the_same(tmp_path: Path) -> None:
-    path = _write(tmp_path / "a.txt", age_s=-3600)
-    config, sightings = _config(tmp_path), Sightings()
+    path = write(tmp_path / "a.txt", age_s=-3600)
+    config, sightings = config_of(tmp_path), Sightings()
     assert scan(config, NOW_S, sightings) == []
     assert scan(config, NOW_S + 6, sightings) == []
     path.write_bytes(b"longer data")
     os.utime(path, (NOW_S + 3600, NOW_S + 3600))
     assert scan(config, NOW_S + 11, sightings) == []
     assert scan(config, NOW_S + 20.9, sightings) == []
-    assert _names(scan(config, NOW_S + 21, sightings)) == ["a.txt"]
+    assert names(scan(config, NOW_S + 21, sightings)) == ["a.txt"]
 
 
 def test_a_clock_set_back_does_not_hold_a_file_up(tmp_path: Path) -> None:
-    _write(tmp_path / "a.txt", age_s=-3600)
-    config, sightings = _config(tmp_path), Sightings()
+    write(tmp_path / "a.txt", age_s=-3600)
+    config, sightings = config_of(tmp_path), Sightings()
     assert scan(config, NOW_S, sightings) == []
     assert scan(config, NOW_S - 1000, sightings) == []
-    assert _names(scan(config, NOW_S - 990, sightings)) == ["a.txt"]
+    assert names(scan(config, NOW_S - 990, sightings)) == ["a.txt"]
 
 
 @contextlib.contextmanager
@@ -153,17 +133,17 @@ def test_what_cannot_be_read_is_left_out_and_told() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         folder.chmod(0o755)
-        _write(folder / "a.txt")
-        _write(folder / "closed" / "b.txt")
+        write(folder / "a.txt")
+        write(folder / "closed" / "b.txt")
         (folder / "closed").chmod(0)
         sightings = Sightings()
         try:
             with _unprivileged():
-                assert _names(scan(_config(folder), NOW_S, sightings)) == ["a.txt"]
+                assert names(scan(config_of(folder), NOW_S, sightings)) == ["a.txt"]
         finally:
             (folder / "closed").chmod(stat.S_IRWXU)
         assert sightings.skipped == {str(folder / "closed"): "Permission denied"}
-        assert len(scan(_config(folder), NOW_S, sightings)) == 2
+        assert len(scan(config_of(folder), NOW_S, sightings)) == 2
         assert sightings.skipped == {}
 
 
@@ -171,7 +151,7 @@ def test_a_name_that_is_no_utf8_is_left_out_and_told(tmp_path: Path) -> None:
     """Neither the spool nor an upload could hold it."""
     os.close(os.open(os.fsencode(tmp_path) + b"/caf\xe9", os.O_CREAT | os.O_WRONLY))
     sightings = Sightings()
-    assert scan(_config(tmp_path), time.time() + 60, sightings) == []
+    assert scan(config_of(tmp_path), time.time() + 60, sightings) == []
     assert list(sightings.skipped.values()) == ["the name is no UTF-8, rename it"]
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from module.delivery.sender import METHODS
 from module.demo import report
-from module.demo.report import METHODS, Outcome, Result
+from module.demo.report import Outcome, Result
 
 GOOD = Outcome(
     results=(

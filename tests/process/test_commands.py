@@ -216,3 +216,25 @@ async def test_a_capture_that_is_rejected_says_so_to_who_waits(start: Starter) -
     rig.cloud.judge = refuse
     answer = await rig.command("capture", wait="uploaded")
     assert answer == {"captured": {"s1": 1}, "uploaded": {}, "errors": {"s1": "INVALID_ARGUMENT: no such thing"}}
+
+
+async def test_files_of_commands_and_of_folders_have_the_same_types(start: Starter) -> None:
+    """From a table of our own, so that two machines say the same of a file."""
+    rig = await start(sources=[])
+    for name in ("a.ndjson", "a.webp", "a.pcd", "a.tar.gz", "a.unknown"):
+        await rig.command("upload_data", text="x", file_name=name, wait="uploaded")
+    assert [arrival.metadata.mime_type for arrival in rig.arrivals()] == [
+        *("application/x-ndjson", "image/webp", "pointcloud/pcd", "application/gzip", ""),
+    ]
+
+
+async def test_who_has_stopped_waiting_is_forgotten(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}])
+    await rig.cloud.stop()
+    await rig.command("capture", wait="uploaded", timeout_s=0.2)
+    answer = await rig.command("upload_data", text="x", file_name="a.txt", wait="uploaded", timeout_s=0.2)
+    assert "not uploaded within 0.2 s" in answer["error"]
+    await rig.cloud.start()
+    await rig.drained()
+    await rig.server.terminate()
+    assert "never retrieved" not in rig.printed()

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from module.demo.report import METHODS
+from module.delivery.sender import METHODS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("host", "host-log", "front", "snapshot", "depth", "depth-cloud", "panorama", "outbox", "upload_data")

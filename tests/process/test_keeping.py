@@ -213,7 +213,10 @@ async def test_trigger_opens_a_gate_with_the_seconds_before_and_after(start: Sta
     assert abs(numbers[0] - (at - 9)) <= 3
     assert abs(numbers[-1] - (at + 10)) <= 3
     with pytest.raises(GRPCError, match="sources that have a gate"):
-        await rig.command("trigger", sources=["free"])
+        await rig.command("trigger", sources=["s1", "free"], for_s=60)
+    assert (await rig.status())["sources"]["s1"]["state"] == "paused"
+    await rig.command("resume")
+    await rig.until(lambda status: status["sources"]["s1"]["state"] == "gated")
 
 
 async def test_a_vision_service_opens_the_gate_on_the_frame_that_is_kept(start: Starter) -> None:

@@ -10,7 +10,8 @@ import pytest
 from module.capture import Capture, Kind, Origin
 from module.config import WhenFull
 from module.errors import SpoolFull
-from tests.spool.rig import Opener, drain
+from module.spool import store as store_module
+from tests.spool.rig import Opener, claim, drain
 
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
 
@@ -62,3 +63,19 @@ async def test_the_lowest_priority_goes_first_by_every_policy(opened: Opener, po
     kept = {int(item.payload[:4]) for item in await drain(store)}
     assert set(range(6, 12)) <= kept
     assert store.dropped == 12 - len(kept) > 0
+
+
+async def test_streams_that_have_nothing_left_are_forgotten(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tags that differ with each call make a stream each; what is on its way, or waits, stays known."""
+    monkeypatch.setattr(store_module, "_MANY_QUEUES", 10)
+    store = await opened()
+    store._most_queues = 10
+    await store.append([_numbered(0, replace(IMAGES, tags=("on its way",)))])
+    held = await claim(store)
+    for number in range(1, 60):
+        await store.append([_numbered(number, replace(IMAGES, tags=(str(number),)))])
+        await drain(store)
+    assert len(store._queues) <= 11
+    store.release(held)
+    assert [item.id for item in await drain(store)] == [item.id for item in held]
+    assert store.items == 0
