@@ -38,6 +38,10 @@ class Bench:
         self.cloud = LocalCloud(None, api_keys={KEY_ID: KEY}, part_ids={PART})
         self.start_s = 1.0
         """How long the last start took, from the process to the answer to AddResource."""
+        self.attributes: dict[str, Any] = {"upload": {"chunk_bytes": 8192, "timeout_s": 1.0}}
+        """Of the uploader, beside its sources; what is changed here holds from the next start on."""
+        self.environ: dict[str, str] = {}
+        """Of the module's process."""
         self._folder = folder
         self._base = dict.fromkeys(RATES_HZ, (0, 0))
         self._data = 0
@@ -54,7 +58,8 @@ class Bench:
             stack.push_async_callback(self.cloud.stop)
             self._up = True
             self.link = Link(int(address.rpartition(":")[2]))
-            self.rig = Rig(self._folder, list(self.sensors.values()), self.cloud, await self.link.open())
+            sensors = list(self.sensors.values())
+            self.rig = Rig(self._folder, sensors, self.cloud, await self.link.open(), environ=self.environ)
             stack.push_async_callback(self.link.close)
             await stack.enter_async_context(self.rig.server)
             await self._configure()
@@ -84,8 +89,7 @@ class Bench:
             self._base = {key: (0, len(sensor.polls)) for key, sensor in self.sensors.items()}
             self._seen = dict.fromkeys(RATES_HZ, 0)
         sources = [{"name": key, "capture_frequency_hz": rate} for key, rate in RATES_HZ.items()]
-        upload = {"chunk_bytes": 8192, "timeout_s": 1.0}
-        await self.rig.configure(sources=sources, upload=upload)
+        await self.rig.configure(sources=sources, **self.attributes)
 
     async def captured(self, count: int, timeout_s: float = 30.0) -> None:
         """Return once the status has reported so many captures of each source since the last start or settling."""

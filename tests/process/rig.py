@@ -88,7 +88,13 @@ class Rig:
     """One machine, one module, one cloud."""
 
     def __init__(
-        self, folder: Path, resources: Sequence[ResourceBase], cloud: LocalCloud, address: str, log_level: str = "info"
+        self,
+        folder: Path,
+        resources: Sequence[ResourceBase],
+        cloud: LocalCloud,
+        address: str,
+        log_level: str = "info",
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.cloud = cloud
@@ -104,7 +110,7 @@ class Rig:
             part_id=PART,
             api_key_id=KEY_ID,
             api_key=KEY,
-            environ={"PYTHONPATH": str(ROOT)},
+            environ={"PYTHONPATH": str(ROOT), **(environ or {})},
         )
 
     async def configure(self, **attributes: Any) -> None:
