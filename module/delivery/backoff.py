@@ -6,6 +6,7 @@ same cloud does not come back as one. (Marc Brooker, "Exponential Backoff And Ji
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -23,6 +24,6 @@ class Backoff:
         """The longest delay before try number ``attempt`` (0 is the first retry)."""
         return float(min(self.maximum_s, self.initial_s * 2 ** min(attempt, _MOST_DOUBLINGS)))
 
-    def delay(self, attempt: int) -> float:
-        """A delay before try number ``attempt``: evenly from 0 to its ceiling."""
-        return random.uniform(0, self.ceiling(attempt))  # noqa: S311
+    def delay(self, attempt: int, most_s: float = math.inf) -> float:
+        """A delay before try number ``attempt``: evenly from 0 to its ceiling, or to ``most_s`` if that is less."""
+        return random.uniform(0, min(most_s, self.ceiling(attempt)))  # noqa: S311

@@ -41,7 +41,7 @@ class Spool(Protocol):
     work: asyncio.Event
     items: int
 
-    def choose(self, now: float, *, flushing: bool) -> tuple[int | None, float]:
+    def choose(self, now: float, *, flushing: bool, above: int = -1) -> tuple[int | None, float]:
         """Decide which stream is to be claimed from."""
 
     async def claim(self, stream: int) -> list[Item]:

@@ -28,6 +28,7 @@ from module.delivery.throttle import Throttle
 CONNECT_TIMEOUT_S = 20.0
 """Of the TCP and TLS handshakes together, and of the Authenticate call."""
 _DEAD_LINK_MS = 30_000
+_UNSENT_BYTES = 128 * 1024
 
 
 class _Codec(ProtoCodec):
@@ -52,8 +53,10 @@ class _Protocol(H2Protocol):
         if sock is None:
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        # Linux only: the kernel gives a connection up when sent bytes stay unacknowledged for this long.
+        # Linux only: the kernel gives a connection up when sent bytes stay unacknowledged for this long, and takes no
+        # megabytes ahead of what the road carries, behind which an alarm would have to wait.
         for name, value in (
+            ("TCP_NOTSENT_LOWAT", _UNSENT_BYTES),
             ("TCP_USER_TIMEOUT", _DEAD_LINK_MS),
             ("TCP_KEEPIDLE", 30),
             ("TCP_KEEPINTVL", 10),

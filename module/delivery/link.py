@@ -1,7 +1,9 @@
 """The one view of the network that all uploads share; no I/O, the clock is handed in.
 
 While the link is not online, one upload at a time probes it, with jittered backoff between the tries; the others wait.
-Its success opens the way for all, so that recovery takes one probe after the cloud's return.
+Its success opens the way for all, so that recovery takes one probe after the cloud's return. However long the backoff
+has become, the next probe is no further off than a fraction of what the outage has lasted: who was cut off for a minute
+is back within seconds, who was cut off for an hour within minutes.
 """
 
 from __future__ import annotations
@@ -9,6 +11,9 @@ from __future__ import annotations
 import enum
 
 from module.delivery.backoff import Backoff
+
+_FRACTION = 1 / 8
+_LEAST_CEILING_S = 5.0
 
 
 class State(enum.Enum):
@@ -34,6 +39,7 @@ class Link:
         """Changes with each failure, so that uploads which fail together count as one."""
         self.last_error: str | None = None
         self._attempt = 0
+        self._closed_at = 0.0
         self._due = 0.0
 
     def slots(self, concurrency: int) -> int:
@@ -56,21 +62,24 @@ class Link:
         """An upload that started in ``epoch`` did not get through; True if that is news."""
         if epoch != self.epoch:
             return False
-        news = self._close(State.OFFLINE, error)
-        self._due = now + self._backoff.delay(self._attempt)
+        news = self._close(State.OFFLINE, now, error)
+        most_s = max(_LEAST_CEILING_S, _FRACTION * (now - self._closed_at))
+        self._due = now + self._backoff.delay(self._attempt, most_s)
         return news
 
     def refused(self, now: float, epoch: int, error: str) -> bool:
         """The cloud did not let the machine in; True if that is news. The next try comes slowly."""
         if epoch != self.epoch:
             return False
-        news = self._close(State.REFUSED, error)
+        news = self._close(State.REFUSED, now, error)
         # Half of it at least: nobody mends a configuration by being asked often.
         self._due = now + self._backoff.maximum_s / 2 + self._backoff.delay(self._attempt) / 2
         return news
 
-    def _close(self, state: State, error: str) -> bool:
+    def _close(self, state: State, now: float, error: str) -> bool:
         news = self.state is not state
+        if self.state in (State.UNKNOWN, State.ONLINE):
+            self._closed_at = now
         self.state = state
         self.epoch += 1
         self._attempt = 0 if news else self._attempt + 1

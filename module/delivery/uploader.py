@@ -54,7 +54,8 @@ class Uploader:
         self.on_delivered: Callable[[Sequence[Item], str], None] = lambda _items, _file_id: None
         """Called with (items, the cloud's id) after each delivery."""
         self._paused = False
-        self._uploads = 0
+        self._loads: list[int] = []
+        """The priorities of the uploads under way."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight_bytes = 0
         self._in_flight_items = 0
@@ -82,15 +83,19 @@ class Uploader:
             self._logger.info("uploads %s", f"wait, captures go on: {ruling.reason}" if ruling.reason else "run again")
         if ruling.standing is not Standing.FREE:
             return ruling.look_again_s
-        if self._uploads >= link.slots(self._config.concurrency) or self._in_flight_bytes >= IN_FLIGHT_BYTES:
-            return math.inf
+        above = -1
+        if len(self._loads) >= link.slots(self._config.concurrency) or self._in_flight_bytes >= IN_FLIGHT_BYTES:
+            # One more may overtake all that are under way, however slow these are: an alarm does not wait for files.
+            if link.state is not State.ONLINE or len(self._loads) > self._config.concurrency:
+                return math.inf
+            above = max(self._loads)
         wait = link.wait(now)
         if wait > 0:
             return wait
-        stream, wait = self._spool.choose(now, flushing=now < self._carrier.hurried_until)
+        stream, wait = self._spool.choose(now, flushing=now < self._carrier.hurried_until, above=above)
         if stream is None:
             # Nothing else may be left to probe with.
-            if link.state is not State.ONLINE and not self._uploads and self._carrier.aside.probe():
+            if link.state is not State.ONLINE and not self._loads and self._carrier.aside.probe():
                 return 0.0
             return wait
         return await self._begin(stream)
@@ -109,7 +114,7 @@ class Uploader:
             load = Load({item.id: item for item in items}, sum(len(item.payload) for item in items))
             self._in_flight_bytes += load.bytes
             self._in_flight_items += len(items)
-            self._uploads += 1
+            self._loads.append(items[0].origin.priority)
             self._start(self._carry(load, items), f"courier-upload-{items[0].id}")
         return 0.0
 
@@ -120,7 +125,7 @@ class Uploader:
             self._log.warning("uploads", str(error))
             self._carrier.put_off(load, items)
         finally:
-            self._uploads -= 1
+            self._loads.remove(items[0].origin.priority)
             self._in_flight_bytes -= load.bytes
             self._in_flight_items -= len(items)
             self._spool.release(load.take(items))
@@ -242,7 +247,7 @@ class Uploader:
             return "refused"
         if self._carrier.link.state is State.OFFLINE:
             return "offline"
-        return "uploading" if self._uploads else "idle"
+        return "uploading" if self._loads else "idle"
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -185,8 +185,8 @@ class Store:
 
     # ------------------------------------------------------------------ out
 
-    def choose(self, now: float, *, flushing: bool) -> tuple[int | None, float]:
-        """Decide which stream is to be claimed from: the highest priority first, then the oldest.
+    def choose(self, now: float, *, flushing: bool, above: int = -1) -> tuple[int | None, float]:
+        """Decide which stream of a priority ``above`` this one is to be claimed from: the highest, then the oldest.
 
         Gives (stream, 0), or (None, seconds until rows that gather now will be ripe; inf without any).
         """
@@ -194,7 +194,7 @@ class Store:
         best_key: tuple[int, int] = (0, 0)
         wait = math.inf
         for stream, known in self._queues.items():
-            if not known.waiting:
+            if not known.waiting or known.origin.priority <= above:
                 continue
             if known.origin.kind in (Kind.ROW, Kind.LINE) and known.waiting < self._upload.batch_rows and not flushing:
                 left = known.since + self._upload.batch_wait_s - now

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from module.delivery.backoff import Backoff
@@ -11,7 +13,7 @@ from module.delivery.link import Link, State
 @pytest.fixture
 def link(monkeypatch: pytest.MonkeyPatch) -> Link:
     """A link whose dice always fall on the longest delay."""
-    monkeypatch.setattr(Backoff, "delay", Backoff.ceiling)
+    monkeypatch.setattr(Backoff, "delay", lambda self, attempt, most_s=math.inf: min(most_s, self.ceiling(attempt)))
     return Link(Backoff(1, 100))
 
 
@@ -24,12 +26,37 @@ def test_one_upload_finds_out_what_the_link_is(link: Link) -> None:
 
 def test_probes_come_later_and_later(link: Link) -> None:
     waits = []
-    for now in range(0, 1000, 100):
+    for now in range(0, 2000, 200):
         assert link.failed(now, link.epoch, "gone") is (now == 0)
         waits.append(link.wait(now))
     assert waits == [1, 2, 4, 8, 16, 32, 64, 100, 100, 100]
     assert (link.state, link.slots(8), link.last_error) == (State.OFFLINE, 1, "gone")
     assert link.wait(99_999) == 0
+
+
+def test_a_probe_is_never_further_off_than_an_eighth_of_the_outage(link: Link) -> None:
+    """Or five seconds: whoever was cut off for a minute is back within seconds."""
+    link.worked()
+    now, waits = 1000.0, []
+    while now < 1060:
+        link.failed(now, link.epoch, "gone")
+        waits.append(link.wait(now))
+        now += waits[-1]
+    assert waits[:5] == [1, 2, 4, 5, 5]
+    assert max(waits) <= 60 / 8
+    link.failed(1400, link.epoch, "gone")
+    assert link.wait(1400) == pytest.approx(50)
+    link.worked()
+    link.failed(2000, link.epoch, "again")
+    assert link.wait(2000) == 1
+
+
+def test_an_outage_that_ends_in_a_refusal_and_goes_on_is_one(link: Link) -> None:
+    link.failed(0, link.epoch, "gone")
+    link.refused(100, link.epoch, "not you")
+    for _ in range(8):
+        link.failed(200, link.epoch, "gone")
+    assert link.wait(200) == 25
 
 
 def test_success_opens_the_way_for_all_and_forgets_the_tries(link: Link) -> None:

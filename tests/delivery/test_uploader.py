@@ -105,6 +105,33 @@ async def test_the_highest_priority_goes_first_then_the_oldest(start: Starter) -
     assert rig.images() == [2, 4, 0, 3, 1]
 
 
+async def test_an_alarm_overtakes_uploads_that_hold_every_slot(start: Starter) -> None:
+    """However long those take, and however much waits behind them; but one at a time."""
+    rig = await start(concurrency=2)
+    await rig.append(row(0))
+    await rig.flush()
+    held = asyncio.Event()
+
+    async def judge(call: Call) -> None:
+        if call.metadata.component_name in ("slow", "alarm too"):
+            await held.wait()
+
+    rig.cloud.judge = judge
+    await rig.append(*[image(n, "slow") for n in range(20)])
+    await rig.until(lambda: rig.status()["in_flight"] == 2)
+    await rig.append(image(100, "as slow"), image(101, "alarm", priority=6))
+    await rig.cloud.wait_for(lambda: rig.images() == [101], 10)
+    await rig.append(image(102, "alarm too", priority=7))
+    await rig.until(lambda: rig.status()["in_flight"] == 3)
+    await rig.append(image(103, "alarm", priority=9))
+    in_flight = [rig.status()["in_flight"] for _ in range(5) if not await asyncio.sleep(0.01)]
+    assert set(in_flight) == {3}
+    held.set()
+    await rig.flush()
+    assert rig.images()[0] == 101
+    assert len(rig.images()) == 24
+
+
 async def test_images_above_the_limit_go_in_chunks(start: Starter) -> None:
     rig = await start(stream_over_bytes=5000, chunk_bytes=1024)
     await rig.append(image(1, size=5000), image(2, size=5001))
