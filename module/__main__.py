@@ -1,4 +1,4 @@
-"""``python -m module <socket>`` serves the module; ``python -m module demo`` runs the demo."""
+"""``python -m module <socket>`` serves the module; ``demo`` runs the demo, ``convert FILE`` converts a config."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import os
 import sys
 
 from viam.module.module import Module
+from viam.resource.registry import Registry
+from viam.resource.types import API, Model
 
-import module.service as _registers_the_models  # noqa: F401
+import module.health
+import module.service  # noqa: F401 - each registers its model
 from module import log_relay
+from module.discovery import Discoverer
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -33,19 +37,28 @@ def main() -> None:
         from module.demo.main import main as demo  # noqa: PLC0415, only the demo needs the C core
 
         sys.exit(demo(sys.argv[2:]))
+    if sys.argv[1:2] == ["convert"]:
+        from module.conversion.main import main as convert  # noqa: PLC0415, no robot needs it
+
+        sys.exit(convert(sys.argv[2:]))
     _keep_large_buffers()
     # A corrupt image is told by its source, not by OpenCV on stderr.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     asyncio.run(_serve())
-    logging.shutdown()
-    sys.stdout.flush()
-    # A look-up of a name may still hang in a thread, which the interpreter would wait for. All is safe by now.
-    os._exit(0)
 
 
 async def _serve() -> None:
     log_relay.install()
-    await Module.run_from_registry()  # type: ignore[no-untyped-call]
+    served = Module.from_args()
+    for key in Registry.REGISTERED_RESOURCE_CREATORS():
+        api, _, model = key.partition("/")
+        served.add_model_from_registry(API.from_string(api), Model.from_string(model))
+    Discoverer.machine = staticmethod(lambda: served.parent)
+    await served.start()  # type: ignore[no-untyped-call]
+    logging.shutdown()
+    sys.stdout.flush()
+    # A look-up of a name may still hang in a thread, which the loop and the interpreter would wait for. All is safe.
+    os._exit(0)
 
 
 if __name__ == "__main__":

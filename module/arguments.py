@@ -15,6 +15,10 @@ from typing import Any
 from module.errors import CommandError
 from module.refusals import shown
 
+_MOST_SHOWN = 80
+_MOST_LIST_BYTES = 64 * 1024
+"""Of all texts of a list together: tags travel with every upload, whose message may have four megabytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Argument:
@@ -32,9 +36,11 @@ def read_all(verb: str, arguments: Sequence[Argument], command: Mapping[str, Any
     known = {argument.name: argument for argument in arguments}
     for name in command:
         if name != "command" and name not in known:
-            near = difflib.get_close_matches(name, known, 1)
+            # To look for a name's neighbours takes a time that grows with the square of its length.
+            near = difflib.get_close_matches(name, known, 1) if len(name) <= _MOST_SHOWN else []
             hint = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(known) or 'none'}"
-            raise CommandError(f"{verb}: no such argument as {name!r}; {hint}")
+            given = name if len(name) <= _MOST_SHOWN else f"{name[: _MOST_SHOWN - 1]}…"
+            raise CommandError(f"{verb}: no such argument as {given!r}; {hint}")
     return {
         name: argument.default if command.get(name) is None else argument.read(f"{verb}.{name}", command[name])
         for name, argument in known.items()
@@ -54,10 +60,23 @@ def text(path: str, value: Any) -> str:
     return value
 
 
+def text_of(most_bytes: int) -> Callable[[str, Any], str]:
+    """A reader of texts that are neither empty nor longer than so many bytes of UTF-8."""
+
+    def read(path: str, value: Any) -> str:
+        if len(text(path, value).encode()) > most_bytes:
+            raise refuse(path, value, f"a text of at most {most_bytes} bytes")
+        return str(value)
+
+    return read
+
+
 def texts(path: str, value: Any) -> tuple[str, ...]:
-    """A list of texts, none of them empty."""
+    """A list of texts, none of them empty, of at most 64 KiB together."""
     if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(v, str) and v for v in value):
         raise refuse(path, value, "a list of texts, none of them empty")
+    if sum(len(v.encode()) for v in value) > _MOST_LIST_BYTES:
+        raise refuse(path, value, f"a list of texts, none of them empty, of at most {_MOST_LIST_BYTES} bytes together")
     return tuple(value)
 
 

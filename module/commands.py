@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from module.arguments import Argument, choice, ids, number, read_all, refuse, text, texts, whole
+from module.arguments import Argument, choice, ids, number, read_all, refuse, text, text_of, texts, whole
 from module.capture import Capture, FileMark, Kind, Origin
 from module.collection.collector import Collector
 from module.config import FolderConfig
@@ -29,6 +29,10 @@ from module.verb import SOURCES, TAGS, Arguments, Verb, collectors_of
 
 MAX_DATA_BYTES = 64 * 1024 * 1024
 """Of ``upload_data``: it is held in memory, and written to the spool as one row."""
+_MOST_NAME_BYTES = 255
+_MOST_PATH_BYTES = 4096
+"""What Linux takes; to resolve a longer path would cost a time that grows with the square of its length."""
+_MOST_CRON_BYTES = 1000
 _DEFAULT_TIMEOUT_S = 30.0
 _MOST_CAPTURES = 10_000
 
@@ -210,7 +214,7 @@ async def _upload_data(courier: Courier, arguments: Arguments) -> dict[str, Any]
         raise CommandError("upload_data.file_name: nothing given; allowed is a file's name, e.g. report.txt")
     if name in (".", "..") or "/" in name or not name.isprintable():
         raise refuse("upload_data.file_name", name, "a name without slashes and control characters")
-    data = words.encode() if encoded is None else await asyncio.to_thread(_decode, encoded)
+    data = _limited(words) if encoded is None else await asyncio.to_thread(_decode, encoded)
     suffix = PurePosixPath(name).suffix
     origin = Origin(
         source="upload_data",
@@ -224,12 +228,23 @@ async def _upload_data(courier: Courier, arguments: Arguments) -> dict[str, Any]
     return await _spooled(courier, Capture(origin, now_us, now_us, data, file_name=name), arguments)
 
 
+def _limited(words: str) -> bytes:
+    data = words.encode()
+    if len(data) > MAX_DATA_BYTES:
+        raise _too_large("text", f"{len(data)} bytes")
+    return data
+
+
+def _too_large(argument: str, given: str) -> CommandError:
+    return CommandError(
+        f"upload_data.{argument}: {given} given; allowed are {MAX_DATA_BYTES} bytes of data. "
+        "Put it into a file under a configured folder and use upload_file"
+    )
+
+
 def _decode(encoded: str) -> bytes:
     if len(encoded) > MAX_DATA_BYTES * 4 // 3 + 4:
-        raise CommandError(
-            f"upload_data.data_base64: {len(encoded)} characters given; allowed are {MAX_DATA_BYTES} bytes of data. "
-            "Put it into a file under a configured folder and use upload_file"
-        )
+        raise _too_large("data_base64", f"{len(encoded)} characters")
     try:
         return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -241,8 +256,12 @@ def _locate(folders: Sequence[FolderConfig], path: str) -> tuple[FolderConfig, F
     for folder in folders:
         try:
             real = resolve_inside(folder.path, path)
+            real.encode()
             info = Path(real).stat()
             return folder, FileMark(real, info.st_size, info.st_mtime_ns)
+        except UnicodeEncodeError as error:
+            # Where a link leads to it: no upload's metadata can hold such a name.
+            raise CommandError(f"upload_file.path: {path!r} leads to a name that is no UTF-8, rename it") from error
         except OutsideFolder:
             continue
         except OSError as error:
@@ -335,7 +354,7 @@ VERBS = {
                 Argument("source", text, None, "its id"),
                 Argument("capture_frequency_hz", number(1e-6, 1000), None, "polls a second"),
                 Argument("interval_s", number(0.001, 1e9), None, "seconds between polls, instead"),
-                Argument("cron", text, None, "5 or 6 fields, instead"),
+                Argument("cron", text_of(_MOST_CRON_BYTES), None, "5 or 6 fields, instead"),
                 Argument("for_s", number(0.001, 1e9), None, "seconds until the configured one holds again; for good"),
             ),
             _set_schedule,
@@ -345,7 +364,7 @@ VERBS = {
         Verb(
             "upload_file",
             "upload a file that lies under a configured folder",
-            (Argument("path", text, None, "absolute path"), TAGS, _DATASETS, _WAIT, _TIMEOUT),
+            (Argument("path", text_of(_MOST_PATH_BYTES), None, "absolute path"), TAGS, _DATASETS, _WAIT, _TIMEOUT),
             _upload_file,
         ),
         Verb(
@@ -354,7 +373,7 @@ VERBS = {
             (
                 Argument("data_base64", text, None, "base64"),
                 Argument("text", text, None, "text, instead of it"),
-                Argument("file_name", text, None, "name of the file"),
+                Argument("file_name", text_of(_MOST_NAME_BYTES), None, "name of the file"),
                 TAGS,
                 _DATASETS,
                 _WAIT,

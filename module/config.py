@@ -22,6 +22,7 @@ from module.errors import ConfigError
 from module.refusals import Allowed, absent, choice, number, refused, text
 from module.source_config import (
     BYTES,
+    COMMENT,
     KEY,
     NAME,
     NOT_NEGATIVE,
@@ -288,6 +289,7 @@ class Config(Part):
     spool: SpoolConfig = Field(default_factory=dict, validate_default=True)
     upload: UploadConfig = UploadConfig()
     cloud: CloudConfig = Field(default_factory=dict, validate_default=True)
+    comment: Annotated[str, COMMENT] | None = None
 
     def dependencies(self) -> tuple[list[str], list[str]]:
         """Return the resources that the service cannot start without, and those that it can, none of them twice.

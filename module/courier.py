@@ -224,6 +224,7 @@ class Courier:
                 "failed": store.failed,
                 "dropped": store.dropped,
                 "damaged": store.damaged,
+                "unreadable": store.unreadable,
                 "last_error": store.last_error or self._problem,
             },
             "upload": upload,

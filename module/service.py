@@ -29,6 +29,8 @@ from module.courier import Courier
 from module.errors import CommandError, CourierError, Unavailable
 
 _LEFT_BEHIND: set[asyncio.Task[None]] = set()
+_MOST_SAID = 4000
+"""An error travels in a header, and one that is too large for the other end breaks the connection of all."""
 
 
 class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
@@ -68,11 +70,11 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
             async with asyncio.timeout(timeout):
                 return await commands.run(self._courier, command)
         except CommandError as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(_said(error)) from error
         except Unavailable as error:
-            raise ViamGRPCError(str(error), Status.UNAVAILABLE) from error
+            raise ViamGRPCError(_said(error), Status.UNAVAILABLE) from error
         except CourierError as error:
-            raise ViamGRPCError(str(error), Status.INTERNAL) from error
+            raise ViamGRPCError(_said(error), Status.INTERNAL) from error
 
     async def get_status(self, *, timeout: float | None = None, **_: Any) -> Mapping[str, ValueTypes]:  # noqa: ARG002, ASYNC109
         """Give what ``{"command": "status"}`` answers."""
@@ -81,6 +83,11 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
     async def close(self) -> None:
         """Stop, and make safe what was captured; at most a few seconds. May be called more than once."""
         await self._courier.close()
+
+
+def _said(error: CourierError) -> str:
+    text = str(error)
+    return text if len(text) <= _MOST_SAID else f"{text[: _MOST_SAID - 1]}…"
 
 
 def _parse(config: ComponentConfig) -> Config:

@@ -27,6 +27,8 @@ _ONE_PATH_PART = r"[^/:\s](?:[^/:]*[^/:\s])?"
 NAME = text("a resource's name, or remote:name", rf"{_ONE_PATH_PART}(?::{_ONE_PATH_PART})*")
 _API = text("namespace:component:subtype or namespace:service:subtype", r"[\w-]+:(?:component|service):[\w-]+")
 TEXT = text()
+COMMENT = text("a text", r"(?s).*")
+"""For people: JSON has no comments of its own."""
 KEY = text("a dotted path into the sensor's readings")
 PRIORITY = number(at_least=0, at_most=9, whole=True)
 NOT_NEGATIVE = number(at_least=0)
@@ -208,6 +210,7 @@ class SourceConfig(Part):
     image: ImageConfig = ImageConfig()
     on_change: OnChangeConfig | None = None
     gate: GateConfig | None = None
+    comment: Annotated[str, COMMENT] | None = None
 
     @property
     def dependency(self) -> str:

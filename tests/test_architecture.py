@@ -30,11 +30,12 @@ FLOORS = (
         "module.arguments",
     ),
     ("module.collection", "module.spool", "module.delivery"),
-    ("module.courier",),
+    ("module.courier", "module.vitals", "module.proposal"),
     ("module.verb",),
     ("module.timeline",),
     ("module.commands",),
     ("module.service", "module.health", "module.discovery", "module.log_relay"),
+    ("module.conversion",),
     ("module.demo",),
     ("module.__main__",),
 )
@@ -78,6 +79,8 @@ PURE = {
     # It names the exceptions of these two.
     "module.delivery.outcome": CLOCKS_AND_IO - {"asyncio", "ssl"},
     "module.spool.retention": CLOCKS_AND_IO,
+    "module.vitals": CLOCKS_AND_IO,
+    "module.proposal": CLOCKS_AND_IO,
 }
 """What is handed its clock, and what it must not import."""
 

@@ -113,6 +113,7 @@ def test_a_source_and_a_folder_need_but_a_name_and_a_path() -> None:
             "names": (),
         },
         "gate": None,
+        "comment": None,
     }
     assert config.folders[0].model_dump() == {
         "path": "/a",

@@ -191,6 +191,52 @@ def test_what_is_swapped_in_between_check_and_open_gains_nothing(
     assert _open_descriptors() == before
 
 
+@pytest.mark.parametrize("at", ["one", "two", "three"])
+def test_no_folder_on_the_way_may_turn_into_a_link(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """Wherever on the way down, and although what it leads to looks the same."""
+    for root in (folder, tmp_path / "secret"):
+        (root / "one" / "two" / "three").mkdir(parents=True)
+        (root / "one" / "two" / "three" / "a.txt").write_text(root.name)
+    place = next(path for path in folder.rglob(at))
+    real_open = os.open
+
+    def swapping(opened: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if opened == at and dir_fd is not None:
+            place.rename(tmp_path / "old")
+            place.symlink_to(tmp_path / "secret" / place.relative_to(folder))
+        return real_open(opened, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", swapping)
+    with pytest.raises(OutsideFolder, match="link"):
+        open_inside(str(folder), str(folder / "one" / "two" / "three" / "a.txt"))
+
+
+@pytest.mark.parametrize(
+    "name", ["..a", "...", "a\nb", "\x1b[31m", "%s{0}", "x" * 255, "\udcff", " ", "-rf", "a\\b", "~", "$HOME"]
+)
+def test_a_name_is_nothing_but_a_name(folder: Path, name: str) -> None:
+    (folder / "sub" / name).write_text("odd")
+    path = resolve_inside(str(folder), f"sub/{name}")
+    assert path == f"{folder}/sub/{name}"
+    assert _read(open_inside(str(folder), path)) == b"odd"
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "x/" * 3000, "sub/a.txt/..", "sub/a.txt/x"])
+def test_a_path_that_cannot_be_is_refused(folder: Path, name: str) -> None:
+    with pytest.raises(OSError, match=r"File name too long|No such file|Not a directory|Is a directory"):
+        open_inside(str(folder), resolve_inside(str(folder), name))
+
+
+def test_a_link_to_a_device_leads_out_or_nowhere(folder: Path) -> None:
+    (folder / "zero").symlink_to("/dev/zero")
+    with pytest.raises(OutsideFolder):
+        resolve_inside(str(folder), "zero")
+    with pytest.raises(OSError, match="Not a regular file"):
+        resolve_inside("/", "/dev/zero")
+
+
 def test_nothing_stays_open_and_children_inherit_nothing(folder: Path) -> None:
     before = _open_descriptors()
     descriptor = open_inside(str(folder), str(folder / "sub" / "a.txt"))

@@ -19,29 +19,40 @@ from viam.resource.registry import Registry
 
 import module
 from module.config import parse
+from module.discovery import DiscoveryConfig
+from module.health import HealthConfig
 
 ROOT = Path(__file__).parent.parent
 META: dict[str, Any] = json.loads((ROOT / "meta.json").read_text())
 README = (ROOT / "README.md").read_text()
 FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXAMPLES = [json.loads(text) for language, text in FENCES.findall(README) if language == "json"]
-UPLOADER = "courier:capture:uploader"
+UPLOADER, HEALTH, DISCOVERY = (f"courier:capture:{model}" for model in ("uploader", "health", "discovery"))
+PAGES = [(ROOT / "docs" / f"{model}.md").read_text() for model in ("health", "discovery")]
+EXAMPLES_OF_PAGES = [
+    json.loads(text) for page in PAGES for language, text in FENCES.findall(page) if language == "json"
+]
 
 
-def anchors() -> dict[str, str]:
-    """Give the body of each section of the README by its heading's anchor, as the registry's uploader cuts it."""
-    headings = list(re.finditer(r"^(#+) +(.+)$", README, re.MULTILINE))
+def anchors(page: str = README) -> dict[str, str]:
+    """Give the body of each section of a page by its heading's anchor, as the registry's uploader cuts it."""
+    headings = list(re.finditer(r"^(#+) +(.+)$", page, re.MULTILINE))
     sections = {}
     for place, heading in enumerate(headings):
         after = (other.start() for other in headings[place + 1 :] if len(other[1]) <= len(heading[1]))
         anchor = re.sub(r"[^\w-]", "", heading[2].lower().replace(" ", "-"))
-        sections[anchor] = README[heading.end() : next(after, len(README))]
+        sections[anchor] = page[heading.end() : next(after, len(page))]
     return sections
 
 
+def resources(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give every component and service that these examples configure."""
+    return [made for each in examples for made in (*each.get("components", []), *each.get("services", []))]
+
+
 def services(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give the attributes of every uploader that the README configures."""
-    configured = [service["attributes"] for each in examples for service in each.get("services", [])]
+    """Give the attributes of every uploader that these examples configure."""
+    configured = [made["attributes"] for made in resources(examples) if made["model"] == UPLOADER]
     return configured + [each for each in examples if "sources" in each and "spool" in each and "version" not in each]
 
 
@@ -62,22 +73,22 @@ def test_the_entrypoint_is_executable() -> None:
     assert os.access(ROOT / META["entrypoint"], os.X_OK)
 
 
-def test_markdown_links_lead_to_sections_of_the_readme() -> None:
+def test_markdown_links_lead_to_the_attributes_of_each_model() -> None:
+    assert META["markdown_link"] == "README.md"
     for model in META["models"]:
         file, _, anchor = model["markdown_link"].partition("#")
-        assert file == META["markdown_link"] == "README.md"
-        assert "### Attributes" in anchors()[anchor]
+        assert re.search("^##+ Attributes$", anchors((ROOT / file).read_text())[anchor], re.MULTILINE)
 
 
-def test_links_within_the_readme_lead_to_headings() -> None:
-    linked = re.findall(r"\]\(#([^)]+)\)", README)
-    assert linked
-    assert set(linked) <= set(anchors())
+@pytest.mark.parametrize("page", [README, *PAGES], ids=["readme", "health", "discovery"])
+def test_links_within_a_page_lead_to_headings(page: str) -> None:
+    assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= set(anchors(page))
 
 
-def test_no_code_of_the_readme_looks_like_a_heading() -> None:
+@pytest.mark.parametrize("page", [README, *PAGES], ids=["readme", "health", "discovery"])
+def test_no_code_of_a_page_looks_like_a_heading(page: str) -> None:
     """The registry's uploader takes every line that begins with # for one."""
-    assert not [text for _, text in FENCES.findall(README) if re.search("^#", text, re.MULTILINE)]
+    assert not [text for _, text in FENCES.findall(page) if re.search("^#", text, re.MULTILINE)]
 
 
 def test_models_are_those_that_the_module_registers() -> None:
@@ -88,18 +99,24 @@ def test_models_are_those_that_the_module_registers() -> None:
     assert registered == {f"{model['api']}/{model['model']}" for model in META["models"]}
 
 
-def test_configs_of_the_readme_are_valid(tmp_path: Path) -> None:
+def test_configs_of_the_readme_and_the_pages_are_valid(tmp_path: Path) -> None:
     environ = {
         "VIAM_MODULE_DATA": str(tmp_path),
         "VIAM_MACHINE_PART_ID": "part",
         "VIAM_API_KEY_ID": "id",
         "VIAM_API_KEY": "key",
     }
-    examples = services(EXAMPLES)
+    examples = services(EXAMPLES) + services(EXAMPLES_OF_PAGES)
+    examples += [each for each in EXAMPLES_OF_PAGES if "sources" in each]
     assert examples
     for attributes in examples:
         parsed = parse(attributes, service="courier", environ=environ)
         assert len(parsed.sources) == len(attributes["sources"])
+    for made in resources(EXAMPLES + EXAMPLES_OF_PAGES):
+        if made["model"] == HEALTH:
+            assert HealthConfig.model_validate(made["attributes"]).service == "courier"
+        if made["model"] == DISCOVERY:
+            assert DiscoveryConfig.model_validate(made["attributes"]).daily_budget_bytes > 0
 
 
 def test_modules_of_the_readme_are_this_one() -> None:
@@ -107,8 +124,8 @@ def test_modules_of_the_readme_are_this_one() -> None:
     assert {each["type"] for each in modules} == {"registry", "local"}
     assert {each["module_id"] for each in modules if each["type"] == "registry"} == {META["module_id"]}
     assert {Path(each["executable_path"]).name for each in modules if each["type"] == "local"} == {META["entrypoint"]}
-    models = {(each["api"], each["model"]) for example in EXAMPLES for each in example.get("services", [])}
-    assert models == {("rdk:service:generic", UPLOADER)}
+    models = {(each["api"], each["model"]) for each in resources(EXAMPLES + EXAMPLES_OF_PAGES)}
+    assert models == {(each["api"], each["model"]) for each in META["models"]}
 
 
 def test_the_build_packs_what_runs(tmp_path: Path) -> None:

@@ -209,6 +209,7 @@ class FolderWatch:
 
     async def _round(self) -> str | None:
         """Do one scan and append what is new; return what went wrong."""
+        stuck: dict[str, str] = {}
         try:
             root, marks = await asyncio.to_thread(self._look)
             for some in _groups(marks, _ASK_AT_ONCE):
@@ -217,26 +218,34 @@ class FolderWatch:
                         return self.last_error
                     await self._append(root, group)
                 # Last, as what it forgets would look new.
-                await self._finish(root, some)
+                stuck |= await self._finish(root, some)
         except SpoolFull:
             return "the spool is full; the files wait where they are"
         except CourierError as error:
             return str(error)
         except OSError as error:
             return _told(error.filename or self._config.path, error.strerror or str(error))
-        if self._sightings.skipped:
-            path, reason = min(self._sightings.skipped.items())
-            more = len(self._sightings.skipped) - 1
+        troubles = self._sightings.skipped | stuck
+        if troubles:
+            path, reason = min(troubles.items())
+            more = len(troubles) - 1
             return _told(path, reason) + (f" (and {more} more)" if more else "")
         return None
 
-    async def _finish(self, root: str, marks: Sequence[FileMark]) -> None:
-        """Put away what was delivered and is still here: a crash or an error came between the two."""
+    async def _finish(self, root: str, marks: Sequence[FileMark]) -> dict[str, str]:
+        """Put away what was delivered and is still here, and return what could not be, with the reason."""
+        stuck: dict[str, str] = {}
         if self._config.after_upload is AfterUpload.KEEP:
-            return
+            return stuck
         for mark in await self._spool.sent_files(marks):
-            await asyncio.to_thread(self._put_away, self._origin(self._configured(root, mark)), mark)
-            await self._spool.forget_files([mark])
+            try:
+                await asyncio.to_thread(self._put_away, self._origin(self._configured(root, mark)), mark)
+            except OSError as error:
+                # One that cannot be moved must not hold up all that come after it.
+                stuck[error.filename or mark.path] = error.strerror or str(error)
+            else:
+                await self._spool.forget_files([mark])
+        return stuck
 
     def _configured(self, root: str, mark: FileMark) -> str:
         # The path as it was configured, as viam-server takes it: a link's name says more than where it leads.

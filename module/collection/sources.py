@@ -49,7 +49,7 @@ class Source:
         config = self.config
         if self.ask is None:
             raise PollError(self.problem or f"{config.name} is not there")
-        requested_us = time.time_ns() // 1000
+        requested_us, begun_ns = time.time_ns() // 1000, time.monotonic_ns()
         try:
             # The call's own deadline is the server's business too; this one holds whatever the connection does.
             async with asyncio.timeout(config.timeout_s):
@@ -66,7 +66,8 @@ class Source:
         except Exception as error:
             # The SDK's clients raise whatever their conversions raise.
             raise PollError(f"{config.name}: {self.method} failed: {type(error).__name__}: {error}") from error
-        return requested_us, time.time_ns() // 1000, answers
+        # The wall clock may have stepped meanwhile: no answer comes before its question.
+        return requested_us, requested_us + (time.monotonic_ns() - begun_ns) // 1000, answers
 
 
 def find(config: SourceConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> Source:

@@ -23,6 +23,7 @@ from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credential
 
 from module.config import CloudConfig
 from module.delivery.methods import CourierClient, Serialised
+from module.delivery.outcome import say
 from module.delivery.throttle import Throttle
 
 CONNECT_TIMEOUT_S = 20.0
@@ -80,6 +81,9 @@ class _Channel(Channel):
                 return await super()._create_connection()
         except TimeoutError as error:
             raise TimeoutError(f"{self._host}:{self._port} did not accept a connection in time") from error
+        except socket.gaierror as error:
+            # It names neither the host nor what it was looked up for.
+            raise ConnectionError(f"the name {self._host} does not resolve: {error.strerror}") from error
 
 
 class NotAdmitted(Exception):
@@ -173,7 +177,7 @@ class Cloud:
             ):
                 raise NotAdmitted(
                     f"the cloud does not accept cloud.api_key with cloud.api_key_id {self._config.api_key_id}: "
-                    f"{error.status.name} {self.redact(error.message or '')}"
+                    f"{self.redact(say(error))}"
                 ) from error
             raise
         return str(response.access_token)
@@ -197,11 +201,12 @@ class Cloud:
         return True
 
     def redact(self, text: str) -> str:
-        """The text without the key and the tokens, whoever put them there."""
+        """The first 500 characters of the text without the key and the tokens, whoever put them there."""
         for secret in (self._config.api_key.get_secret_value(), self._token, self._retired_token):
             if secret:
                 text = text.replace(secret, "[secret]")
-        return text
+        # Last, as a cut that goes through a secret would hide it from the search.
+        return text[:500]
 
     def close(self) -> None:
         """Close the connection at once; uploads that are under way on it fail."""

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
 _COPY_BYTES = 1 << 20
+_MOST_NAME_BYTES = 255
+"""Of one component of a path, on the file systems that Linux keeps files on."""
+_LONG_EXTENSION = 32
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -227,8 +230,16 @@ def _take_name(target: int, name: str) -> str:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(candidate, _CREATE, 0o600, dir_fd=target))
             break
-        candidate = f"{path.stem}-{number}{path.suffix}"
+        candidate = _numbered(path, number)
     return candidate
+
+
+def _numbered(path: PurePath, number: int) -> str:
+    # A name may be as long as names can be, of which an extension is rarely much.
+    suffix = path.suffix if len(path.suffix) <= _LONG_EXTENSION else ""
+    tail = f"-{number}{suffix}"
+    stem = (path.stem if suffix else path.name).encode()[: _MOST_NAME_BYTES - len(tail.encode())]
+    return stem.decode(errors="ignore") + tail
 
 
 def _rename(mark: FileMark, parent: int, name: str, target: int, taken: str) -> bool:

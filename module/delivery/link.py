@@ -50,6 +50,10 @@ class Link:
         """Seconds until the next upload may start; 0 when it may now."""
         return 0.0 if self.state in (State.UNKNOWN, State.ONLINE) else max(0.0, self._due - now)
 
+    def offline_s(self, now: float) -> float:
+        """Seconds since the last upload that went through was followed by one that did not; 0 when not offline."""
+        return now - self._closed_at if self.state is State.OFFLINE else 0.0
+
     def worked(self) -> bool:
         """An upload went through; True if that is news."""
         news = self.state is not State.ONLINE

@@ -69,7 +69,7 @@ def judge(error: Exception) -> Verdict:
 
 
 def say(error: Exception) -> str:
-    """The error in one line for a log and the status."""
+    """The error in one line, of any length; ``Cloud.redact`` makes it fit to be shown."""
     if isinstance(error, GRPCError):
         text = f"{error.status.name}: {error.message or 'no further word'}"
     elif isinstance(error, ssl.SSLCertVerificationError):
@@ -78,4 +78,4 @@ def say(error: Exception) -> str:
         text = str(error) or "the cloud did not answer in time"
     else:
         text = f"{type(error).__name__}: {error}"
-    return " ".join(text.split())[:500]
+    return " ".join(text.split())

@@ -233,6 +233,7 @@ class Uploader:
             "retries": counts.retries,
             "bytes_per_s": sum(size for _, size in self._rate) / _RATE_WINDOW_S,
             "next_attempt_in_s": round(link.wait(now), 3),
+            "offline_s": round(link.offline_s(now), 3),
             "last_error": link.last_error,
             "last_upload_us": counts.last_us,
             "by_method": dict(counts.by_method),

@@ -1,4 +1,4 @@
-"""The spool's file: one SQLite database, its schema, and every statement that touches it.
+"""The spool's file: one SQLite database, and the statements of its daily work.
 
 Invariants
 ----------
@@ -13,76 +13,34 @@ All of it runs on one thread, the store's. Nothing here catches ``sqlite3.Error`
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from module.capture import Capture, Failure, FileMark, Item, Kind, Origin
 from module.errors import SpoolError
 from module.spool import sequences
+from module.spool.last_id import LastId
 from module.spool.retention import PAGE_BYTES, Line
 from module.spool.rows import (
+    COLUMNS,
     Row,
     StreamRow,
-    decode_origin,
+    checksum,
     detail_of,
     encode_origin,
     file_detail,
+    is_whole,
     item_of,
     mark_of,
+    origin_checksum,
     room_of,
+    whole_origin,
 )
+from module.spool.salvage import Salvaged, count_unreadable, recover
+from module.spool.schema import connect
 
-SCHEMA_VERSION = 1
-
-_SCHEMA = """
-CREATE TABLE stream (
-    id INTEGER PRIMARY KEY,
-    origin TEXT NOT NULL UNIQUE,
-    items INTEGER NOT NULL DEFAULT 0,
-    bytes INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE capture (
-    id INTEGER PRIMARY KEY,
-    stream INTEGER NOT NULL,
-    requested_us INTEGER NOT NULL,
-    received_us INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    footprint INTEGER NOT NULL,
-    detail TEXT,
-    annotations BLOB,
-    payload BLOB NOT NULL
-);
-CREATE INDEX capture_by_stream ON capture (stream);
-CREATE INDEX capture_by_detail ON capture (detail) WHERE detail IS NOT NULL;
-CREATE TABLE failure (
-    id INTEGER PRIMARY KEY,
-    stream INTEGER NOT NULL,
-    requested_us INTEGER NOT NULL,
-    received_us INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    footprint INTEGER NOT NULL,
-    detail TEXT,
-    annotations BLOB,
-    payload BLOB NOT NULL,
-    error TEXT NOT NULL,
-    attempts INTEGER NOT NULL,
-    failed_us INTEGER NOT NULL
-);
-CREATE INDEX failure_by_stream ON failure (stream);
-CREATE INDEX failure_by_detail ON failure (detail) WHERE detail IS NOT NULL;
-CREATE TABLE sent_file (
-    path TEXT PRIMARY KEY,
-    size INTEGER NOT NULL,
-    modified_ns INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO counter VALUES ('last_id', 0);
-"""
-
+_MANY_STREAMS = 10_000
 _BUSY_STREAMS = "SELECT id FROM stream WHERE items > 0"
-_COLUMNS = "id, stream, requested_us, received_us, size, footprint, detail, annotations, payload"
 
 
 class Damaged(SpoolError):
@@ -98,36 +56,19 @@ class Database:
         Raises ``sqlite3.Error`` or ``OSError`` as they come, ``SpoolError`` for a file of a newer version.
         """
         self.path = path
-        # SQLite gives its -wal and -shm files the permissions of the main one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=True, cached_statements=64)
+        is_new = not path.exists()
+        self._db = connect(path)
         try:
-            self._prepare()
             self._last_id = self._one("SELECT value FROM counter WHERE name = 'last_id'")
+            self._mark = LastId(path.with_name("last-id"))
         except BaseException:
             self._db.close()
             raise
+        if is_new:
+            self._mark.write(0)
         self.sequences = sequences.SequenceTable(self._db)
         self._stream_ids: dict[Origin, int] = {}
         self._origins: dict[int, Origin] = {}
-
-    def _prepare(self) -> None:
-        # Page size and vacuum mode only take effect before the first table exists.
-        self._db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        # Debian builds SQLite with it on: each delete would rewrite every page of a payload with zeros.
-        self._db.execute("PRAGMA secure_delete = OFF")
-        # Keeps the journal's blocks allocated, so that a full disk still has room for the deletes that free it.
-        self._db.execute(f"PRAGMA journal_size_limit = {1024 * PAGE_BYTES}")
-        self._db.execute("PRAGMA synchronous = FULL")
-        version = self._one("PRAGMA user_version")
-        if version > SCHEMA_VERSION:
-            raise SpoolError(
-                f"{self.path} was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION})"
-            )
-        if version == 0:
-            self._db.executescript(f"BEGIN;{_SCHEMA}{sequences.SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
     def _one(self, sql: str, *parameters: object) -> int:
         row = self._db.execute(sql, parameters).fetchone()
@@ -135,9 +76,31 @@ class Database:
             raise Damaged(f"{self.path} lacks what every spool has: {sql}")
         return int(row[0])
 
+    def recover(self, log: Path) -> Salvaged:
+        """Add what a log that was kept holds beyond what stands here."""
+        done = recover(log, self.path, self._db)
+        self.rollback()
+        return done
+
+    def skip_to_mark(self, *, count: bool) -> int:
+        """Use no id again that was given out; gives how many were that nothing is known of.
+
+        With ``count`` they are counted as unreadable: what they were is lost, as far as anybody can tell.
+        """
+        missing = max(0, self._mark.read() - self._last_id)
+        if missing:
+            self.begin(durable=True)
+            self._last_id += missing
+            self._db.execute("UPDATE counter SET value = ? WHERE name = 'last_id'", (self._last_id,))
+            if count:
+                count_unreadable(self._db, missing)
+            self.commit()
+        return missing if count else 0
+
     def close(self) -> None:
         """Close the file; what was committed is safe."""
         self._db.close()
+        self._mark.close()
 
     def begin(self, *, durable: bool) -> None:
         """Start a transaction; a ``durable`` one is on the disk once ``commit`` returns."""
@@ -148,6 +111,7 @@ class Database:
     def commit(self) -> None:
         """End the transaction with all of it."""
         self._db.execute("COMMIT")
+        self._mark.write(self._last_id)
 
     def rollback(self) -> None:
         """End the transaction with none of it; harmless outside of one."""
@@ -162,16 +126,29 @@ class Database:
         """All streams that have captures waiting; forgets those that have nothing at all."""
         self._db.execute("DELETE FROM stream WHERE items = 0 AND id NOT IN (SELECT stream FROM failure)")
         rows = self._db.execute(
-            "SELECT id, origin, items, bytes, (SELECT min(id) FROM capture WHERE stream = stream.id) FROM stream"
+            "SELECT id, origin, crc, items, bytes, (SELECT min(id) FROM capture WHERE stream = stream.id) FROM stream"
         ).fetchall()
-        return [StreamRow(i, decode_origin(text), items, size, head or 0) for i, text, items, size, head in rows]
+        return [
+            StreamRow(i, self._decoded(i, text, crc), items, size, head or 0)
+            for i, text, crc, items, size, head in rows
+        ]
+
+    def _decoded(self, stream: int, text: str, crc: int | None) -> Origin:
+        origin = whole_origin(text, crc)
+        if origin is None:
+            raise Damaged(f"{self.path}: what stream {stream} says of its captures is damaged")
+        return origin
 
     def stream_id(self, origin: Origin) -> int:
         """The id of the origin's stream, made if it is new."""
         found = self._stream_ids.get(origin)
         if found is None:
+            if len(self._stream_ids) >= _MANY_STREAMS:
+                # Tags that differ with each call make a stream each.
+                self._stream_ids.clear()
+                self._origins.clear()
             text = encode_origin(origin)
-            self._db.execute("INSERT OR IGNORE INTO stream (origin) VALUES (?)", (text,))
+            self._db.execute("INSERT OR IGNORE INTO stream (origin, crc) VALUES (?, ?)", (text, origin_checksum(text)))
             found = self._one("SELECT id FROM stream WHERE origin = ?", text)
             self._stream_ids[origin] = found
         return found
@@ -180,8 +157,10 @@ class Database:
         """The origin of a stream."""
         found = self._origins.get(stream)
         if found is None:
-            (text,) = self._db.execute("SELECT origin FROM stream WHERE id = ?", (stream,)).fetchone()
-            found = self._origins[stream] = decode_origin(text)
+            row = self._db.execute("SELECT origin, crc FROM stream WHERE id = ?", (stream,)).fetchone()
+            if row is None:
+                raise Damaged(f"{self.path} lacks stream {stream}, which captures belong to")
+            found = self._origins[stream] = self._decoded(stream, *row)
         return found
 
     def insert(self, captures: Sequence[Capture]) -> list[Row]:
@@ -193,19 +172,23 @@ class Database:
             stream = self.stream_id(capture.origin)
             size = capture.file.size if capture.file else len(capture.payload)
             room = room_of(capture)
-            times = (capture.requested_us, capture.received_us)
-            extras = (detail_of(capture), capture.annotations or None)
-            rows.append((self._last_id, stream, *times, size, room, *extras, capture.payload))
+            said = (self._last_id, stream, capture.requested_us, capture.received_us, size)
+            detail, annotations = detail_of(capture), capture.annotations or None
+            crc = checksum(said, detail, annotations, capture.payload)
+            rows.append((*said, room, detail, annotations, crc, capture.payload))
             written.append((self._last_id, stream, room))
-        self._db.executemany(f"INSERT INTO capture ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
+        self._db.executemany(f"INSERT INTO capture ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
         self._db.execute("UPDATE counter SET value = ? WHERE name = 'last_id'", (self._last_id,))
         self._count(written, 1)
         return written
 
     def delete(self, captures: Collection[Row]) -> None:
-        """Take delivered captures, (id, stream, footprint) each, out of the spool."""
-        self._db.executemany("DELETE FROM capture WHERE id = ?", [(i,) for i, _, _ in captures])
-        self._count(captures, -1)
+        """Take delivered captures, (id, stream, footprint) each, out of the spool; some may have gone by themselves."""
+        gone = self._db.executemany("DELETE FROM capture WHERE id = ?", [(i,) for i, _, _ in captures]).rowcount
+        if gone == len(captures):
+            self._count(captures, -1)
+        else:
+            self.recount({stream for _, stream, _ in captures})
 
     def drop(self, ids: Iterable[int]) -> list[Row]:
         """Delete waiting captures by id; gives (id, stream, footprint) of those that were there."""
@@ -232,27 +215,46 @@ class Database:
             [(items, size, stream) for stream, (items, size) in totals.items()],
         )
 
-    def select(self, stream: int, from_id: int, *, rows: int, size: int, without: Collection[int]) -> list[Item]:
+    def recount(self, streams: Iterable[int]) -> None:
+        """Count the captures of streams afresh."""
+        self._db.executemany(
+            "UPDATE stream SET (items, bytes) = "
+            "(SELECT count(*), coalesce(sum(footprint), 0) FROM capture WHERE stream = stream.id) WHERE id = ?",
+            [(stream,) for stream in streams],
+        )
+
+    def select(
+        self, stream: int, from_id: int, *, rows: int, size: int, without: Collection[int]
+    ) -> tuple[list[Item], list[int]]:
         """The oldest waiting captures of a stream from an id on, at most ``rows`` of them and ``size`` bytes.
 
-        The first is always given, however large it is.
+        The first is always given, however large it is. Beside them stand the ids of those that were found damaged.
         """
         origin = self.origin(stream)
         items: list[Item] = []
+        damaged: list[int] = []
         total = 0
         for row in self._db.execute(
-            f"SELECT {_COLUMNS} FROM capture WHERE stream = ? AND id >= ? ORDER BY id",  # noqa: S608
+            f"SELECT {COLUMNS} FROM capture WHERE stream = ? AND id >= ? ORDER BY id",  # noqa: S608
             (stream, from_id),
         ):
             if row[0] in without:
                 continue
-            total += len(row[-1])
-            if items and total > size:
+            if is_whole(row):
+                total += len(row[-1])
+                if items and total > size:
+                    break
+                items.append(item_of(row, origin))
+            else:
+                damaged.append(row[0])
+            if len(items) + len(damaged) == rows:
                 break
-            items.append(item_of(row, origin))
-            if len(items) == rows:
-                break
-        return items
+        return items, damaged
+
+    def present(self, ids: Iterable[int]) -> set[int]:
+        """Those of the ids that are waiting captures."""
+        sql = "SELECT 1 FROM capture WHERE id = ?"
+        return {i for i in ids if self._db.execute(sql, (i,)).fetchone() is not None}
 
     def lines(self, without: Collection[int], *, after_id: int = 0, newest_first: bool = False) -> list[Line]:
         """What may give way from an id on, but for the ids in ``without``; read from the file only as it is looked at.
@@ -284,7 +286,8 @@ class Database:
         """Move captures to the failures; gives (id, stream, footprint) of those that were there."""
         ids = list(ids)
         self._db.executemany(
-            f"INSERT INTO failure SELECT {_COLUMNS}, ?, ?, ? FROM capture WHERE id = ?",  # noqa: S608
+            f"INSERT INTO failure ({COLUMNS}, error, attempts, failed_us) "  # noqa: S608
+            f"SELECT {COLUMNS}, ?, ?, ? FROM capture WHERE id = ?",
             [(error, attempts, failed_us, i) for i in ids],
         )
         return self.drop(ids)
@@ -307,7 +310,7 @@ class Database:
         back: list[Row] = []
         for capture_id in self._failure_ids(ids):
             self._db.execute(
-                f"INSERT INTO capture SELECT {_COLUMNS} FROM failure WHERE id = ?",  # noqa: S608
+                f"INSERT INTO capture ({COLUMNS}) SELECT {COLUMNS} FROM failure WHERE id = ?",  # noqa: S608
                 (capture_id,),
             )
             back += self.drop_failures([capture_id])
@@ -358,6 +361,11 @@ class Database:
         self._db.executemany(
             "INSERT OR REPLACE INTO sent_file VALUES (?, ?, ?)", [(m.path, m.size, m.modified_ns) for m in marks]
         )
+
+    def unreadable(self) -> int:
+        """How many captures could not be read when damaged files were set aside."""
+        row = self._db.execute("SELECT value FROM counter WHERE name = 'unreadable'").fetchone()
+        return row[0] if row else 0
 
     def used_bytes(self) -> int:
         """The footprint of all that is in the file."""

@@ -1,4 +1,4 @@
-"""How the spool's file is opened: a damaged one is set aside, never deleted, and a new one begins."""
+"""How the spool's file is opened: a damaged one is set aside, never deleted, and what can be read of it goes on."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from pathlib import Path
 
 from module.spool.database import Damaged, Database
 from module.spool.rows import StreamRow
+from module.spool.salvage import Salvaged, keep_torn_log, salvage
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_CUT_SHORT = 522
+"""SQLITE_IOERR_SHORT_READ: the file is shorter than it says. (The name came with Python 3.12.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,50 +27,115 @@ class Opened:
     streams: list[StreamRow]
     failed: int
     damaged: str | None
-    """Where a damaged file was set aside."""
+    """The newest damaged file that was set aside, now or earlier, and is still there."""
+    unreadable: int
+    """How many captures could not be read when files were set aside."""
 
 
-def open_spool(path: Path, logger: logging.Logger) -> Opened:
+def is_damage(error: Exception) -> bool:
+    """Whether an error says that the file itself is at fault."""
+    if isinstance(error, Damaged):
+        return True
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, sqlite3.Error) and code is not None and (code & 0xFF in _DAMAGED or code == _CUT_SHORT)
+
+
+def open_spool(path: Path, logger: logging.Logger, damage: Exception | None = None) -> Opened:
     """Open the file at ``path``, made if it is not there, and read what stands in it.
 
-    Raises what ``Database`` raises, but for damage.
+    ``damage`` is what was found in it, if it was open before; then it is set aside at once. Raises what ``Database``
+    raises, but for damage.
     """
-    damaged: str | None = None
+    if _salvaged(path).exists():
+        # A crash came between an earlier salvage and the end of its renames.
+        _set_aside(path)
+    if damage is not None:
+        _rescue(path, damage, logger)
     try:
-        db, streams, failed = _open(path)
-    except (sqlite3.DatabaseError, Damaged) as error:
-        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) not in _DAMAGED:
+        opened = _open(path, logger, salvaged=damage is not None)
+    except Exception as error:
+        if not is_damage(error):
             raise
-        damaged = _set_aside(path)
-        logger.error(  # noqa: TRY400, the cause is in the line
-            "the spool at %s is damaged (%s): set aside as %s, a new one begins", path, error, damaged
-        )
-        db, streams, failed = _open(path)
+        _rescue(path, error, logger)
+        opened = _open(path, logger, salvaged=True)
     _sync(path.parent)
     for directory in path.parent.parents:
         # A file that a power cut unnames is lost with all that was synced into it: the folders above count too, of
         # which some may be made just now, and some not ours to open.
         with contextlib.suppress(OSError):
             _sync(directory)
-    return Opened(db, streams, failed, damaged)
+    return opened
 
 
-def _open(path: Path) -> tuple[Database, list[StreamRow], int]:
+def _open(path: Path, logger: logging.Logger, *, salvaged: bool) -> Opened:
+    torn = keep_torn_log(path)
     db = Database(path)
     try:
-        return db, db.streams(), db.failed()[0]
+        if torn is not None:
+            _recover(db, torn, logger)
+        lost = db.skip_to_mark(count=torn is None and not salvaged)
+        if lost:
+            text = "the spool at %s lacks its last %d captures: its journal is damaged or was cut short"
+            logger.error(text, path, lost)
+        return Opened(db, db.streams(), db.failed()[0], _set_aside_before(path), db.unreadable())
     except BaseException:
         db.close()
         raise
 
 
+def _recover(db: Database, log: Path, logger: logging.Logger) -> None:
+    found = db.recover(log)
+    text = f"{found.saved} captures were read behind that place, {found.unreadable} could not be"
+    logger.warning("the journal of the spool at %s breaks off before its end: %s", db.path, text)
+    log.unlink()
+
+
+def _set_aside_before(path: Path) -> str | None:
+    found = [each for each in path.parent.glob(f"{path.name}.damaged-*") if not each.name.endswith(("-wal", "-shm"))]
+    return str(max(found)) if found else None
+
+
+def _salvaged(path: Path) -> Path:
+    """A new spool under this name is complete, and takes the old one's place as soon as that is set aside."""
+    return path.with_name(f"{path.name}.salvaged")
+
+
+def _rescue(path: Path, error: Exception, logger: logging.Logger) -> None:
+    fresh = path.with_name(f"{path.name}.salvaging")
+    _remove(fresh)
+    try:
+        done = salvage(path, fresh)
+    except BaseException:
+        _remove(fresh)
+        raise
+    fresh.rename(_salvaged(path))
+    aside = _set_aside(path)
+    logger.error("the spool at %s is damaged (%s): set aside as %s; %s", path, error, aside, _said(done))
+
+
 def _set_aside(path: Path) -> str:
-    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    aside = f"{path}.damaged-{datetime.now(UTC).strftime('%Y-%m-%dT%H-%M-%S-%fZ')}"
+    _sync(path.parent)
     for suffix in ("", "-wal", "-shm"):
         part = Path(f"{path}{suffix}")
         if part.exists():
-            part.rename(f"{path}.damaged-{stamp}{suffix}")
-    return f"{path}.damaged-{stamp}"
+            part.rename(f"{aside}{suffix}")
+    # The old journal must never come to stand beside the new file.
+    _sync(path.parent)
+    _salvaged(path).rename(path)
+    return aside
+
+
+def _said(done: Salvaged) -> str:
+    text = f"a new one goes on with the {done.saved} captures that could be read"
+    if done.full:
+        return f"{text} and for which the disk has room; {done.unreadable} are in that file alone"
+    return f"{text}, {done.unreadable} could not" if done.unreadable else text
+
+
+def _remove(file: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{file}{suffix}").unlink(missing_ok=True)
 
 
 def _sync(directory: Path) -> None:

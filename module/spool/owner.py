@@ -8,7 +8,7 @@ loop as one ``Outcome``, in the order of the commits.
 from __future__ import annotations
 
 import asyncio
-import errno
+import contextlib
 import logging
 import math
 import os
@@ -16,85 +16,29 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from module.capture import Capture, FileMark
 from module.config import SpoolConfig, Sync, WhenFull
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.ballast import BALLAST_BYTES, Ballast
 from module.spool.database import Database
-from module.spool.opening import open_spool
+from module.spool.jobs import Acknowledge, Append, Call, Group, Outcome, Rescue
+from module.spool.opening import Opened, is_damage, open_spool
 from module.spool.retention import drop_newest, drop_oldest, thin
-from module.spool.rows import Row, StreamRow, room_of
+from module.spool.rows import StreamRow, room_of
+from module.spool.salvage import is_full
 
-GROUP_S = 0.02
-"""How long a commit waits for company."""
-GROUP_CAPTURES = 256
-"""How many captures make a commit at once."""
 _IDLE_S = 5.0
 _KEEP_FREE_BYTES = 8 * 1024 * 1024
 _VACUUM_PAGES = 128
+_IDLE_STEP_S = 0.05
+_BUSY_STEP_S = 1.0
 _RETRY_S = 1.0
 _FULL_FOR_S = 5.0
-
-
-@dataclass(slots=True)
-class Append:
-    """Captures to be written; ``done`` gives their ids."""
-
-    captures: Sequence[Capture]
-    done: asyncio.Future[list[int]]
-
-
-@dataclass(slots=True)
-class Acknowledge:
-    """Delivered captures to be deleted, and the files among them to be remembered."""
-
-    rows: list[Row]
-    files: list[FileMark]
-    done: asyncio.Future[None]
-
-
-@dataclass(slots=True)
-class Call:
-    """Any other work on the database; ``done`` gives its result."""
-
-    work: Callable[[Database], Any]
-    done: asyncio.Future[Any]
-    writes: bool
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What one transaction did."""
-
-    appended: list[tuple[Append, list[Row]]] = field(default_factory=list)
-    refused: list[tuple[Append, SpoolError]] = field(default_factory=list)
-    acknowledged: list[Acknowledge] = field(default_factory=list)
-    dropped: list[Row] = field(default_factory=list)
-    dropped_failures: list[Row] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Group:
-    """Writes that will share one transaction."""
-
-    appends: list[Append] = field(default_factory=list)
-    acknowledged: list[Acknowledge] = field(default_factory=list)
-    due: float = math.inf
-
-    def add(self, job: Append | Acknowledge) -> None:
-        if isinstance(job, Append):
-            self.appends.append(job)
-        else:
-            self.acknowledged.append(job)
-        self.due = min(self.due, time.monotonic() + GROUP_S)
-
-    def full(self) -> bool:
-        return sum(len(append.captures) for append in self.appends) >= GROUP_CAPTURES
+_COMMIT_TRIES = 3
+"""One for a disk that turns out to be full, one for a file that turns out to be damaged."""
 
 
 class Owner:
@@ -108,13 +52,19 @@ class Owner:
         *,
         in_flight: Collection[int],
         on_outcome: Callable[[Outcome], None],
+        on_rescue: Callable[[Rescue], None],
     ) -> None:
-        """``in_flight`` is only ever asked whether it holds an id; ``on_outcome`` is called on the event loop."""
+        """``in_flight`` is only ever asked for the ids that it holds; the callbacks run on the event loop."""
         self._path = path
         self._settings = settings
         self._logger = logger
         self._in_flight = in_flight
         self._on_outcome = on_outcome
+        self._on_rescue = on_rescue
+        self._opened: Database | None = None
+        self._damage: Exception | None = None
+        self._closed_for: Exception | None = None
+        self._open_again = 0.0
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[Append | Acknowledge | Call | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -126,7 +76,9 @@ class Owner:
         self.oldest_us: int | None = None
         self.free_disk_bytes = 0
         self.damaged: str | None = None
-        """Where a damaged file was set aside when this one was opened."""
+        """The newest damaged file that was set aside and is still there."""
+        self.unreadable = 0
+        """How many captures could not be read when files were set aside."""
 
     async def start(self) -> tuple[list[StreamRow], int]:
         """Open the file; gives its streams and the number of its failures. Raises SpoolError."""
@@ -156,22 +108,64 @@ class Owner:
 
     def _run(self, opened: asyncio.Future[tuple[list[StreamRow], int]]) -> None:
         try:
-            found = open_spool(self._path, self._logger)
+            found = self._open()
+            self._ballast.fill()
         except Exception as error:  # noqa: BLE001, whoever opens must get an answer
+            self._close()
             self._post(_fail, opened, SpoolError(f"the spool at {self._path} cannot be opened: {error}"))
             return
-        db, self.damaged = found.db, found.damaged
         try:
-            self._ballast.fill()
-            self._measure(db)
             self._post(_give, opened, (found.streams, found.failed))
-            self._serve(db)
-        except Exception as error:
+            self._serve()
+        except Exception:
             self._logger.exception("the spool at %s stopped", self._path)
-            self._post(_fail, opened, SpoolError(f"the spool at {self._path} stopped: {error}"))
         finally:
             self._abandon()
-            db.close()
+            self._close()
+
+    def _open(self) -> Opened:
+        try:
+            found = open_spool(self._path, self._logger, self._damage)
+        except Exception as error:
+            if not is_full(error):
+                raise
+            # What is held in reserve may be all that it takes.
+            self._ballast.release()
+            found = open_spool(self._path, self._logger, self._damage)
+        try:
+            self._measure(found.db)
+        except Exception as error:
+            found.db.close()
+            if self._damage is not None or not is_damage(error):
+                raise
+            self._damage = error
+            return self._open()
+        self._damage = None
+        self._opened, self.damaged, self.unreadable = found.db, found.damaged, found.unreadable
+        return found
+
+    def _close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            with contextlib.suppress(sqlite3.Error):
+                opened.close()
+
+    @property
+    def _db(self) -> Database:
+        """The open file. After damage it is a new one, as soon as the disk allows; SpoolError until then."""
+        if self._opened is None:
+            if time.monotonic() < self._open_again:
+                raise SpoolError(f"the spool at {self._path} cannot be opened again: {self._closed_for}")
+            try:
+                found = self._open()
+                held = found.db.present(list(self._in_flight))
+            except Exception as error:
+                self._close()
+                self._closed_for, self._open_again = error, time.monotonic() + _RETRY_S
+                raise
+            self._post(self._on_rescue, Rescue(found.streams, found.failed, held))
+            return found.db
+        return self._opened
 
     def _abandon(self) -> None:
         """Answer what was put after the end."""
@@ -183,68 +177,79 @@ class Owner:
             if isinstance(job, Append | Call):
                 self._post(_fail, job.done, SpoolClosed("the spool is closed"))
 
-    def _serve(self, db: Database) -> None:
-        group = _Group()
-        idle = _IDLE_S
+    def _serve(self) -> None:
+        group = Group()
+        tidy_at = time.monotonic() + _IDLE_S
+        idle_at = tidy_at
         while True:
             try:
-                job = self._jobs.get(timeout=min(idle, max(0.0, group.due - time.monotonic())))
+                job = self._jobs.get(timeout=max(0.0, min(tidy_at, group.due) - time.monotonic()))
             except queue.Empty:
                 if group.due <= time.monotonic():
-                    group = self._commit(db, group)
-                else:
-                    idle = self._tidy(db)
+                    group = self._commit(group)
+                elif tidy_at <= time.monotonic():
+                    busy = time.monotonic() < idle_at
+                    tidy_at = time.monotonic() + max(self._tidy(), _BUSY_STEP_S if busy else 0.0)
                 continue
-            idle = _IDLE_S
+            idle_at = time.monotonic() + _IDLE_S
             if job is None:
-                self._commit(db, group)
+                self._commit(group)
                 return
             if isinstance(job, Call):
                 if job.writes:
-                    group = self._commit(db, group)
-                self._call(db, job)
+                    group = self._commit(group)
+                self._call(job)
                 continue
             group.add(job)
             if group.full():
-                group = self._commit(db, group)
+                group = self._commit(group)
 
-    def _commit(self, db: Database, group: _Group) -> _Group:
+    def _commit(self, group: Group) -> Group:
         """Commit a group; gives the one to go on with, which holds the acknowledgements if the disk refused."""
         if group.due == math.inf:
             return group
         refusal: Exception | None = None
-        for disk_is_full in (time.monotonic() < self._full_until, True):
+        disk_is_full = time.monotonic() < self._full_until
+        for _ in range(_COMMIT_TRIES):
             try:
-                outcome = self._write(db, group, disk_is_full=disk_is_full)
+                outcome = self._write(self._db, group, disk_is_full=disk_is_full)
             except Exception as error:  # noqa: BLE001, whatever it is, the next group must have its chance
-                self._recover(db)
+                self._recover(error)
                 refusal = error
-                # A disk that fills up under a commit is a full spool: once more, within the room that the file has.
-                if not _is_full(error):
+                if is_full(error):
+                    # A disk that fills up under a commit is a full spool: once more, within the room the file has.
+                    disk_is_full, self._full_until = True, time.monotonic() + _FULL_FOR_S
+                    self._make_way()
+                elif self._damage is None:
                     break
-                self._full_until = time.monotonic() + _FULL_FOR_S
-                self._make_way(db)
             else:
-                if disk_is_full and not self._ballast.held:
-                    self._make_way(db)
-                    self._ballast.fill()
-                self._look(db)
                 self._post(self._on_outcome, outcome)
-                return _Group()
-        problem = (SpoolFull if _is_full(refusal) else SpoolError)(f"the spool at {self._path} took nothing: {refusal}")
+                self._look_after(disk_is_full=disk_is_full)
+                return Group()
+        problem = (SpoolFull if is_full(refusal) else SpoolError)(f"the spool at {self._path} took nothing: {refusal}")
         self._post(self._on_outcome, Outcome(refused=[(append, problem) for append in group.appends]))
         if not group.acknowledged:
-            return _Group()
-        return _Group(acknowledged=group.acknowledged, due=time.monotonic() + _RETRY_S)
+            return Group()
+        return Group(acknowledged=group.acknowledged, due=time.monotonic() + _RETRY_S)
 
-    def _make_way(self, db: Database) -> None:
+    def _look_after(self, *, disk_is_full: bool) -> None:
+        try:
+            if disk_is_full and not self._ballast.held:
+                self._make_way()
+                self._ballast.fill()
+            self._look(self._db)
+        except (sqlite3.Error, OSError, SpoolError) as error:
+            self._recover(error)
+
+    def _make_way(self) -> None:
         self._ballast.release()
         try:
-            db.give_back(_VACUUM_PAGES)
-        except sqlite3.Error as error:
+            self._db.give_back(_VACUUM_PAGES)
+        except (sqlite3.Error, OSError, SpoolError) as error:
+            self._recover(error)
             self._logger.debug("the spool at %s could not give room back: %s", self._path, error)
 
-    def _write(self, db: Database, group: _Group, *, disk_is_full: bool) -> Outcome:
+    def _write(self, db: Database, group: Group, *, disk_is_full: bool) -> Outcome:
         outcome = Outcome(acknowledged=group.acknowledged)
         db.begin(durable=self._settings.sync is Sync.FULL and bool(group.appends))
         rows = [row for job in group.acknowledged for row in job.rows]
@@ -303,8 +308,9 @@ class Owner:
             "and all that is in it has a higher priority or is on its way"
         )
 
-    def _call(self, db: Database, call: Call) -> None:
+    def _call(self, call: Call) -> None:
         try:
+            db = self._db
             if call.writes:
                 db.begin(durable=True)
             result = call.work(db)
@@ -312,17 +318,25 @@ class Owner:
                 db.commit()
                 self._measure(db)
         except Exception as error:  # noqa: BLE001, whatever it is, appends must go on
-            self._recover(db)
+            self._recover(error)
             self._post(_fail, call.done, SpoolError(f"the spool at {self._path}: {error}"))
         else:
             self._post(_give, call.done, result)
 
-    def _recover(self, db: Database) -> None:
-        try:
-            db.rollback()
-            self._measure(db)
-        except (sqlite3.Error, OSError) as error:
-            self._logger.error("the spool at %s: %s", self._path, error)  # noqa: TRY400, the cause is in the line
+    def _recover(self, error: Exception) -> None:
+        """Take back what an error left half done; what it says of the file is looked after when that is used next."""
+        if self._opened is None:
+            return
+        if not is_damage(error):
+            try:
+                self._opened.rollback()
+                self._measure(self._opened)
+            except Exception as problem:  # noqa: BLE001, the thread must go on whatever the file is like
+                error = problem
+                self._logger.error("the spool at %s: %s", self._path, problem)  # noqa: TRY400, the cause is in the line
+        if is_damage(error):
+            self._damage = error
+            self._close()
 
     def _measure(self, db: Database) -> None:
         self._used = db.used_bytes()
@@ -336,19 +350,21 @@ class Owner:
         disk = os.statvfs(self._path.parent)
         return disk.f_bavail * disk.f_frsize
 
-    def _tidy(self, db: Database) -> float:
+    def _tidy(self) -> float:
         """Give room back to the disk, a little at a time; gives the seconds until the next look."""
         try:
+            db = self._db
             self._look(db)
             if self.free_disk_bytes > 2 * BALLAST_BYTES:
                 self._ballast.fill()
             if db.free_bytes() <= _KEEP_FREE_BYTES:
                 return _IDLE_S
             db.vacuum(_VACUUM_PAGES)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, SpoolError) as error:
+            self._recover(error)
             self._logger.warning("the spool at %s could not be tidied: %s", self._path, error)
             return _IDLE_S
-        return 0.05
+        return _IDLE_STEP_S
 
 
 def _give(future: asyncio.Future[Any], result: Any) -> None:
@@ -359,9 +375,3 @@ def _give(future: asyncio.Future[Any], result: Any) -> None:
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
-
-
-def _is_full(error: Exception | None) -> bool:
-    if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

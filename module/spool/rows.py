@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import struct
+import zlib
 from dataclasses import dataclass
+from typing import Any
 
 from module.capture import Capture, FileMark, Item, Kind, Origin, UploadAs
 from module.spool.retention import footprint
 
 Row = tuple[int, int, int]
 """A capture as the counts see it: (id, stream, footprint in bytes)."""
+COLUMNS = "id, stream, requested_us, received_us, size, footprint, detail, annotations, crc, payload"
+"""Of the table ``capture``, in the order in which rows are handled; ``failure`` has more."""
+_SAID = struct.Struct("<5q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,41 @@ def decode_origin(text: str) -> Origin:
     return Origin(**values)
 
 
+def origin_checksum(text: str) -> int:
+    """CRC-32 of an origin as it is written."""
+    return zlib.crc32(text.encode())
+
+
+def whole_origin(text: str, crc: int | None) -> Origin | None:
+    """The origin, or None where its text is not what was written; without a checksum, where it makes no sense."""
+    if crc is not None and crc != origin_checksum(text):
+        return None
+    try:
+        return decode_origin(text)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def checksum(said: tuple[int, ...], detail: str | None, annotations: bytes | None, payload: bytes) -> int:
+    """CRC-32 of a capture: its id, stream, times and size in this order, and all of its bytes."""
+    crc = zlib.crc32(_SAID.pack(*said))
+    for part in (detail.encode() if detail else None, annotations):
+        if part:
+            crc = zlib.crc32(part, crc)
+    return zlib.crc32(payload, crc)
+
+
+def is_whole(row: tuple[Any, ...]) -> bool:
+    """Whether a row of ``capture`` is what was written; True for rows of the version that had no checksums."""
+    *said, _, detail, annotations, crc, payload = row
+    if crc is None:
+        return True
+    try:
+        return bool(checksum(tuple(said), detail, annotations, payload) == crc)
+    except (TypeError, AttributeError, struct.error):
+        return False
+
+
 def room_of(capture: Capture) -> int:
     """Bytes of disk that a capture will take."""
     return footprint(len(capture.payload) + len(capture.annotations))
@@ -66,9 +107,11 @@ def mark_of(detail: str | None) -> FileMark | None:
     return FileMark(extra["path"], extra["size"], extra["modified_ns"]) if "path" in extra else None
 
 
-def item_of(row: tuple[int, int, int, int, int, int, str | None, bytes | None, bytes], origin: Origin) -> Item:
+def item_of(
+    row: tuple[int, int, int, int, int, int, str | None, bytes | None, int | None, bytes], origin: Origin
+) -> Item:
     """A row of ``capture`` as an Item."""
-    capture_id, stream, requested_us, received_us, size, room, detail, annotations, payload = row
+    capture_id, stream, requested_us, received_us, size, room, detail, annotations, _, payload = row
     return Item(
         capture_id,
         stream,

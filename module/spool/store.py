@@ -19,40 +19,27 @@ import fcntl
 import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from module.capture import Capture, Failure, FileMark, Item, Kind, Origin
+from module.capture import Capture, Failure, FileMark, Item
 from module.config import SpoolConfig, UploadConfig
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.recent import Fate
 from module.spool.database import Database
-from module.spool.owner import Acknowledge, Append, Call, Outcome, Owner
+from module.spool.jobs import Acknowledge, Append, Call, Outcome, Rescue
+from module.spool.owner import Owner
+from module.spool.queues import Queues
 from module.spool.rows import Row
 from module.spool.sequences import SequenceBook
 
 _LOCK_RETRY_S = 0.05
 _LOG_EVERY_S = 10.0
-_MANY_QUEUES = 1000
+_DAMAGED = "damaged in the spool: its bytes are not those that were captured"
 BATCH_BYTES = 1_000_000
 """Rows in one upload: a quarter of the message that a gRPC receiver takes by default."""
-
-
-@dataclass(slots=True)
-class _Queue:
-    """What the event loop knows of one stream."""
-
-    origin: Origin
-    waiting: int
-    """Captures that nobody has claimed."""
-    head_id: int
-    """No capture that waits has a smaller id."""
-    since: float
-    """Monotonic time from which rows have been gathering; -inf: they need not wait."""
 
 
 class Store:
@@ -65,11 +52,16 @@ class Store:
         self._path = Path(settings.directory) / "spool.sqlite3"
         self._lock_fd: int | None = None
         self._closed = False
-        self._queues: dict[int, _Queue] = {}
-        self._in_flight: dict[int, int] = {}
-        """The stream of each claimed capture, by id."""
-        self._owner = Owner(self._path, settings, logger, in_flight=self._in_flight, on_outcome=self._on_outcome)
-        self._most_queues = _MANY_QUEUES
+        self._queues = Queues(upload)
+        self._owner = Owner(
+            self._path,
+            settings,
+            logger,
+            in_flight=self._queues.in_flight,
+            on_outcome=self._on_outcome,
+            on_rescue=self._on_rescue,
+        )
+        self._rescues = 0
         self._unlogged: dict[str, int] = {}
         self._logged_at = -math.inf
         self.work = asyncio.Event()
@@ -103,8 +95,13 @@ class Store:
 
     @property
     def damaged(self) -> str | None:
-        """Where a damaged spool was set aside when this one was opened."""
+        """The newest damaged file of this spool that was set aside and is still there."""
         return self._owner.damaged
+
+    @property
+    def unreadable(self) -> int:
+        """Captures that could not be read when damaged files were set aside."""
+        return self._owner.unreadable
 
     @property
     def free_disk_bytes(self) -> int:
@@ -124,20 +121,24 @@ class Store:
             await self._lock()
         except OSError as error:
             raise SpoolError(f"the spool at {self._path} cannot be opened: {error}") from error
-        streams, self.failed = await self._owner.start()
-        for row in streams:
-            self.items += row.items
-            self.bytes += row.bytes
-            if row.items:
-                self._queues[row.id] = _Queue(row.origin, row.items, row.head_id, -math.inf)
-        self.work.set()
+        streams, failed = await self._owner.start()
+        self._on_rescue(Rescue(streams, failed, set()))
 
     def _make_directory(self) -> None:
         directory = self._path.parent
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The mode of ``mkdir`` is for the last of them alone.
+        for missing in reversed([each for each in directory.parents if not each.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         directory.chmod(0o700)
+        for entry in os.scandir(directory):
+            # What others put here while the directory was open to them: a link must not make their file the spool's.
+            if entry.is_symlink():
+                Path(entry.path).unlink()
+            elif entry.is_file():
+                Path(entry.path).chmod(0o600)
         if self._lock_fd is None:
-            self._lock_fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock_fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
     async def _lock(self) -> None:
         if self._lock_fd is None:
@@ -190,21 +191,7 @@ class Store:
 
         Gives (stream, 0), or (None, seconds until rows that gather now will be ripe; inf without any).
         """
-        best: int | None = None
-        best_key: tuple[int, int] = (0, 0)
-        wait = math.inf
-        for stream, known in self._queues.items():
-            if not known.waiting or known.origin.priority <= above:
-                continue
-            if known.origin.kind in (Kind.ROW, Kind.LINE) and known.waiting < self._upload.batch_rows and not flushing:
-                left = known.since + self._upload.batch_wait_s - now
-                if left > 0:
-                    wait = min(wait, left)
-                    continue
-            key = (-known.origin.priority, known.head_id)
-            if best is None or key < best_key:
-                best, best_key = stream, key
-        return best, 0.0 if best is not None else wait
+        return self._queues.choose(now, flushing=flushing, above=above)
 
     async def claim(self, stream: int) -> list[Item]:
         """Take the oldest captures of a stream, for one upload: rows together, anything else one at a time.
@@ -212,24 +199,35 @@ class Store:
         They stay in the file until ``acknowledge``, ``release`` or ``fail``. May give none, when they were dropped
         in the meantime.
         """
-        known = self._queues[stream]
-        rows = self._upload.batch_rows if known.origin.kind in (Kind.ROW, Kind.LINE) else 1
-        head, held = known.head_id, self._in_flight
-        # Until the disk has been read, it falls to whatever a release or a retry puts back behind the reader.
-        known.head_id = sys.maxsize
-        items: list[Item] = []
+        rows = self._upload.batch_rows if self._queues[stream].gathers else 1
+        head, held, rescues = self._queues.read_from(stream), self._queues.in_flight, self._rescues
+        next_id = head
         try:
-            items = await self._call(
+            items, damaged = await self._call(
                 lambda db: db.select(stream, head, rows=rows, size=BATCH_BYTES, without=held), writes=False
             )
+            next_id = max((capture_id + 1 for capture_id in (*(item.id for item in items), *damaged)), default=head)
         finally:
-            known = self._queues.get(stream, known)
-            known.head_id = min(known.head_id, items[-1].id + 1 if items else head)
-        if items:
-            self._in_flight.update((item.id, stream) for item in items)
-            known.waiting -= len(items)
-            known.since = time.monotonic()
-        return items
+            self._queues.read_to(stream, next_id if self._rescues == rescues else 0)
+        if self._rescues != rescues:
+            # What was read stood in a file that has been set aside meanwhile.
+            return []
+        self._queues.take(stream, [*damaged, *(item.id for item in items)], time.monotonic())
+        if damaged and await self._put_by(stream, damaged) and not items:
+            return await self.claim(stream)
+        return list(items)
+
+    async def _put_by(self, stream: int, damaged: list[int]) -> bool:
+        source = self._queues[stream].origin.source
+        self._logger.error("%d captures of %s are damaged in the spool, kept among the failures", len(damaged), source)
+        try:
+            await self._move_to_failures(damaged, _DAMAGED, 0)
+        except SpoolError:
+            # Then they are found again.
+            for capture_id in damaged:
+                self._queues.release(stream, capture_id)
+            return False
+        return True
 
     def acknowledge(self, items: Sequence[Item], *, sent: Sequence[FileMark] = ()) -> asyncio.Future[None]:
         """Take delivered captures out of the spool, with the next commit, and remember the files among them.
@@ -244,23 +242,20 @@ class Store:
     def release(self, items: Sequence[Item]) -> None:
         """Put claimed captures back; they are the first to be claimed again, and need not gather."""
         for item in items:
-            self._in_flight.pop(item.id, None)
-            self._put_back(self._queues[item.stream], item.id)
+            self._queues.release(item.stream, item.id)
         self.work.set()
-
-    def _put_back(self, known: _Queue, capture_id: int) -> None:
-        known.waiting += 1
-        known.head_id = min(known.head_id, capture_id)
-        known.since = -math.inf
 
     # ------------------------------------------------------------------ failures
 
     async def fail(self, items: Sequence[Item], error: str, attempts: int) -> None:
         """Move claimed captures to the failures, with what the cloud said of them."""
-        ids = [item.id for item in items]
+        await self._move_to_failures([item.id for item in items], error, attempts)
+
+    async def _move_to_failures(self, ids: list[int], error: str, attempts: int) -> None:
         now_us = time.time_ns() // 1000
         gone: list[Row] = await self._call(lambda db: db.fail(ids, error, attempts, now_us), writes=True)
-        self._land(ids)
+        for capture_id in ids:
+            self._queues.in_flight.pop(capture_id, None)
         self._count_out(gone)
         self.failed += len(gone)
         self.on_fate(ids, Fate.FAILED)
@@ -275,11 +270,9 @@ class Store:
         back, origins = await self._call(
             lambda db: (rows := db.retry(ids), {stream: db.origin(stream) for _, stream, _ in rows}), writes=True
         )
-        for capture_id, stream, room in back:
-            known = self._queues.setdefault(stream, _Queue(origins[stream], 0, capture_id, -math.inf))
-            self._put_back(known, capture_id)
-            self.items += 1
-            self.bytes += room
+        self._queues.bring_back(((capture_id, stream) for capture_id, stream, _ in back), origins)
+        self.items += len(back)
+        self.bytes += sum(room for _, _, room in back)
         self.failed -= len(back)
         self.on_fate((capture_id for capture_id, _, _ in back), Fate.SPOOLED)
         self.work.set()
@@ -331,8 +324,7 @@ class Store:
             if not append.done.done():
                 append.done.set_exception(error)
         for job in outcome.acknowledged:
-            self._land(capture_id for capture_id, _, _ in job.rows)
-            self._count_out(job.rows)
+            self._count_out([row for row in job.rows if self._queues.in_flight.pop(row[0], None) is not None])
             if not job.done.done():
                 job.done.set_result(None)
         for _, stream, _ in outcome.dropped:
@@ -349,27 +341,19 @@ class Store:
     def _count_in(self, append: Append, rows: list[Row]) -> None:
         self.pending_bytes -= _payload_bytes(append.captures)
         self.last_error = None
+        now = time.monotonic()
         for capture, (capture_id, stream, room) in zip(append.captures, rows, strict=True):
-            known = self._queues.get(stream)
-            if known is None:
-                if len(self._queues) >= self._most_queues:
-                    self._forget_idle_streams()
-                    self._most_queues = max(_MANY_QUEUES, 2 * len(self._queues))
-                known = self._queues[stream] = _Queue(capture.origin, 0, capture_id, 0)
-            if not known.waiting:
-                known.since = time.monotonic()
-            known.waiting += 1
+            self._queues.add(capture.origin, stream, capture_id, now)
             self.items += 1
             self.bytes += room
 
-    def _land(self, ids: Iterable[int]) -> None:
-        for capture_id in ids:
-            self._in_flight.pop(capture_id, None)
-
-    def _forget_idle_streams(self) -> None:
-        # Tags that are given with each call make a stream each, and ``choose`` goes through all of them.
-        busy = set(self._in_flight.values())
-        self._queues = {stream: known for stream, known in self._queues.items() if known.waiting or stream in busy}
+    def _on_rescue(self, rescue: Rescue) -> None:
+        self._rescues += 1
+        self._queues.begin(rescue)
+        self.items = sum(row.items for row in rescue.streams)
+        self.bytes = sum(row.bytes for row in rescue.streams)
+        self.failed = rescue.failed
+        self.work.set()
 
     def _count_out(self, rows: list[Row]) -> None:
         self.items -= len(rows)

@@ -58,6 +58,8 @@ def spool() -> _Spool:
 
 
 def _unlink(_origin: Origin, mark: FileMark) -> None:
+    if "stuck" in mark.path:
+        raise PermissionError(1, "Operation not permitted", mark.path)
     Path(mark.path).unlink()
 
 
@@ -253,6 +255,20 @@ async def test_a_delivered_file_is_put_away_once_it_is_known_as_sent(tmp_path: P
         assert path.exists()
         spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
         await _until(lambda: not path.exists() and not spool.sent)
+
+
+async def test_a_file_that_cannot_be_put_away_holds_up_no_other(tmp_path: Path, spool: _Spool) -> None:
+    """Nor new files; it is told, with how many others."""
+    paths = [write(tmp_path / name, age_s=age) for name, age in (("stuck", 90), ("stuck-too", 80), ("b.txt", 70))]
+    watch = _watch(config_of(tmp_path, after_upload=AfterUpload.DELETE), spool)
+    async with _running(watch):
+        await _until(lambda: watch.captured == 3)
+        spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
+        await _until(lambda: not paths[2].exists() and watch.last_error is not None)
+        write(tmp_path / "c.txt", age_s=60)
+        await _until(lambda: watch.captured == 4)
+    assert watch.last_error == f"'{tmp_path}/stuck': Operation not permitted (and 1 more)"
+    assert names(spool.sent) == ["stuck", "stuck-too"]
 
 
 async def test_a_folder_that_keeps_its_files_keeps_them(tmp_path: Path, spool: _Spool) -> None:

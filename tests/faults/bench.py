@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from grpclib import GRPCError
 from grpclib.exceptions import StreamTerminatedError
+from viam.media.video import NamedImage
+from viam.proto.app.datasync import SensorData
+from viam.proto.common import ResponseMetadata
+from viam.resource.base import ResourceBase
 
 from module.demo.cloud import Arrival, LocalCloud, UploadMethod
 from module.demo.viam_server import MachineError
 from tests.faults.ledger import Key, Ledger
 from tests.faults.link import Link
-from tests.process.rig import KEY, KEY_ID, PART, CountingSensor, Rig
+from tests.process.rig import KEY, KEY_ID, NAME, PART, CountingSensor, Rig, StillCamera
 
 RATES_HZ = {"s1": 20.0, "s2": 30.0, "s3": 50.0}
-DATA = "upload_data"
+DATA, CAMERA = "upload_data", "album"
+MESSAGE_BYTES = 4 * 1024 * 1024
 GONE = (GRPCError, StreamTerminatedError, OSError, MachineError, TimeoutError)
 """What a call meets whose module is killed meanwhile."""
 _ASK_EVERY_S = 0.02
 _SETTLE_S = 60.0
+_CAUGHT_UP_S = 30.0
+
+
+class GrowingCamera(StillCamera):
+    """Gives images of which each is one byte larger than the one before: its size is its number."""
+
+    def __init__(self, name: str, size: int) -> None:
+        super().__init__(name, [])
+        self.size = size
+
+    async def get_images(self, **_: Any) -> tuple[list[NamedImage], ResponseMetadata]:
+        self.size += 1
+        self.images = [("", b"x" * self.size, "image/jpeg")]
+        return await super().get_images()
 
 
 class Bench:
@@ -35,15 +55,25 @@ class Bench:
         self.name = name
         self.ledger = Ledger()
         self.sensors = {key: CountingSensor(key) for key in RATES_HZ}
+        self.camera = GrowingCamera(CAMERA, 5000)
+        """Polled on command alone."""
         self.cloud = LocalCloud(None, api_keys={KEY_ID: KEY}, part_ids={PART})
         self.start_s = 1.0
         """How long the last start took, from the process to the answer to AddResource."""
-        self.attributes: dict[str, Any] = {"upload": {"chunk_bytes": 8192, "timeout_s": 1.0}}
+        self.attributes: dict[str, Any] = {"upload": {"chunk_bytes": 2048, "timeout_s": 1.0}}
         """Of the uploader, beside its sources; what is changed here holds from the next start on."""
         self.environ: dict[str, str] = {}
         """Of the module's process."""
+        self.others: dict[str, tuple[ResourceBase, dict[str, Any]]] = {}
+        """More resources, and how each is captured; theirs are known by their order, one capture a poll."""
+        self.check: Callable[[Arrival], None] = lambda _: None
+        """Called with all that arrives."""
+        self.may_fail = True
+        """Whether captures may be among the failures when a fault is over; they are retried."""
         self._folder = folder
-        self._base = dict.fromkeys(RATES_HZ, (0, 0))
+        self._base: dict[str, tuple[int, int]] = {}
+        self._told: collections.Counter[str] = collections.Counter()
+        self._numbers: collections.defaultdict[str, dict[int, int]] = collections.defaultdict(dict)
         self._data = 0
         self._books = asyncio.Lock()
         self._reported = asyncio.Condition()
@@ -58,11 +88,11 @@ class Bench:
             stack.push_async_callback(self.cloud.stop)
             self._up = True
             self.link = Link(int(address.rpartition(":")[2]))
-            sensors = list(self.sensors.values())
-            self.rig = Rig(self._folder, sensors, self.cloud, await self.link.open(), environ=self.environ)
+            resources = [*self.sensors.values(), self.camera, *(resource for resource, _ in self.others.values())]
+            self.rig = Rig(self._folder, resources, self.cloud, await self.link.open(), environ=self.environ)
             stack.push_async_callback(self.link.close)
             await stack.enter_async_context(self.rig.server)
-            await self._configure()
+            await self.configure()
             watch = asyncio.create_task(self._watch(), name="watch")
             stack.push_async_callback(_end, watch)
             yield
@@ -80,31 +110,70 @@ class Bench:
         server._configs.clear()
         begun = time.monotonic()
         await server.restart()
-        await self._configure()
+        await self.configure()
         self.start_s = time.monotonic() - begun
 
-    async def _configure(self) -> None:
+    async def remove(self) -> None:
+        """Remove the uploader from the module; ``configure`` adds it again."""
+        async with self._books:
+            await self._report()
+            await self.rig.server.remove_resource(NAME)
+            # After a round trip the last polls of the old life have come in.
+            await self.rig.server.validate(NAME, self._attributes())
+
+    async def configure(self) -> None:
+        """Add the uploader."""
         async with self._books:
             # The old life is over, the new one polls nothing before it is configured.
-            self._base = {key: (0, len(sensor.polls)) for key, sensor in self.sensors.items()}
-            self._seen = dict.fromkeys(RATES_HZ, 0)
+            self._rebase(dict.fromkeys((*self.sensors, *self.others), 0))
+        await self.rig.configure(**self._attributes())
+
+    async def reconfigure(self) -> float:
+        """Give the running module the ``attributes`` as they are now; gives the seconds that this took."""
+        await self.rig.command("pause", what="capture")
+        async with self._books:
+            # Whatever was polled is captured before its source ends: what is polled afterwards is the next one's.
+            until = time.monotonic() + _CAUGHT_UP_S
+            while any(self._base[key][1] + self._seen[key] < len(self.sensors[key].polls) for key in self.sensors):
+                await self._report()
+                if time.monotonic() > until:
+                    polls = {
+                        key: (*self._base[key], self._seen[key], len(self.sensors[key].polls)) for key in self.sensors
+                    }
+                    self._fail(f"polls without captures: {polls}; {await self.rig.status()}")
+            self._rebase(dict.fromkeys(self._base, 0))
+            attributes, begun = self.rig.attributes(**self._attributes()), time.monotonic()
+            await self.rig.server.reconfigure_resource(NAME, attributes)
+            return time.monotonic() - begun
+
+    def _attributes(self) -> dict[str, Any]:
         sources = [{"name": key, "capture_frequency_hz": rate} for key, rate in RATES_HZ.items()]
-        await self.rig.configure(sources=sources, **self.attributes)
+        sources += [{"name": CAMERA, "image": {"format": "passthrough"}}]
+        sources += [{"name": key, **config} for key, (_, config) in self.others.items()]
+        return {"sources": sources, **self.attributes}
+
+    def _rebase(self, captured: dict[str, int]) -> None:
+        """Number what is captured from here on, after so many of each source in this life."""
+        past = {key: len(self.sensors[key].polls) if key in self.sensors else self._told[key] for key in captured}
+        self._base = {key: (count, past[key]) for key, count in captured.items()}
+        self._seen = dict.fromkeys(captured, 0)
 
     async def captured(self, count: int, timeout_s: float = 30.0) -> None:
-        """Return once the status has reported so many captures of each source since the last start or settling."""
+        """Return once the status has reported so many captures of each sensor since the last start or settling."""
         async with asyncio.timeout(timeout_s), self._reported:
-            await self._reported.wait_for(lambda: self._seen and min(self._seen.values()) >= count)
+            await self._reported.wait_for(lambda: self._seen and min(self._seen[key] for key in RATES_HZ) >= count)
 
-    async def set_cloud(self, *, up: bool) -> None:
-        """Take the cloud away, or bring it back."""
+    async def set_cloud(self, *, up: bool, max_message_bytes: int = MESSAGE_BYTES) -> None:
+        """Take the cloud away, or bring it back, with a limit for messages then."""
         if up != self._up:
+            self.cloud._max_message_bytes = max_message_bytes
             await (self.cloud.start() if up else self.cloud.stop())
             self._up = up
 
     def heal(self) -> None:
         """Take every fault of the cloud and the link away, but not its absence."""
-        self.cloud.judge = self.cloud.after = None
+        self.cloud.judge = self.cloud.after = self.cloud.token_lifetime_s = None
+        self.cloud.part_ids = {PART}
         self.link.flow()
 
     # ------------------------------------------------------------------ the books
@@ -119,6 +188,11 @@ class Bench:
         with contextlib.suppress(*GONE):
             await self.rig.command(DATA, text="x" * size, file_name=f"{number}.txt")
             self.ledger.report([(DATA, number)])
+
+    async def picture(self) -> None:
+        """Have the camera capture an image."""
+        await self.rig.command("capture", sources=[CAMERA])
+        self.ledger.report([(CAMERA, self.camera.size)])
 
     async def _watch(self) -> None:
         while True:
@@ -137,11 +211,14 @@ class Bench:
             # A source polls one after the other, so that the first so many polls are those that were captured.
             self.ledger.report((key, polled + n) for n in range(self._seen[key] + 1, count + 1))
             self._seen[key] = max(self._seen[key], count)
+            self._told[key] = polled + self._seen[key]
 
     def take(self) -> None:
         """Enter what has arrived since the last time."""
         arrivals, self.cloud.arrivals[:] = list(self.cloud.arrivals), []
-        self.ledger.deliver(key for arrival in arrivals for key in _keys(arrival))
+        for arrival in arrivals:
+            self.check(arrival)
+        self.ledger.deliver(key for arrival in arrivals for key in self._keys(arrival))
 
     def begin(self, fault: str) -> None:
         """A fault begins."""
@@ -166,16 +243,14 @@ class Bench:
                     status = await self.rig.status()
                     if not status["spool"]["failed"] and not status["spool"]["items"]:
                         break
+                    if status["spool"]["failed"] and not self.may_fail:
+                        self._fail(f"among the failures without a reason: {await self.rig.command('failures')}")
                     await self.rig.command("retry")
         except TimeoutError:
             self._fail(f"not drained within {_SETTLE_S} s: {status}")
         async with self._books:
             await self._report()
-            self._base = {
-                key: (int(status["sources"][key]["captured"]), len(sensor.polls))
-                for key, sensor in self.sensors.items()
-            }
-            self._seen = dict.fromkeys(RATES_HZ, 0)
+            self._rebase({key: int(status["sources"][key]["captured"]) for key in self._base})
         if status["spool"]["dropped"]:
             self._fail(f"dropped: {status}")
         self.take()
@@ -184,16 +259,28 @@ class Bench:
             print(f"{self.name}: LOST {sorted(lost.items())[:20]} ({len(lost)} in all); {self._folder}", flush=True)  # noqa: T201
         await self.rig.command("resume", what="capture")
 
+    def _keys(self, arrival: Arrival) -> list[Key]:
+        name = arrival.metadata.component_name
+        if name in self.others:
+            stamps = [row.metadata.time_requested for row in arrival.rows]
+            if arrival.sensor_metadata is not None:
+                stamps = [arrival.sensor_metadata.time_requested]
+            numbers = self._numbers[name]
+            return [(name, numbers.setdefault(stamp.ToMicroseconds(), len(numbers) + 1)) for stamp in stamps]
+        if arrival.method is UploadMethod.TABULAR:
+            return [(name, number) for number in rows_of(arrival.rows)]
+        if name == CAMERA:
+            return [(CAMERA, arrival.size)]
+        return [(DATA, int(arrival.metadata.file_name.partition(".")[0]))]
+
     def _fail(self, text: str) -> NoReturn:
         raise AssertionError(f"{self.name}: {text}; the log is {self.rig.log}")
 
 
-def _keys(arrival: Arrival) -> list[Key]:
-    if arrival.method is UploadMethod.TABULAR:
-        name = arrival.metadata.component_name
-        readings = (row.struct.fields["readings"].struct_value for row in arrival.rows)
-        return [(name, int(reading.fields["n"].number_value)) for reading in readings]
-    return [(DATA, int(arrival.metadata.file_name.partition(".")[0]))]
+def rows_of(rows: Iterable[SensorData]) -> list[int]:
+    """The numbers in the rows of counting sensors."""
+    readings = (row.struct.fields["readings"].struct_value for row in rows)
+    return [int(reading.fields["n"].number_value) for reading in readings]
 
 
 async def _end(task: asyncio.Task[None]) -> None:

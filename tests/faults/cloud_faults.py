@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 
 from module.demo.cloud import Arrival, Call, Refusal
-from tests.faults.bench import Bench
+from tests.faults.bench import CAMERA, DATA, Bench, rows_of
 
 _POISONED = "s1"
+_TOKEN_S = 0.25
+_MORE_THAN_A_CHUNK, _LESS_THAN_A_CHUNK = 3000, 1500
+"""Bytes of a message, beside the ``chunk_bytes`` of the bench."""
 
 CloudFault = Callable[[Bench, float], Awaitable[None]]
 
@@ -72,6 +76,19 @@ async def tokens_forgotten(bench: Bench, seconds: float) -> None:
         await asyncio.sleep(bench.chance.uniform(0.05, 0.4))
 
 
+async def tokens_expire(bench: Bench, seconds: float) -> None:
+    """Tokens live for a quarter of a second: each is followed by one other, over a connection of its own."""
+    cloud, link, begun = bench.cloud, bench.link, time.monotonic()
+    before, connections = cloud.authentications, link.taken
+    cloud.token_lifetime_s = _TOKEN_S
+    until = before + max(3, int(seconds / _TOKEN_S))
+    await cloud.wait_for(lambda: cloud.authentications >= until, 60)
+    given = cloud.authentications - before
+    # The token of before may have expired at once; from then on, each lives as long as it may.
+    assert given <= (time.monotonic() - begun) / _TOKEN_S + 1, f"a storm of {given} authentications"
+    assert 0 <= link.taken - connections - given <= 1, f"{link.taken - connections} connections for {given} tokens"
+
+
 async def exhausted(bench: Bench, seconds: float) -> None:
     """Most uploads are RESOURCE_EXHAUSTED."""
 
@@ -97,6 +114,82 @@ async def poison(bench: Bench, seconds: float) -> None:
     assert not strangers, f"among the failures: {strangers}"
 
 
+async def poison_row(bench: Bench, seconds: float) -> None:
+    """One row is INVALID_ARGUMENT, and any batch that holds it: that row fails, all else arrives."""
+    number = len(bench.sensors[_POISONED].polls) + 5
+
+    async def judge(call: Call) -> None:
+        if call.metadata.component_name == _POISONED and number in rows_of(call.first.sensor_contents):
+            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "not this row")
+
+    bench.cloud.judge = judge
+    await bench.rig.until(lambda status: status["spool"]["failed"], 30)
+    await asyncio.sleep(seconds)
+    await bench.rig.drained(30)
+    answer = await bench.rig.command("failures")
+    assert [(failure["source"], failure["error"]) for failure in answer["failures"]] == [
+        (_POISONED, "INVALID_ARGUMENT: not this row")
+    ]
+    bench.take()
+    assert bench.ledger.waiting <= {(_POISONED, number)}
+
+
+async def all_rejected(bench: Bench, seconds: float) -> None:
+    """Everything is INVALID_ARGUMENT: that is found out, and nothing is given up."""
+
+    async def judge(_: Call) -> None:
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "nothing at all")
+
+    bench.cloud.judge = judge
+    await _refused(bench, seconds, "nothing at all")
+
+
+async def part_unknown(bench: Bench, seconds: float) -> None:
+    """The cloud does not know the machine's part."""
+    bench.cloud.part_ids.clear()
+    await _refused(bench, seconds, "no robot part found")
+
+
+async def _refused(bench: Bench, seconds: float, why: str) -> None:
+    """See that nothing is given up from when the machine is not let in."""
+
+    def holds(status: dict[str, Any]) -> bool:
+        return status["upload"]["state"] == "refused" and not status["spool"]["failed"]
+
+    await bench.rig.until(holds, 30)
+    await asyncio.sleep(seconds)
+    status = await bench.rig.status()
+    assert holds(status), status
+    assert why in status["upload"]["last_error"], status
+    assert status["spool"]["items"] > 0
+
+
+async def too_large(bench: Bench, seconds: float) -> None:
+    """The cloud takes small messages only: what can be split or streamed arrives, the rest fails by name."""
+    await bench.set_cloud(up=False)
+    await bench.captured(20)
+    await bench.picture()
+    await bench.set_cloud(up=True, max_message_bytes=_MORE_THAN_A_CHUNK)
+    status = await bench.rig.drained(30)
+    assert not status["spool"]["failed"], await bench.rig.command("failures")
+    bench.take()
+    assert not bench.ledger.waiting
+
+    await bench.set_cloud(up=False)
+    await bench.rig.command("resume", what="capture")
+    await bench.picture()
+    await asyncio.gather(*bench.put(1, 10 * _LESS_THAN_A_CHUNK))
+    await asyncio.sleep(seconds)
+    await bench.set_cloud(up=True, max_message_bytes=_LESS_THAN_A_CHUNK)
+    await bench.rig.drained(30)
+    answer = await bench.rig.command("failures")
+    assert sorted(failure["source"] for failure in answer["failures"]) == [CAMERA, DATA], answer
+    assert all("larger than max" in failure["error"] for failure in answer["failures"]), answer
+    bench.take()
+    assert {name for name, _ in bench.ledger.waiting} == {CAMERA, DATA}
+    await bench.set_cloud(up=False)
+
+
 FAULTS: dict[str, CloudFault] = {
     "the cloud is away": away,
     "the cloud flaps": flapping,
@@ -104,9 +197,16 @@ FAULTS: dict[str, CloudFault] = {
     "the link stalls in mid-stream": stalled,
     "replies are lost": replies_lost,
     "tokens are forgotten": tokens_forgotten,
+    "tokens expire": tokens_expire,
     "RESOURCE_EXHAUSTED": exhausted,
     "INVALID_ARGUMENT for one source": poison,
+    "INVALID_ARGUMENT for one row": poison_row,
+    "INVALID_ARGUMENT for everything": all_rejected,
+    'UNKNOWN "no robot part found"': part_unknown,
+    "messages are too large": too_large,
 }
+_FAILING = {poison, poison_row, too_large}
+"""What may have failures; they are retried once it is over."""
 
 
 async def cloud_round(bench: Bench, name: str, seconds: float) -> None:
@@ -115,6 +215,7 @@ async def cloud_round(bench: Bench, name: str, seconds: float) -> None:
     bench.begin(name)
     await FAULTS[name](bench, seconds)
     bench.strike()
+    bench.may_fail = FAULTS[name] in _FAILING
     await bench.settle()
 
 

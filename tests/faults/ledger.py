@@ -44,6 +44,11 @@ class Ledger:
         self._at_risk: dict[Key, list[str]] = {}
         self._fault: str | None = None
 
+    @property
+    def waiting(self) -> set[Key]:
+        """What was reported as captured and has not been delivered."""
+        return set(self._waiting)
+
     def report(self, keys: Iterable[Key]) -> None:
         """Note what the module says that it has captured; again and again, if it says so."""
         for key in keys:

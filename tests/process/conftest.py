@@ -23,7 +23,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Starter]:
             cloud = LocalCloud(None, api_keys={KEY_ID: KEY}, part_ids={PART}, keep_payloads=True, record_messages=True)
             served = await cloud.start()
             stack.push_async_callback(cloud.stop)
-            rig = Rig(tmp_path, _listed(resources), cloud, address or served, log_level)
+            rig = Rig(tmp_path, _listed(resources), cloud, address or served, log_level=log_level)
             await stack.enter_async_context(rig.server)
             if attributes:
                 await rig.configure(**attributes)

@@ -93,6 +93,7 @@ class Rig:
         resources: Sequence[ResourceBase],
         cloud: LocalCloud,
         address: str,
+        *,
         log_level: str = "info",
         environ: Mapping[str, str] | None = None,
     ) -> None:

@@ -52,7 +52,7 @@ async def test_what_is_released_while_others_are_claimed_is_found_again(
     """It comes back behind the reader, and at the very place where the reader began if one came back before."""
     read, select = threading.Event(), Database.select
 
-    def select_and_tell(*args: Any, **options: Any) -> list[Item]:
+    def select_and_tell(*args: Any, **options: Any) -> tuple[list[Item], list[int]]:
         found = select(*args, **options)
         read.set()
         return found

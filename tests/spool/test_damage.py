@@ -56,21 +56,6 @@ async def test_a_spool_that_is_not_whole_is_set_aside_or_refused_and_never_hangs
             assert store.damaged is not None
 
 
-async def test_a_spool_of_damaged_pages_is_set_aside(opened: Opener, tmp_path: Path) -> None:
-    store = await opened()
-    for number in range(20):
-        await store.append([_image(number)])
-    await store.close()
-    path = tmp_path / "spool" / "spool.sqlite3"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:16384] + bytes(5 * 16384) + whole[6 * 16384 :])
-    async with asyncio.timeout(5):
-        store = await opened()
-    assert store.damaged is not None
-    await store.append([_image(99)])
-    assert len(await drain(store)) == 1
-
-
 async def test_an_intact_spool_is_not_set_aside(opened: Opener) -> None:
     store = await opened()
     await store.append([_image(1)])

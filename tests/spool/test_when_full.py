@@ -10,7 +10,7 @@ import pytest
 from module.capture import Capture, Kind, Origin
 from module.config import WhenFull
 from module.errors import SpoolFull
-from module.spool import store as store_module
+from module.spool import queues
 from tests.spool.rig import Opener, claim, drain
 
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
@@ -67,9 +67,8 @@ async def test_the_lowest_priority_goes_first_by_every_policy(opened: Opener, po
 
 async def test_streams_that_have_nothing_left_are_forgotten(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tags that differ with each call make a stream each; what is on its way, or waits, stays known."""
-    monkeypatch.setattr(store_module, "_MANY_QUEUES", 10)
+    monkeypatch.setattr(queues, "_MANY", 10)
     store = await opened()
-    store._most_queues = 10
     await store.append([_numbered(0, replace(IMAGES, tags=("on its way",)))])
     held = await claim(store)
     for number in range(1, 60):

@@ -1,0 +1,104 @@
+"""The health sensor: asks the uploader for its status, and gives it as flat readings.
+
+It asks through viam-server, by the ``status`` command, so that the uploader may live anywhere. The uploader is an
+*optional* dependency: the sensor is there, and says what is the matter, also while the uploader cannot be built. And
+the uploader may capture this sensor: viam-server orders resources by their required dependencies alone, and tells each
+of the two once more when the other has appeared (rdk, ``robot/impl/local_robot.go``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self
+
+from grpclib import GRPCError
+from pydantic import ValidationError
+from viam.components.sensor import Sensor
+from viam.proto.app.robot import ComponentConfig
+from viam.proto.common import ResourceName
+from viam.resource.base import ResourceBase
+from viam.resource.easy_resource import EasyResource
+from viam.resource.types import Model, ModelFamily
+from viam.services.generic import Generic
+from viam.utils import SensorReading, struct_to_dict
+
+from module import refusals
+from module.errors import ConfigError
+from module.source_config import NAME, Flag, Part
+from module.vitals import Vitals
+
+_ANSWER_S = 3.0
+"""How long the uploader has to answer; its status never waits, so that this is long."""
+
+
+class HealthConfig(Part):
+    """The attributes of the health sensor."""
+
+    service: Annotated[str, NAME]
+    per_source: Flag = False
+
+    @property
+    def dependency(self) -> str:
+        """The uploader as viam-server's dependencies name it."""
+        return f"{Generic.API}/{self.service}"
+
+
+class Health(Sensor, EasyResource):  # type: ignore[misc, no-untyped-call]
+    """``courier:capture:health``: the uploader's health as readings."""
+
+    MODEL: ClassVar[Model] = Model(ModelFamily("courier", "capture"), "health")
+
+    _config: HealthConfig
+    _uploader: ResourceBase | None
+    _vitals: Vitals
+
+    @classmethod
+    def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
+        """Give the uploader as an optional dependency. Raises ConfigError, which names each path."""
+        return [], [_parse(config).dependency]
+
+    @classmethod
+    def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> Self:
+        """Make the sensor; it asks for nothing before it is read. Raises ConfigError."""
+        self = cls(config.name)
+        self._config = _parse(config)
+        self._uploader = next((each for name, each in dependencies.items() if name.subtype == "generic"), None)
+        self._vitals = Vitals(self._config.service, per_source=self._config.per_source)
+        return self
+
+    async def get_readings(
+        self,
+        *,
+        extra: Mapping[str, Any] | None = None,  # noqa: ARG002, the SDK names it
+        timeout: float | None = None,  # noqa: ASYNC109, as above
+        **_: Any,
+    ) -> Mapping[str, SensorReading]:
+        """Give what ``docs/health.md`` lists; ``ok`` and ``reason`` alone where the uploader gives no answer.
+
+        Raises nothing on the uploader's account: a dashboard sees ``ok`` fall, and why.
+        """
+        if self._uploader is None:
+            return self._vitals.silent("this machine has no such service, or it is not ready")
+        limit = _ANSWER_S if timeout is None else min(_ANSWER_S, 0.8 * timeout)
+        try:
+            async with asyncio.timeout(limit):
+                status = await self._uploader.do_command({"command": "status"}, timeout=limit)
+            return self._vitals.read(status, now=time.monotonic())
+        except TimeoutError:
+            return self._vitals.silent(f"no answer within {limit:g} s")
+        except GRPCError as error:
+            return self._vitals.silent(error.message or error.status.name)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return self._vitals.silent("its answer is no status; is it a courier:capture:uploader?")
+        except Exception as error:  # noqa: BLE001 - the SDK's clients raise whatever their conversions raise
+            return self._vitals.silent(f"{type(error).__name__}: {error}")
+
+
+def _parse(config: ComponentConfig) -> HealthConfig:
+    try:
+        return HealthConfig.model_validate(struct_to_dict(config.attributes))
+    except ValidationError as error:
+        # Not chained: as in module.config, the library's own text would show what was given.
+        raise ConfigError(refusals.explain(error, HealthConfig)) from None

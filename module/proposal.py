@@ -1,0 +1,132 @@
+"""What a machine's sensors and cameras gave → the config of an uploader, with rates that keep to a budget; pure.
+
+Rates come from a ladder of periods. Every source starts on the first rung, one poll a second, or on the first that
+lasts twice as long as its answer took. While a day's bytes are above the budget, the source with the most of them goes
+one rung further.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from module.api_methods import GETS_IMAGES
+
+LADDER_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
+"""Periods that a person would choose, in seconds."""
+HEALTH_S = 60
+DAY_S = 86_400
+_HEALTH_BYTES = 600
+_SLACK = 2.0
+"""How many times what an answer took a period lasts at least."""
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one resource gave when it was asked once."""
+
+    name: str
+    api: str
+    method: str = ""
+    answers: int = 0
+    size: int = 0
+    """Bytes of all the answers of one poll, as they would travel."""
+    took_s: float = 0.0
+    gives: str = ""
+    """In words, e.g. "640x480 image/jpeg"."""
+    image_format: str | None = None
+    """What images become whose bytes are too many as they come."""
+    problem: str | None = None
+    """Why it gave nothing; it is not polled then."""
+
+    def plain(self) -> dict[str, Any]:
+        """It as JSON has it, for the ``report`` command."""
+        known = {"name": self.name, "api": self.api, "method": self.method}
+        if self.problem is not None:
+            return {**known, "problem": self.problem}
+        took_ms = round(self.took_s * 1000, 1)
+        return {**known, "gives": self.gives, "answers": self.answers, "bytes": self.size, "took_ms": took_ms}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An uploader's attributes, and what they come to."""
+
+    attributes: dict[str, Any]
+    bytes_per_day: int
+    periods_s: dict[tuple[str, str], int]
+    """By API and name, of what is polled."""
+
+
+def propose(findings: Sequence[Finding], *, health: str, daily_budget_bytes: int, cloud_is_known: bool) -> Proposal:
+    """The attributes of an uploader that polls all that gave something, and knows of the rest.
+
+    What gave nothing is there too, disabled, with the reason in its comment. ``health`` names the health sensor that is
+    captured beside them. Without a cloud (no part id or API key) uploads are disabled: captures stay on disk.
+    """
+    working = [each for each in findings if each.problem is None]
+    periods_s = _periods_s(working, daily_budget_bytes - _HEALTH_BYTES * DAY_S // HEALTH_S)
+    names, shared = Counter(each.name for each in findings), len({each.name for each in findings}) < len(findings)
+    sources = []
+    for each in findings:
+        twin = shared and names[each.name] > 1
+        sources.append(_source(each, periods_s.get((each.api, each.name)), twin=twin))
+    sources.append({"name": health, "interval_s": HEALTH_S, "comment": "the health of this uploader, as readings"})
+    total = _HEALTH_BYTES * DAY_S // HEALTH_S
+    total += sum(each.size * DAY_S // periods_s[each.api, each.name] for each in working)
+    broken = len(findings) - len(working)
+    comment = f"about {amount(total)} a day, with a budget of {amount(daily_budget_bytes)}"
+    if total > daily_budget_bytes:
+        comment += ", which one poll a day of each would exceed"
+    if broken:
+        comment += f"; disabled, as nothing came: {broken} of {len(findings)}"
+    attributes: dict[str, Any] = {"comment": comment, "sources": sources}
+    if not cloud_is_known:
+        attributes["upload"] = {"disabled": True}
+        attributes["comment"] += "; uploads are disabled until cloud has part_id, api_key_id and api_key"
+    return Proposal(attributes, total, periods_s)
+
+
+def _periods_s(working: Sequence[Finding], budget_bytes: int) -> dict[tuple[str, str], int]:
+    rungs = {}
+    for each in working:
+        slow = [rung for rung, period_s in enumerate(LADDER_S) if period_s >= _SLACK * each.took_s]
+        rungs[each] = slow[0] if slow else len(LADDER_S) - 1
+
+    def daily(each: Finding) -> float:
+        return each.size * DAY_S / LADDER_S[rungs[each]]
+
+    while sum(map(daily, working)) > budget_bytes:
+        movable = [each for each in working if rungs[each] < len(LADDER_S) - 1]
+        if not movable:
+            break
+        rungs[max(movable, key=daily)] += 1
+    return {(each.api, each.name): LADDER_S[rungs[each]] for each in working}
+
+
+def _source(finding: Finding, period_s: int | None, *, twin: bool) -> dict[str, Any]:
+    source: dict[str, Any] = {"name": finding.name}
+    if twin:
+        # Two resources bear this name: viam-server has to be told which, and status and commands too.
+        source |= {"api": finding.api, "id": f"{finding.name}-{finding.api.rpartition(':')[2]}"}
+    if period_s is None:
+        return source | {"disabled": True, "comment": finding.problem}
+    if finding.method != "Readings":
+        source["method"] = finding.method
+    source["interval_s"] = period_s
+    if finding.image_format is not None and finding.method == GETS_IMAGES:
+        source["image"] = {"format": finding.image_format}
+    daily = finding.size * DAY_S // period_s
+    took = f"in {finding.took_s * 1000:.0f} ms"
+    return source | {"comment": f"{finding.gives}, {amount(finding.size)} a poll {took}; {amount(daily)} a day"}
+
+
+def amount(size: float) -> str:
+    """Bytes in words, with the decimal unit that leaves at most three digits before the point."""
+    unit = 0
+    while size >= 999.5 and unit < len(_UNITS) - 1:  # noqa: PLR2004 - what would be shown as 1000
+        size, unit = size / 1000, unit + 1
+    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 or size >= 99.5 else f"{size:.1f} {_UNITS[unit]}"  # noqa: PLR2004

@@ -1,0 +1,142 @@
+"""What the event loop knows of the captures that wait, stream by stream; no I/O, the clock is handed in.
+
+It is told of each commit in the order of the commits, and decides from its counts alone what is to be claimed next.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from module.capture import Kind, Origin
+from module.config import UploadConfig
+from module.spool.jobs import Rescue
+
+_MANY = 1000
+
+
+@dataclass(slots=True)
+class Queue:
+    """One stream."""
+
+    origin: Origin
+    waiting: int
+    """Captures that nobody has claimed."""
+    head_id: int
+    """No capture that waits has a smaller id."""
+    since: float
+    """Monotonic time from which rows have been gathering; -inf: they need not wait."""
+
+    @property
+    def gathers(self) -> bool:
+        """Whether its captures travel many at a time."""
+        return self.origin.kind in (Kind.ROW, Kind.LINE)
+
+
+class Queues:
+    """All streams that have captures waiting or in flight, and some that had."""
+
+    def __init__(self, upload: UploadConfig) -> None:
+        self._upload = upload
+        self._queues: dict[int, Queue] = {}
+        self.in_flight: dict[int, int] = {}
+        """The stream of each claimed capture, by id."""
+        self._most = _MANY
+
+    def __getitem__(self, stream: int) -> Queue:
+        """What is known of a stream; KeyError where nothing is."""
+        return self._queues[stream]
+
+    def __len__(self) -> int:
+        """How many streams are known."""
+        return len(self._queues)
+
+    def begin(self, found: Rescue) -> None:
+        """Forget all counts, and take over those of a file; of what is in flight, only what that holds still is."""
+        for capture_id in self.in_flight.keys() - found.present:
+            del self.in_flight[capture_id]
+        held = Counter(self.in_flight.values())
+        self._queues = {
+            row.id: Queue(row.origin, row.items - held[row.id], row.head_id, -math.inf)
+            for row in found.streams
+            if row.items
+        }
+
+    def choose(self, now: float, *, flushing: bool, above: int) -> tuple[int | None, float]:
+        """Decide which stream of a priority ``above`` this one comes next; as ``Store.choose``."""
+        best: int | None = None
+        best_key: tuple[int, int] = (0, 0)
+        wait = math.inf
+        for stream, known in self._queues.items():
+            if not known.waiting or known.origin.priority <= above:
+                continue
+            if known.gathers and known.waiting < self._upload.batch_rows and not flushing:
+                left = known.since + self._upload.batch_wait_s - now
+                if left > 0:
+                    wait = min(wait, left)
+                    continue
+            key = (-known.origin.priority, known.head_id)
+            if best is None or key < best_key:
+                best, best_key = stream, key
+        return best, 0.0 if best is not None else wait
+
+    def read_from(self, stream: int) -> int:
+        """The id that a claim begins at.
+
+        Until ``read_to``, the head falls to whatever a release or a retry puts back behind the reader.
+        """
+        known = self._queues[stream]
+        head, known.head_id = known.head_id, sys.maxsize
+        return head
+
+    def read_to(self, stream: int, next_id: int) -> None:
+        """Note that the file has been read, and from where the next claim goes on."""
+        known = self._queues.get(stream)
+        if known is not None:
+            known.head_id = min(known.head_id, next_id)
+
+    def take(self, stream: int, ids: Iterable[int], now: float) -> None:
+        """Note captures as claimed."""
+        known = self._queues[stream]
+        for capture_id in ids:
+            self.in_flight[capture_id] = stream
+            known.waiting -= 1
+            known.since = now
+
+    def put_back(self, stream: int, capture_id: int) -> None:
+        """Note a capture as waiting again; it is the first to be claimed, and need not gather."""
+        known = self._queues[stream]
+        known.waiting += 1
+        known.head_id = min(known.head_id, capture_id)
+        known.since = -math.inf
+
+    def release(self, stream: int, capture_id: int) -> None:
+        """Put a claimed capture back; nothing where it is not claimed any more."""
+        if self.in_flight.pop(capture_id, None) is not None:
+            self.put_back(stream, capture_id)
+
+    def bring_back(self, rows: Iterable[tuple[int, int]], origins: Mapping[int, Origin]) -> None:
+        """Note former failures, (id, stream) each, as waiting."""
+        for capture_id, stream in rows:
+            self._queues.setdefault(stream, Queue(origins[stream], 0, capture_id, -math.inf))
+            self.put_back(stream, capture_id)
+
+    def add(self, origin: Origin, stream: int, capture_id: int, now: float) -> None:
+        """Note a new capture as waiting."""
+        known = self._queues.get(stream)
+        if known is None:
+            if len(self._queues) >= self._most:
+                self._forget_idle()
+                self._most = max(_MANY, 2 * len(self._queues))
+            known = self._queues[stream] = Queue(origin, 0, capture_id, 0)
+        if not known.waiting:
+            known.since = now
+        known.waiting += 1
+
+    def _forget_idle(self) -> None:
+        # Tags that are given with each call make a stream each, and ``choose`` goes through all of them.
+        busy = set(self.in_flight.values())
+        self._queues = {stream: known for stream, known in self._queues.items() if known.waiting or stream in busy}

@@ -1,0 +1,295 @@
+"""What can be read of a damaged spool, carried over into a new file.
+
+SQLite gives up on a whole table where one page of it is broken. So captures are read by ranges of their ids, which are
+halved around what cannot be read; what no tree leads to any more is read off the pages. Each must fit its checksum:
+what comes out is what was put in. Ids and streams stay the same, so that uploads under way need not know of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from module.spool.pages import Pages, frames_in_log, frames_taken
+from module.spool.rows import COLUMNS, is_whole, origin_checksum, whole_origin
+from module.spool.schema import connect, lenient_text
+
+_FAILED = "error, attempts, failed_us"
+_LAST_ID = "SELECT value FROM counter WHERE name = 'last_id' AND typeof(value) = 'integer'"
+_UNREADABLE = "SELECT value FROM counter WHERE name = 'unreadable' AND typeof(value) = 'integer'"
+_STREAM_COLUMNS = 5
+_MOST_ITEMS = 10**9
+"""What a stream says of more is damaged."""
+_BATCH_BYTES = 8_000_000
+_BATCH_ROWS = 1000
+_PATIENCE = 20_000
+"""So many ranges are tried that cannot be read, before the ranges that are given up at once become larger."""
+_UNKNOWN_IDS = 1_000_000
+"""Ids to skip where nobody knows which was the last: none is used twice."""
+
+
+@dataclass(slots=True)
+class Salvaged:
+    """What came of it."""
+
+    saved: int = 0
+    """Captures, failures among them."""
+    unreadable: int = 0
+    """Captures that were there, as far as the file tells, and could not be read."""
+    full: bool = False
+    """The disk had no room for all of them."""
+
+
+def salvage(damaged: Path, into: Path) -> Salvaged:
+    """Write what can be read of the spool at ``damaged`` into a new one, closed and on the disk when this returns.
+
+    The damaged file stays as it is. Raises what ``connect`` raises.
+    """
+    done = Salvaged()
+    with closing(connect(into)) as new:
+        try:
+            with closing(_open(damaged)) as old, Pages(damaged, Path(f"{damaged}-wal")) as pages:
+                _Copy(old, pages, new, done).run()
+        except (sqlite3.Error, OSError) as error:
+            if not is_full(error):
+                raise
+            done.full = True
+            if new.in_transaction:
+                new.execute("ROLLBACK")
+        count_unreadable(new, done.unreadable)
+        new.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return done
+
+
+def keep_torn_log(path: Path) -> Path | None:
+    """Copy the log of a spool that nobody has open, if SQLite would forget a part of it; gives the copy.
+
+    It takes the first frame that is damaged for the end. A power cut leaves such logs too: then nothing that counted
+    is behind that place, and what is found there is more than was promised.
+    """
+    log, kept = Path(f"{path}-wal"), Path(f"{path}.torn-log")
+    frames = 0 if kept.exists() else frames_in_log(log)
+    if frames:
+        with contextlib.suppress(sqlite3.Error), closing(_open(path)) as db:
+            db.execute("PRAGMA schema_version").fetchone()
+            if frames > frames_taken(Path(f"{path}-shm")):
+                shutil.copyfile(log, kept)
+                with kept.open("rb+") as file:
+                    os.fsync(file)
+    return kept if kept.exists() else None
+
+
+def recover(log: Path, path: Path, db: sqlite3.Connection) -> Salvaged:
+    """Add to a spool, which is open, what the pages in a log that was kept hold beyond it."""
+    done = Salvaged()
+    with Pages(path, log) as pages:
+        db.execute("BEGIN IMMEDIATE")
+        _Copy(db, pages, db, done).run_on()
+        count_unreadable(db, done.unreadable)
+        db.execute("COMMIT")
+    return done
+
+
+def count_unreadable(db: sqlite3.Connection, captures: int) -> None:
+    """Add to the captures of a spool that could not be read."""
+    db.execute("INSERT OR IGNORE INTO counter VALUES ('unreadable', 0)")
+    db.execute("UPDATE counter SET value = value + ? WHERE name = 'unreadable'", (captures,))
+
+
+def is_full(error: Exception | None) -> bool:
+    """Whether an error says that the disk has no room."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _open(damaged: Path) -> sqlite3.Connection:
+    # Read only: nothing may change what is the evidence, not even the journal's way into the file.
+    db = sqlite3.connect(f"file:{quote(str(damaged))}?mode=ro", uri=True, isolation_level=None)
+    db.text_factory = lenient_text
+    db.execute("PRAGMA cell_size_check = ON")
+    # Lets a file be read that is shorter than it says.
+    db.execute("PRAGMA writable_schema = ON")
+    return db
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table that captures stand in."""
+
+    name: str
+    names: str
+    other: str
+
+    @property
+    def columns(self) -> int:
+        return self.names.count(",") + 1
+
+    @property
+    def insert(self) -> str:
+        marks = ", ".join(f"?{number}" for number in range(1, self.columns + 1))
+        # A capture is in exactly one of the two tables.
+        return (
+            f"INSERT OR IGNORE INTO {self.name} ({self.names}) SELECT {marks} "  # noqa: S608
+            f"WHERE NOT EXISTS (SELECT 1 FROM {self.other} WHERE id = ?1)"
+        )
+
+
+_CAPTURE = _Table("capture", COLUMNS, "failure")
+_FAILURE = _Table("failure", f"{COLUMNS}, {_FAILED}", "capture")
+
+
+class _Copy:
+    """One file's way into another."""
+
+    def __init__(self, old: sqlite3.Connection, pages: Pages, new: sqlite3.Connection, done: Salvaged) -> None:
+        self._old = old
+        self._pages = pages
+        self._new = new
+        self._done = done
+        self._streams: set[int] = set()
+        self._hindered = False
+
+    def run(self) -> None:
+        expected = self._copy_streams()
+        self._copy_rest()
+        columns = COLUMNS if self._has_checksums() else COLUMNS.replace("crc", "NULL")
+        try:
+            self._copy(_CAPTURE, self._rows("capture", columns))
+            # Those whose streams are not known are on readable pages, too.
+            if self._hindered or self._done.saved < expected:
+                self._copy(_CAPTURE, self._off_pages(_CAPTURE))
+        finally:
+            self._done.unreadable += max(0, expected - self._done.saved)
+        waiting = self._done.saved
+        failed = sum(count for (count,) in self._all("SELECT count(*) FROM failure"))
+        self._copy(_FAILURE, self._rows("failure", f"{columns}, {_FAILED}"))
+        if self._hindered:
+            self._copy(_FAILURE, self._off_pages(_FAILURE))
+        self._done.unreadable += max(0, failed - (self._done.saved - waiting))
+
+    def run_on(self) -> None:
+        """Add what only the pages have."""
+        self._hindered = True
+        expected = self._copy_streams()
+        self._copy(_CAPTURE, self._off_pages(_CAPTURE))
+        self._copy(_FAILURE, self._off_pages(_FAILURE))
+        (waiting,) = self._new.execute("SELECT coalesce(sum(items), 0) FROM stream").fetchone()
+        self._done.unreadable = max(0, expected - waiting)
+
+    def _off_pages(self, table: _Table) -> Iterator[tuple[Any, ...]]:
+        # Without a checksum nothing tells a row from what only looks like one.
+        return (row for row in self._pages.rows(table.columns) if row[8] is not None)
+
+    def _has_checksums(self) -> bool:
+        names = self._all("SELECT name FROM pragma_table_info('capture')")
+        return ("crc",) in names or not names
+
+    def _all(self, sql: str) -> list[tuple[Any, ...]]:
+        """As many rows as come before the first that cannot be read."""
+        rows: list[tuple[Any, ...]] = []
+        try:
+            rows.extend(self._old.execute(sql))
+        except sqlite3.Error:
+            self._hindered = True
+        return rows
+
+    def _copy_streams(self) -> int:
+        """Copy what captures share; gives how many captures there should be."""
+        crc = "crc" if ("crc",) in self._all("SELECT name FROM pragma_table_info('stream')") else "NULL"
+        sql = f"SELECT id, origin, items, 0, {crc} FROM stream ORDER BY id "  # noqa: S608
+        rows: Iterable[tuple[Any, ...]] = self._all(f"{sql} ASC")
+        if self._hindered:
+            rows = [*rows, *(row for row in self._pages.rows(_STREAM_COLUMNS) if row[4] is not None)]
+        found: dict[int, tuple[str, int]] = {}
+        for stream, text, items, _, check in rows:
+            if isinstance(stream, int) and isinstance(text, str) and whole_origin(text, check) is not None:
+                there = items if isinstance(items, int) and 0 <= items < _MOST_ITEMS else 0
+                found[stream] = text, max(there, found.get(stream, ("", 0))[1])
+        self._new.executemany(
+            "INSERT OR IGNORE INTO stream (id, origin, crc) VALUES (?, ?, ?)",
+            [(stream, text, origin_checksum(text)) for stream, (text, _) in found.items()],
+        )
+        self._streams = set(found)
+        return sum(items for _, items in found.values())
+
+    def _copy(self, table: _Table, rows: Iterable[tuple[Any, ...]]) -> None:
+        size, batch = 0, list[tuple[Any, ...]]()
+        for row in rows:
+            if not self._makes_sense(row):
+                continue
+            batch.append(row)
+            size += len(row[9])
+            if size > _BATCH_BYTES or len(batch) >= _BATCH_ROWS:
+                self._write(table, batch)
+                size, batch = 0, []
+        self._write(table, batch)
+
+    def _makes_sense(self, row: tuple[Any, ...]) -> bool:
+        whole = all(isinstance(number, int) for number in row[:6]) and isinstance(row[9], bytes)
+        return whole and row[1] in self._streams and is_whole(row[:10])
+
+    def _write(self, table: _Table, batch: list[tuple[Any, ...]]) -> None:
+        in_one = self._new.in_transaction
+        if not in_one:
+            self._new.execute("BEGIN")
+        # One by one, as some may be there already: a trigger would cost all other times.
+        new = [row for row in batch if self._new.execute(table.insert, row).rowcount == 1]
+        if table is _CAPTURE:
+            sql = "UPDATE stream SET items = items + 1, bytes = bytes + ? WHERE id = ?"
+            self._new.executemany(sql, [(row[5], row[1]) for row in new])
+        last_id = max((row[0] for row in new), default=0)
+        self._new.execute("UPDATE counter SET value = max(value, ?) WHERE name = 'last_id'", (last_id,))
+        if not in_one:
+            self._new.execute("COMMIT")
+        self._done.saved += len(new)
+
+    def _last_id(self, table: str) -> int:
+        return max((row[0] for row in self._all(f"SELECT max(id) FROM {table}") if row[0]), default=0)  # noqa: S608
+
+    def _rows(self, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
+        last = max(self._last_id(table), *(value for (value,) in self._all(_LAST_ID)), 0)
+        ranges, patience, least = [(0, last)], _PATIENCE, 1
+        sql = f"SELECT {columns} FROM {table} WHERE id > ? AND id <= ? ORDER BY id"  # noqa: S608
+        while ranges:
+            low, high = ranges.pop()
+            try:
+                for row in self._old.execute(sql, (low, high)):
+                    low = row[0]
+                    yield row
+            except sqlite3.DatabaseError:
+                self._hindered = True
+                patience -= 1
+                if patience == 0:
+                    patience, least = _PATIENCE, least * 16
+                if high - low > least:
+                    middle = (low + high) // 2
+                    ranges += [(middle, high), (low, middle)]
+
+    def _copy_rest(self) -> None:
+        for order in ("ASC", "DESC"):
+            self._new.executemany(
+                "INSERT OR IGNORE INTO sent_file VALUES (?, ?, ?)",
+                self._all(f"SELECT path, size, modified_ns FROM sent_file ORDER BY path {order}"),  # noqa: S608
+            )
+        sequence = "id, sources, tags, start_us, after_id, end_us, last_id, error"
+        self._new.executemany(
+            f"INSERT OR IGNORE INTO sequence ({sequence}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            self._all(f"SELECT {sequence} FROM sequence"),  # noqa: S608
+        )
+        counted = [value for (value,) in self._all(_LAST_ID)]
+        last_id = max(self._last_id("capture"), self._last_id("failure"), *counted, 0)
+        self._new.execute(
+            "UPDATE counter SET value = ? WHERE name = 'last_id'", (last_id if counted else last_id + _UNKNOWN_IDS,)
+        )
+        for (earlier,) in self._all(_UNREADABLE):
+            count_unreadable(self._new, earlier)

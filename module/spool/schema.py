@@ -1,0 +1,102 @@
+"""The tables of the spool's file, and how a file of an older version becomes one of this.
+
+Version 1 had no checksums. Its rows are taken as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from module.errors import SpoolError
+from module.spool import sequences
+from module.spool.retention import PAGE_BYTES
+
+SCHEMA_VERSION = 2
+
+_CAPTURE = """
+    id INTEGER PRIMARY KEY,
+    stream INTEGER NOT NULL,
+    requested_us INTEGER NOT NULL,
+    received_us INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    footprint INTEGER NOT NULL,
+    detail TEXT,
+    annotations BLOB,
+    crc INTEGER,
+    payload BLOB NOT NULL"""
+
+_TABLES = f"""
+CREATE TABLE stream (
+    id INTEGER PRIMARY KEY,
+    origin TEXT NOT NULL UNIQUE,
+    items INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0,
+    crc INTEGER
+);
+CREATE TABLE capture ({_CAPTURE}
+);
+CREATE INDEX capture_by_stream ON capture (stream);
+CREATE INDEX capture_by_detail ON capture (detail) WHERE detail IS NOT NULL;
+CREATE TABLE failure ({_CAPTURE},
+    error TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    failed_us INTEGER NOT NULL
+);
+CREATE INDEX failure_by_stream ON failure (stream);
+CREATE INDEX failure_by_detail ON failure (detail) WHERE detail IS NOT NULL;
+CREATE TABLE sent_file (
+    path TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO counter VALUES ('last_id', 0);
+"""  # noqa: S608
+
+_FROM_1 = """
+ALTER TABLE stream ADD COLUMN crc INTEGER;
+ALTER TABLE capture ADD COLUMN crc INTEGER;
+ALTER TABLE failure ADD COLUMN crc INTEGER;
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open or create the file at ``path``, private to its owner, with this version's tables in it.
+
+    Raises ``sqlite3.Error`` or ``OSError`` as they come, ``SpoolError`` for a file of a newer version.
+    """
+    # SQLite gives its -wal and -shm files the permissions of the main one.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=True, cached_statements=64)
+    try:
+        _prepare(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    db.text_factory = lenient_text
+    # Page size and vacuum mode only take effect before the first table exists.
+    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    db.execute("PRAGMA journal_mode = WAL")
+    # Debian builds SQLite with it on: each delete would rewrite every page of a payload with zeros.
+    db.execute("PRAGMA secure_delete = OFF")
+    # Keeps the journal's blocks allocated, so that a full disk still has room for the deletes that free it.
+    db.execute(f"PRAGMA journal_size_limit = {1024 * PAGE_BYTES}")
+    db.execute("PRAGMA synchronous = FULL")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise SpoolError(f"{path} was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION})")
+    if version < SCHEMA_VERSION:
+        work = _FROM_1 if version == 1 else _TABLES + sequences.SCHEMA
+        db.executescript(f"BEGIN IMMEDIATE;{work}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+
+
+def lenient_text(data: bytes) -> str:
+    """A text as it stands in the file; where that is damaged, its checksum tells."""
+    return data.decode(errors="replace")
