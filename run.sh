@@ -20,6 +20,7 @@ if [ $# -eq 0 ]; then
     cat >&2 <<'USAGE'
 usage: run.sh SOCKET [--log-level=LEVEL]   serve the module on a unix socket, as viam-server starts it
        run.sh demo [OPTION...]             show it at work on this machine, without a Viam account
+       run.sh convert FILE [OPTION...]     put the uploader in place of the data manager in a machine config
 USAGE
     exit 2
 fi

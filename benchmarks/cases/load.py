@@ -1,0 +1,92 @@
+"""A module under a load of polls, measured for some seconds; what *Polls* and *Growth* have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from viam.resource.base import ResourceBase
+
+from benchmarks.bench import Bench, Stopwatch
+from benchmarks.figures import percentile
+from benchmarks.machine import CannedCamera, CannedSensor, machine
+
+CPU, MEMORY, TICKS = "CPU per capture", "memory", "ticks taken, worst source"
+P50, P99, LATEST = "lateness p50", "lateness p99, worst source", "lateness max"
+P99_ALL = "lateness p99"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Who is polled, by name at so many hertz."""
+
+    sensors: Mapping[str, float]
+    cameras: Mapping[str, float]
+    jpeg: bytes = b""
+
+    def resources(self) -> list[ResourceBase]:
+        """What the machine needs for it."""
+        return [
+            *(CannedSensor(name) for name in self.sensors),
+            *(CannedCamera(name, self.jpeg) for name in self.cameras),
+        ]
+
+    @property
+    def hertz(self) -> dict[str, float]:
+        """All sources."""
+        return {**self.sensors, **self.cameras}
+
+    def attributes(self) -> list[dict[str, Any]]:
+        """The sources of the uploader."""
+        return [{"name": name, "capture_frequency_hz": hertz} for name, hertz in self.hertz.items()]
+
+
+async def ours(
+    bench: Bench,
+    case: str,
+    subject: str,
+    load: Load,
+    address: str,
+    seconds: float,
+    *,
+    environ: Mapping[str, str] | None = None,
+    **upload: Any,
+) -> None:
+    """Run the module under the load, and note its figures."""
+    async with machine(bench.fresh("machine"), load.resources(), environ=environ) as module:
+        await module.configure(address, bench.fresh("spool"), sources=load.attributes(), upload=upload)
+        await asyncio.sleep(bench.scale.warm_s)
+        before = (await module.status())["sources"]
+        watch, begun = Stopwatch(module.pid), time.monotonic()
+        await asyncio.sleep(seconds)
+        cpu_s, memory = watch.cpu_s(), watch.memory_bytes()
+        after = (await module.status())["sources"]
+        seconds = time.monotonic() - begun
+    note(bench, case, subject, cpu_s, memory, {key: _gained(before[key], after[key]) for key in after})
+    share = min(
+        # One tick more or less falls into any stretch of time.
+        (_gained(before[key], after[key]) + 1) / (hertz * seconds)
+        for key, hertz in load.hertz.items()
+    )
+    late = {key: source["lateness_ms"] for key, source in after.items()}
+    add = bench.results.add
+    add(case, subject, TICKS, "%", 100 * min(1.0, share))
+    add(case, subject, P50, "ms", percentile([each["p50"] for each in late.values()], 0.5))
+    # The status has each source's own; over all ticks it is about their mean, each weighing as much as it ticks.
+    weight = sum(load.hertz.values())
+    add(case, subject, P99_ALL, "ms", sum(late[key]["p99"] * hertz for key, hertz in load.hertz.items()) / weight)
+    add(case, subject, P99, "ms", max(each["p99"] for each in late.values()))
+    add(case, subject, LATEST, "ms", max(each["max"] for each in late.values()))
+
+
+def note(bench: Bench, case: str, subject: str, cpu_s: float, memory: int, captured: Mapping[str, float]) -> None:
+    """Note what so many captures cost."""
+    bench.results.add(case, subject, CPU, "µs", cpu_s / max(1, sum(captured.values())) * 1e6)
+    bench.results.add(case, subject, MEMORY, "MB", memory / 1e6)
+
+
+def _gained(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
+    return float(after["captured"] - before["captured"])
