@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class Kind(enum.StrEnum):
@@ -107,9 +108,8 @@ class Capture:
     """Kind ``BINARY`` only: what is seen in it, a serialised ``viam.proto.app.data.Annotations``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One capture on its way out of the spool."""
+class Item(NamedTuple):
+    """One capture on its way out of the spool: a tuple, as many are made at once, and soon forgotten."""
 
     id: int
     stream: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from module.capture import Item
 
@@ -29,7 +28,7 @@ class Aside:
     def until_the_link_works(self, items: Sequence[Item]) -> None:
         """Hold claimed captures back until ``link_works``."""
         if items:
-            self._loads[items[0].id] = [replace(item, payload=b"") for item in items]
+            self._loads[items[0].id] = [item._replace(payload=b"") for item in items]
 
     def for_a_while(self, items: Sequence[Item], seconds: float) -> None:
         """Hold claimed captures back for a delay of their own, whatever the link does."""

@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -37,6 +37,7 @@ from viam.proto.app.datasync import DataType, SensorData, SensorMetadata, Upload
 
 from module.demo.shelf import Shelf
 
+_T = TypeVar("_T")
 _Received = tuple[Any, int]  # a message, and its bytes on the wire
 
 _OPTIONS = (
@@ -100,6 +101,8 @@ class Arrival:
     """What the cloud answered."""
     when: datetime
     """When it was stored, UTC."""
+    path: Path | None = None
+    """The file that it became, or was appended to, where the cloud has a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +317,7 @@ class LocalCloud:
                 await self._write(sink.add, message.data if hasattr(message, "data") else message.file_contents.data)
             # A stream that was reset ends like one that is complete: sending the headers tells which of them it was.
             await context.send_initial_metadata(())
-            await self._write(self._shelf.store, call.metadata, call.sensor_metadata, sink, rows)
+            path = await self._write(self._shelf.store, call.metadata, call.sensor_metadata, sink, rows)
         finally:
             self._writer.submit(sink.discard)
         return Arrival(
@@ -329,14 +332,15 @@ class LocalCloud:
             messages=tuple(message for message, _ in received) if self._record_messages else (),
             file_id=str(uuid.uuid4()),
             when=datetime.now(UTC),
+            path=path,
         )
 
     async def _tell(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _write(self, work: Callable[..., None], *args: Any) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._writer, work, *args)
+    async def _write(self, work: Callable[..., _T], *args: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work, *args)
 
 
 def _opened(first: Any) -> tuple[Call, tuple[SensorData, ...]]:

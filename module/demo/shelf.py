@@ -39,21 +39,22 @@ class Shelf:
         sensor_metadata: SensorMetadata | None,
         sink: Sink,
         rows: Collection[SensorData],
-    ) -> None:
-        """Append rows to the NDJSON file of their method, or give a payload its name."""
+    ) -> Path | None:
+        """Append rows to the NDJSON file of their method, or give a payload its name: the file; None without a folder."""
         if self._folder is None:
-            return
+            return None
         of_method = self._folder / _safe(metadata.component_name) / _safe(metadata.method_name)
         suffix = f".{_safe(metadata.file_extension)}" if metadata.file_extension else ""
         if rows:
             of_method.parent.mkdir(parents=True, exist_ok=True)
-            with Path(f"{of_method}.ndjson").open("a", encoding="utf-8") as file:
+            lines = Path(f"{of_method}.ndjson")
+            with lines.open("a", encoding="utf-8") as file:
                 file.writelines(_line(row, list(metadata.tags)) for row in rows)
-        elif sensor_metadata is None:
-            sink.keep_as(self._folder / "files" / (_safe(metadata.file_name).removesuffix(suffix) + suffix))
-        else:
-            at = sensor_metadata.time_requested.ToJsonString().replace(":", "-")
-            sink.keep_as(of_method / f"{at}-{next(self._numbers)}{suffix}")
+            return lines
+        if sensor_metadata is None:
+            return sink.keep_as(self._folder / "files" / (_safe(metadata.file_name).removesuffix(suffix) + suffix))
+        at = sensor_metadata.time_requested.ToJsonString().replace(":", "-")
+        return sink.keep_as(of_method / f"{at}-{next(self._numbers)}{suffix}")
 
 
 class Sink:
@@ -75,16 +76,17 @@ class Sink:
         if self._part is not None:
             self._part.write(chunk)
 
-    def keep_as(self, path: Path) -> None:
-        """Give the payload this name, or one like it where that is taken."""
+    def keep_as(self, path: Path) -> Path | None:
+        """Give the payload this name, or one like it where that is taken: the name; None where it is not on the disk."""
         if self._part is None:
-            return
+            return None
         self._part.close()
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             path = path.with_stem(f"{path.stem}-{uuid.uuid4().hex[:8]}")
         Path(self._part.name).rename(path)
         self._part = None
+        return path
 
     def discard(self) -> None:
         """Remove what has not been given a name."""

@@ -40,6 +40,7 @@ from module.spool.salvage import Salvaged, count_unreadable, recover
 from module.spool.schema import connect
 
 _MANY_STREAMS = 10_000
+_ADD = "UPDATE stream SET items = items + ?, bytes = bytes + ? WHERE id = ?"
 _BUSY_STREAMS = "SELECT id FROM stream WHERE items > 0"
 
 
@@ -182,13 +183,24 @@ class Database:
         self._count(written, 1)
         return written
 
-    def delete(self, captures: Collection[Row]) -> None:
-        """Take delivered captures, (id, stream, footprint) each, out of the spool; some may have gone by themselves."""
-        gone = self._db.executemany("DELETE FROM capture WHERE id = ?", [(i,) for i, _, _ in captures]).rowcount
-        if gone == len(captures):
-            self._count(captures, -1)
+    def delete(self, stream: int, ids: Sequence[int], room: int) -> tuple[int, int]:
+        """Take delivered captures of a stream, ids ascending, ``room`` their footprint, out of the spool.
+
+        Gives how many there were, and their footprint: some may have gone by themselves.
+        """
+        ends = (stream, ids[0], ids[-1])
+        between = "FROM capture WHERE stream = ? AND id BETWEEN ? AND ?"
+        # Nearly always they are all that there is between the first and the last of them.
+        if len(ids) > 1 and self._one(f"SELECT count(*) {between}", *ends) == len(ids):
+            gone = self._db.execute(f"DELETE {between}", ends).rowcount
         else:
-            self.recount({stream for _, stream, _ in captures})
+            gone = self._db.executemany("DELETE FROM capture WHERE id = ?", [(i,) for i in ids]).rowcount
+        if gone == len(ids):
+            self._db.execute(_ADD, (-gone, -room, stream))
+            return gone, room
+        before = self._one("SELECT bytes FROM stream WHERE id = ?", stream)
+        self.recount([stream])
+        return gone, before - self._one("SELECT bytes FROM stream WHERE id = ?", stream)
 
     def drop(self, ids: Iterable[int]) -> list[Row]:
         """Delete waiting captures by id; gives (id, stream, footprint) of those that were there."""
@@ -210,10 +222,7 @@ class Database:
             total = totals.setdefault(stream, [0, 0])
             total[0] += sign
             total[1] += sign * room
-        self._db.executemany(
-            "UPDATE stream SET items = items + ?, bytes = bytes + ? WHERE id = ?",
-            [(items, size, stream) for stream, (items, size) in totals.items()],
-        )
+        self._db.executemany(_ADD, [(items, size, stream) for stream, (items, size) in totals.items()])
 
     def recount(self, streams: Iterable[int]) -> None:
         """Count the captures of streams afresh."""

@@ -16,7 +16,7 @@ from module.spool.rows import Row, StreamRow
 
 GROUP_S = 0.02
 """How long a commit waits for company."""
-GROUP_CAPTURES = 256
+GROUP_CAPTURES = 64
 """How many captures make a commit at once."""
 
 
@@ -30,9 +30,13 @@ class Append:
 
 @dataclass(slots=True)
 class Acknowledge:
-    """Delivered captures to be deleted, and the files among them to be remembered."""
+    """Delivered captures of one stream to be deleted, and the files among them to be remembered."""
 
-    rows: list[Row]
+    stream: int
+    ids: list[int]
+    """Ascending."""
+    room: int
+    """Their footprint."""
     files: list[FileMark]
     done: asyncio.Future[None]
 
@@ -52,7 +56,8 @@ class Outcome:
 
     appended: list[tuple[Append, list[Row]]] = field(default_factory=list)
     refused: list[tuple[Append, SpoolError]] = field(default_factory=list)
-    acknowledged: list[Acknowledge] = field(default_factory=list)
+    acknowledged: list[tuple[Acknowledge, int, int]] = field(default_factory=list)
+    """With the number of captures that were deleted, and their footprint."""
     dropped: list[Row] = field(default_factory=list)
     dropped_failures: list[Row] = field(default_factory=list)
 

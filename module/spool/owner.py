@@ -250,12 +250,15 @@ class Owner:
             self._logger.debug("the spool at %s could not give room back: %s", self._path, error)
 
     def _write(self, db: Database, group: Group, *, disk_is_full: bool) -> Outcome:
-        outcome = Outcome(acknowledged=group.acknowledged)
+        outcome = Outcome()
         db.begin(durable=self._settings.sync is Sync.FULL and bool(group.appends))
-        rows = [row for job in group.acknowledged for row in job.rows]
-        db.delete(rows)
-        db.remember_sent(mark for job in group.acknowledged for mark in job.files)
-        self._used -= sum(room for _, _, room in rows)
+        used = self._used
+        for job in group.acknowledged:
+            count, room = db.delete(job.stream, job.ids, job.room)
+            db.remember_sent(job.files)
+            outcome.acknowledged.append((job, count, room))
+            used -= room
+        self._used = used
         for append in group.appends:
             self._insert(db, append, outcome, disk_is_full=disk_is_full)
         db.commit()

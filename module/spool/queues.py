@@ -100,11 +100,15 @@ class Queues:
 
     def take(self, stream: int, ids: Iterable[int], now: float) -> None:
         """Note captures as claimed."""
-        known = self._queues[stream]
+        known, before = self._queues[stream], len(self.in_flight)
+        self.in_flight.update(dict.fromkeys(ids, stream))
+        known.waiting -= len(self.in_flight) - before
+        known.since = now
+
+    def land(self, ids: Iterable[int]) -> None:
+        """Note claimed captures as gone."""
         for capture_id in ids:
-            self.in_flight[capture_id] = stream
-            known.waiting -= 1
-            known.since = now
+            self.in_flight.pop(capture_id, None)
 
     def put_back(self, stream: int, capture_id: int) -> None:
         """Note a capture as waiting again; it is the first to be claimed, and need not gather."""

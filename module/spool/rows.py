@@ -62,22 +62,24 @@ def whole_origin(text: str, crc: int | None) -> Origin | None:
         return None
 
 
-def checksum(said: tuple[int, ...], detail: str | None, annotations: bytes | None, payload: bytes) -> int:
+def checksum(
+    said: tuple[int, int, int, int, int], detail: str | None, annotations: bytes | None, payload: bytes
+) -> int:
     """CRC-32 of a capture: its id, stream, times and size in this order, and all of its bytes."""
     crc = zlib.crc32(_SAID.pack(*said))
-    for part in (detail.encode() if detail else None, annotations):
-        if part:
-            crc = zlib.crc32(part, crc)
+    if detail:
+        crc = zlib.crc32(detail.encode(), crc)
+    if annotations:
+        crc = zlib.crc32(annotations, crc)
     return zlib.crc32(payload, crc)
 
 
 def is_whole(row: tuple[Any, ...]) -> bool:
     """Whether a row of ``capture`` is what was written; True for rows of the version that had no checksums."""
-    *said, _, detail, annotations, crc, payload = row
-    if crc is None:
+    if row[8] is None:
         return True
     try:
-        return bool(checksum(tuple(said), detail, annotations, payload) == crc)
+        return bool(checksum(row[:5], row[6], row[7], row[9]) == row[8])
     except (TypeError, AttributeError, struct.error):
         return False
 
@@ -107,21 +109,10 @@ def mark_of(detail: str | None) -> FileMark | None:
     return FileMark(extra["path"], extra["size"], extra["modified_ns"]) if "path" in extra else None
 
 
-def item_of(
-    row: tuple[int, int, int, int, int, int, str | None, bytes | None, int | None, bytes], origin: Origin
-) -> Item:
+def item_of(row: tuple[Any, ...], origin: Origin) -> Item:
     """A row of ``capture`` as an Item."""
     capture_id, stream, requested_us, received_us, size, room, detail, annotations, _, payload = row
-    return Item(
-        capture_id,
-        stream,
-        origin,
-        requested_us,
-        received_us,
-        size,
-        room,
-        payload,
-        json.loads(detail).get("file_name", "") if detail else "",
-        mark_of(detail),
-        annotations or b"",
-    )
+    said = (capture_id, stream, origin, requested_us, received_us, size, room, payload)
+    if detail is None:
+        return Item(*said, "", None, annotations or b"")
+    return Item(*said, json.loads(detail).get("file_name", ""), mark_of(detail), annotations or b"")

@@ -230,13 +230,16 @@ class Store:
         return True
 
     def acknowledge(self, items: Sequence[Item], *, sent: Sequence[FileMark] = ()) -> asyncio.Future[None]:
-        """Take delivered captures out of the spool, with the next commit, and remember the files among them.
+        """Take delivered captures of one stream out of the spool, with the next commit; remember the files among them.
 
         The future is done once that is in the file; who has nothing to do after it need not wait.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if not self._closed:
-            self._owner.put(Acknowledge([(i.id, i.stream, i.footprint) for i in items], list(sent), done))
+        if not items:
+            done.set_result(None)
+        elif not self._closed:
+            room = sum([item.footprint for item in items])
+            self._owner.put(Acknowledge(items[0].stream, [item.id for item in items], room, list(sent), done))
         return done
 
     def release(self, items: Sequence[Item]) -> None:
@@ -254,8 +257,7 @@ class Store:
     async def _move_to_failures(self, ids: list[int], error: str, attempts: int) -> None:
         now_us = time.time_ns() // 1000
         gone: list[Row] = await self._call(lambda db: db.fail(ids, error, attempts, now_us), writes=True)
-        for capture_id in ids:
-            self._queues.in_flight.pop(capture_id, None)
+        self._queues.land(ids)
         self._count_out(gone)
         self.failed += len(gone)
         self.on_fate(ids, Fate.FAILED)
@@ -323,8 +325,10 @@ class Store:
                 self.on_refuse(append.captures)
             if not append.done.done():
                 append.done.set_exception(error)
-        for job in outcome.acknowledged:
-            self._count_out([row for row in job.rows if self._queues.in_flight.pop(row[0], None) is not None])
+        for job, count, room in outcome.acknowledged:
+            self._queues.land(job.ids)
+            self.items -= count
+            self.bytes -= room
             if not job.done.done():
                 job.done.set_result(None)
         for _, stream, _ in outcome.dropped:
