@@ -30,6 +30,10 @@ class Kind(enum.StrEnum):
     """No payload: the capture points at a file on disk."""
 
 
+GATHERED = (Kind.ROW, Kind.LINE)
+"""What travels many at a time; of anything else, each is an upload of its own."""
+
+
 class UploadAs(enum.StrEnum):
     """The ``upload_as`` of a source."""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -115,7 +115,7 @@ class CourierClient(DataClient):
             method_parameters=method_parameters,
             tags=tags,
         )
-        response = await self._send_one(_join(metadata, tabular_data.rows))
+        response = await self._send_one(_join(metadata, zip(tabular_data.rows)))
         return response.file_id
 
     async def binary_data_capture_upload(
@@ -149,10 +149,12 @@ class CourierClient(DataClient):
             dataset_ids=dataset_ids,
             mime_type=mime_type or "",
         )
-        contents = SensorData(binary=binary_data)
+        contents = SensorData()
         if data_request_times or annotations:
             contents.metadata.CopyFrom(_sensor_metadata(data_request_times, annotations))
-        response = await self._data_capture_upload(metadata, [contents])
+        # The payload is its last field, number 3.
+        head = contents.SerializeToString() + b"\x1a" + _varint(len(binary_data))
+        response = await self._send_one(_join(metadata, [(head, binary_data)]))
         return response.binary_data_id
 
     async def streaming_data_capture_upload(
@@ -332,16 +334,16 @@ async def _answer(stream: Stream[Any, Any]) -> Any:
     return response
 
 
-def _join(metadata: UploadMetadata, rows: Sequence[bytes]) -> Serialised:
-    """A DataCaptureUploadRequest whose rows are joined as they are: fields 1 and 2, both length-delimited.
+def _join(metadata: UploadMetadata, contents: Iterable[Sequence[bytes]]) -> Serialised:
+    """A DataCaptureUploadRequest whose contents, each in one or more parts, are joined as they are: fields 1 and 2.
 
-    Protocol Buffers, "Encoding": tag, length as a varint, bytes.
+    Protocol Buffers, "Encoding": tag, length as a varint, bytes. So a payload is copied once.
     """
     head = metadata.SerializeToString()
-    parts = [b"\x0a", _varint(len(head)), head]
-    for row in rows:
-        parts += (b"\x12", _varint(len(row)), row)
-    return Serialised(b"".join(parts))
+    joined = [b"\x0a", _varint(len(head)), head]
+    for parts in contents:
+        joined += (b"\x12", _varint(sum(map(len, parts))), *parts)
+    return Serialised(b"".join(joined))
 
 
 def _varint(number: int) -> bytes:

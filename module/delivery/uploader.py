@@ -17,10 +17,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from module.capture import Item
+from module.capture import GATHERED, Item
 from module.config import UploadConfig
 from module.delivery.carrier import Carrier, Load, Spool
 from module.delivery.cloud import Cloud
+from module.delivery.concurrency import Concurrency
 from module.delivery.link import State
 from module.delivery.permit import Permit, Ruling, Standing
 from module.delivery.sender import Receipt
@@ -32,6 +33,8 @@ IN_FLIGHT_BYTES = 32 * 1024 * 1024
 CLOSE_GRACE_S = 1.0
 """What uploads under way may still take when the service closes."""
 _EMPTY_WAIT_S = 0.1
+_MOST_AT_ONCE = 64
+"""Where ``upload.concurrency`` is left out, and so many at once bring more through."""
 _RATE_WINDOW_S = 10
 
 
@@ -56,6 +59,10 @@ class Uploader:
         self._paused = False
         self._loads: list[int] = []
         """The priorities of the uploads under way."""
+        self._ready: collections.deque[Item] = collections.deque()
+        """Claimed with others of their stream, each to be an upload of its own as soon as there is a slot."""
+        most = config.concurrency if "concurrency" in config.model_fields_set else _MOST_AT_ONCE
+        self._concurrency = Concurrency(config.concurrency, max(most, config.concurrency))
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight_bytes = 0
         self._in_flight_items = 0
@@ -82,41 +89,69 @@ class Uploader:
             self._standing = ruling.standing
             self._logger.info("uploads %s", f"wait, captures go on: {ruling.reason}" if ruling.reason else "run again")
         if ruling.standing is not Standing.FREE:
+            self._put_ready_back()
             return ruling.look_again_s
-        above = -1
-        if len(self._loads) >= link.slots(self._config.concurrency) or self._in_flight_bytes >= IN_FLIGHT_BYTES:
+        if link.state is not State.ONLINE:
+            self._put_ready_back()
+            self._concurrency.reset()
+            wait = link.wait(now)
+            if wait > 0:
+                return wait
+        above, slots = -1, link.slots(self._concurrency.number)
+        if len(self._loads) >= slots or self._in_flight_bytes >= IN_FLIGHT_BYTES:
             # One more may overtake all that are under way, however slow these are: an alarm does not wait for files.
-            if link.state is not State.ONLINE or len(self._loads) > self._config.concurrency:
+            if link.state is not State.ONLINE or len(self._loads) > slots:
                 return math.inf
             above = max(self._loads)
-        wait = link.wait(now)
-        if wait > 0:
-            return wait
-        stream, wait = self._spool.choose(now, flushing=now < self._carrier.hurried_until, above=above)
+        return await self._start_next(now, slots, above)
+
+    async def _start_next(self, now: float, slots: int, above: int) -> float:
+        """Start an upload of a priority ``above`` this one; gives the seconds as ``_dispatch``."""
+        link = self._carrier.link
+        ready = self._ready[0].origin.priority if self._ready else -1
+        flushing = now < self._carrier.hurried_until
+        stream, wait = self._spool.choose(now, flushing=flushing, above=max(above, ready))
+        if stream is None and ready > above:
+            self._carry_off([self._ready.popleft()])
+            return 0.0
         if stream is None:
             # Nothing else may be left to probe with.
             if link.state is not State.ONLINE and not self._loads and self._carrier.aside.probe():
                 return 0.0
             return wait
-        return await self._begin(stream)
+        return await self._begin(stream, 1 if above >= 0 or link.state is not State.ONLINE else slots)
 
-    async def _begin(self, stream: int) -> float:
+    async def _begin(self, stream: int, most: int) -> float:
         link = self._carrier.link
         epoch = link.epoch
-        items = await self._spool.claim(stream)
+        items = await self._spool.claim(stream, most)
         if not items:
             # They have just been dropped; the spool says so soon.
             return _EMPTY_WAIT_S
         if self._paused or link.epoch != epoch:
             # Uploads were paused, or the way closed, while the disk was read.
             self._spool.release(items)
+        elif items[0].origin.kind in GATHERED:
+            self._carry_off(items)
         else:
-            load = Load({item.id: item for item in items}, sum(len(item.payload) for item in items))
-            self._in_flight_bytes += load.bytes
-            self._in_flight_items += len(items)
-            self._loads.append(items[0].origin.priority)
-            self._start(self._carry(load, items), f"courier-upload-{items[0].id}")
+            # What was ready has a lower priority.
+            self._put_ready_back()
+            first, *rest = items
+            self._ready.extend(rest)
+            self._carry_off([first])
         return 0.0
+
+    def _put_ready_back(self) -> None:
+        if self._ready:
+            self._spool.release(list(self._ready))
+            self._ready.clear()
+
+    def _carry_off(self, items: list[Item]) -> None:
+        load = Load({item.id: item for item in items}, sum([len(item.payload) for item in items]))
+        self._in_flight_bytes += load.bytes
+        self._in_flight_items += len(items)
+        self._loads.append(items[0].origin.priority)
+        self._start(self._carry(load, items), f"courier-upload-{items[0].id}")
 
     async def _carry(self, load: Load, items: list[Item]) -> None:
         try:
@@ -145,6 +180,7 @@ class Uploader:
     async def close(self) -> None:
         """End the uploads: those under way may finish for a moment, the rest goes back into the spool."""
         self._paused = True
+        self._put_ready_back()
         if self._tasks and self._carrier.link.state is State.ONLINE:
             await asyncio.wait(self._tasks, timeout=CLOSE_GRACE_S)
         for task in self._tasks:
@@ -214,7 +250,10 @@ class Uploader:
         return self._carrier.wait_for(capture_id)
 
     def _note_delivery(self, items: Sequence[Item], receipt: Receipt) -> None:
-        self._rate.append((time.monotonic(), receipt.size))
+        now = time.monotonic()
+        self._rate.append((now, receipt.size))
+        others_wait = bool(self._ready) or self._spool.items > self._in_flight_items
+        self._concurrency.ended(now, receipt.size, others_wait=others_wait)
         self._moved.set()
         self.on_delivered(items, receipt.file_id)
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from module.capture import Kind, Origin
+from module.capture import GATHERED, Origin
 from module.config import UploadConfig
 from module.spool.jobs import Rescue
 
@@ -33,7 +33,7 @@ class Queue:
     @property
     def gathers(self) -> bool:
         """Whether its captures travel many at a time."""
-        return self.origin.kind in (Kind.ROW, Kind.LINE)
+        return self.origin.kind in GATHERED
 
 
 class Queues:

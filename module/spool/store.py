@@ -193,13 +193,13 @@ class Store:
         """
         return self._queues.choose(now, flushing=flushing, above=above)
 
-    async def claim(self, stream: int) -> list[Item]:
-        """Take the oldest captures of a stream, for one upload: rows together, anything else one at a time.
+    async def claim(self, stream: int, most: int = 1) -> list[Item]:
+        """Take the oldest captures of a stream: rows for one upload, anything else for at most so many.
 
-        They stay in the file until ``acknowledge``, ``release`` or ``fail``. May give none, when they were dropped
-        in the meantime.
+        Together they have ``BATCH_BYTES`` at most, but for one that is larger by itself. They stay in the file until
+        ``acknowledge``, ``release`` or ``fail``. May give none, when they were dropped in the meantime.
         """
-        rows = self._upload.batch_rows if self._queues[stream].gathers else 1
+        rows = self._upload.batch_rows if self._queues[stream].gathers else most
         head, held, rescues = self._queues.read_from(stream), self._queues.in_flight, self._rescues
         next_id = head
         try:
@@ -214,7 +214,7 @@ class Store:
             return []
         self._queues.take(stream, [*damaged, *(item.id for item in items)], time.monotonic())
         if damaged and await self._put_by(stream, damaged) and not items:
-            return await self.claim(stream)
+            return await self.claim(stream, most)
         return list(items)
 
     async def _put_by(self, stream: int, damaged: list[int]) -> bool:

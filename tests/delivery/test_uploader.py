@@ -133,6 +133,36 @@ async def test_an_alarm_overtakes_uploads_that_hold_every_slot(start: Starter) -
     assert len(rig.images()) == 24
 
 
+async def test_what_was_claimed_ahead_waits_for_a_higher_priority_and_for_nobody_else(start: Starter) -> None:
+    """Captures of one stream are read many at once; each is still an upload of its own, and may be put back."""
+    rig = await start(concurrency=4)
+    await rig.append(row(0))
+    await rig.flush()
+    held = asyncio.Event()
+
+    async def judge(_: Call) -> None:
+        await held.wait()
+
+    rig.cloud.judge = judge
+    await rig.append(*[image(n) for n in range(40)])
+    await rig.until(lambda: rig.status()["in_flight"] == 4)
+    await rig.append(*[image(100 + n, "alarm", priority=9) for n in range(3)])
+    held.set()
+    await rig.flush()
+    arrived = rig.images()
+    assert set(arrived[:12]) > {100, 101, 102}
+    assert sorted(arrived) == [*range(40), 100, 101, 102]
+    held.clear()
+    await rig.append(*[image(200 + n) for n in range(20)])
+    await rig.until(lambda: rig.status()["in_flight"] == 4)
+    rig.uploader.pause()
+    held.set()
+    await rig.until(lambda: rig.status()["in_flight"] == 0)
+    left = {int(item.payload.split()[0]) for item in await rig.claimable()}
+    assert left | set(rig.images()[43:]) == set(range(200, 220))
+    assert len(left) == 16
+
+
 async def test_images_above_the_limit_go_in_chunks(start: Starter) -> None:
     rig = await start(stream_over_bytes=5000, chunk_bytes=1024)
     await rig.append(image(1, size=5000), image(2, size=5001))
@@ -190,9 +220,9 @@ async def test_a_pause_while_the_disk_is_read_holds(start: Starter) -> None:
     rig = await start()
     claim = rig.store.claim
 
-    async def pause_then_claim(stream: int) -> list[Item]:
+    async def pause_then_claim(stream: int, most: int = 1) -> list[Item]:
         rig.uploader.pause()
-        return await claim(stream)
+        return await claim(stream, most)
 
     rig.store.claim = pause_then_claim  # type: ignore[method-assign]
     await rig.append(image(1))
