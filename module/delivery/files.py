@@ -142,15 +142,28 @@ class OpenFile:
         return mime_type_of(self.extension)
 
     async def chunks(self, size: int) -> AsyncIterator[bytes]:
-        """Give the file's bytes in chunks of ``size``, the last one shorter, each read in a thread; one at a time.
+        """Give the file's bytes in chunks of ``size``, the last one shorter, each read while the last one is in use.
 
-        There are as many bytes as the file had when it was opened; an empty file gives one empty chunk. Raises
+        Reading is a thread's work. There are as many bytes as the file had when it was opened; an empty file gives one empty chunk. Raises
         ``FileChanged`` in place of the last chunk, or before, where the file was cut, grew or was written to meanwhile,
         and ``FileUnusable`` where the disk does not give it.
         """
         last = max(self.size - 1, 0) // size * size
-        for offset in range(0, last + 1, size):
-            yield await asyncio.to_thread(self._read, offset, min(size, self.size - offset), offset == last)
+        ahead = self._start_reading(0, size, last)
+        try:
+            for offset in range(0, last + 1, size):
+                data = await ahead
+                if offset < last:
+                    ahead = self._start_reading(offset + size, size, last)
+                yield data
+        finally:
+            if not ahead.cancel():
+                # Whoever stopped early does not ask what became of it.
+                ahead.exception()
+
+    def _start_reading(self, offset: int, size: int, last: int) -> asyncio.Future[bytes]:
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(None, self._read, offset, min(size, self.size - offset), offset == last)
 
     def _read(self, offset: int, size: int, last: bool) -> bytes:
         if self._descriptor is None:

@@ -196,7 +196,7 @@ class CourierClient(DataClient):
             last = max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
             for start in range(0, last + 1, self._chunk_bytes):
                 chunk = data[start : start + self._chunk_bytes]
-                await stream.send_message(StreamingDataCaptureUploadRequest(data=chunk), end=start == last)
+                await stream.send_message(_field_2(chunk), end=start == last)
             response = await _answer(stream)
         return str(response.binary_data_id)
 
@@ -283,9 +283,9 @@ class CourierClient(DataClient):
             pending = b""
             async for chunk in filepath.chunks(self._chunk_bytes):
                 if pending:
-                    await stream.send_message(FileUploadRequest(file_contents=FileData(data=pending)))
+                    await stream.send_message(_file_contents(pending))
                 pending = chunk
-            await stream.send_message(FileUploadRequest(file_contents=FileData(data=pending)), end=True)
+            await stream.send_message(_file_contents(pending), end=True)
             response = await _answer(stream)
         return str(response.binary_data_id)
 
@@ -302,8 +302,8 @@ class CourierClient(DataClient):
             await stream.send_message(FileUploadRequest(metadata=metadata))
             last = max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
             for start in range(0, last + 1, self._chunk_bytes):
-                chunk = FileData(data=data[start : start + self._chunk_bytes])
-                await stream.send_message(FileUploadRequest(file_contents=chunk), end=start == last)
+                chunk = data[start : start + self._chunk_bytes]
+                await stream.send_message(_file_contents(chunk), end=start == last)
             response: FileUploadResponse = await _answer(stream)
         return response
 
@@ -344,6 +344,16 @@ def _join(metadata: UploadMetadata, contents: Iterable[Sequence[bytes]]) -> Seri
     for parts in contents:
         joined += (b"\x12", _varint(sum(map(len, parts))), *parts)
     return Serialised(b"".join(joined))
+
+
+def _field_2(*parts: bytes) -> Serialised:
+    """A message of nothing but its field 2: a StreamingDataCaptureUploadRequest with a chunk, for one."""
+    return Serialised(b"".join((b"\x12", _varint(sum(map(len, parts))), *parts)))
+
+
+def _file_contents(chunk: bytes) -> Serialised:
+    """A FileUploadRequest with a FileData, whose data are its field 1."""
+    return _field_2(b"\x0a", _varint(len(chunk)), chunk) if chunk else _field_2()
 
 
 def _varint(number: int) -> bytes:
