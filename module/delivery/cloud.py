@@ -8,6 +8,7 @@ stands here; the token comes from ``proto.rpc.v1.AuthService/Authenticate``, as 
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import socket
 import ssl
@@ -30,6 +31,7 @@ CONNECT_TIMEOUT_S = 20.0
 """Of the TCP and TLS handshakes together, and of the Authenticate call."""
 _DEAD_LINK_MS = 30_000
 _UNSENT_BYTES = 128 * 1024
+_TOKENS_REMEMBERED = 16
 
 
 class _Codec(ProtoCodec):
@@ -112,7 +114,7 @@ class Cloud:
         self._chunk_bytes = chunk_bytes
         self._session: Session | None = None
         self._token: str | None = None
-        self._retired_token: str | None = None
+        self._retired_tokens: collections.deque[str] = collections.deque(maxlen=_TOKENS_REMEMBERED)
         self._opening = asyncio.Lock()
         self._tls: ssl.SSLContext | None = None
 
@@ -195,14 +197,16 @@ class Cloud:
             self._session = None
             if token:
                 # Uploads under way still have it, and errors may quote it.
-                self._retired_token, self._token = self._token, None
+                if self._token is not None:
+                    self._retired_tokens.append(self._token)
+                self._token = None
         if not session.users:
             session.channel.close()
         return True
 
     def redact(self, text: str) -> str:
         """The first 500 characters of the text without the key and the tokens, whoever put them there."""
-        for secret in (self._config.api_key.get_secret_value(), self._token, self._retired_token):
+        for secret in (self._config.api_key.get_secret_value(), self._token, *self._retired_tokens):
             if secret:
                 text = text.replace(secret, "[secret]")
         # Last, as a cut that goes through a secret would hide it from the search.

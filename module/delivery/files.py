@@ -144,9 +144,9 @@ class OpenFile:
     async def chunks(self, size: int) -> AsyncIterator[bytes]:
         """Give the file's bytes in chunks of ``size``, the last one shorter, each read while the last one is in use.
 
-        Reading is a thread's work. There are as many bytes as the file had when it was opened; an empty file gives one empty chunk. Raises
-        ``FileChanged`` in place of the last chunk, or before, where the file was cut, grew or was written to meanwhile,
-        and ``FileUnusable`` where the disk does not give it.
+        There are as many bytes as the file had when it was opened, read in a thread; an empty file gives one empty
+        chunk. Raises ``FileChanged`` in place of the last chunk, or before, where the file was cut, grew or was written
+        to meanwhile, and ``FileUnusable`` where the disk does not give it.
         """
         last = max(self.size - 1, 0) // size * size
         ahead = self._start_reading(0, size, last)
