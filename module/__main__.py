@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 import sys
@@ -19,6 +20,7 @@ from module.discovery import Discoverer
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+_SWITCH_S = 0.001
 
 
 def _keep_large_buffers() -> None:
@@ -29,6 +31,14 @@ def _keep_large_buffers() -> None:
         libc.mallopt(_M_MMAP_THRESHOLD, 32 * 1024 * 1024)
     except (OSError, AttributeError):
         return
+
+
+def _keep_on_time() -> None:
+    """Let nothing hold the event loop up for milliseconds: the collector of cycles, and threads that want the GIL."""
+    # What is loaded by now stays for good, and need not be looked through again.
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(_SWITCH_S)
 
 
 def main() -> None:
@@ -42,6 +52,7 @@ def main() -> None:
 
         sys.exit(convert(sys.argv[2:]))
     _keep_large_buffers()
+    _keep_on_time()
     # A corrupt image is told by its source, not by OpenCV on stderr.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     asyncio.run(_serve())

@@ -146,12 +146,32 @@ def _frames(log: BinaryIO | None) -> Iterator[tuple[int, int, int]]:
     for at in range(_LOG_HEADER_BYTES, size - _FRAME_HEADER_BYTES + 1, _FRAME_HEADER_BYTES + PAGE_BYTES):
         log.seek(at)
         headers.append((at + _FRAME_HEADER_BYTES, log.read(_FRAME_HEADER_BYTES)))
-    # The log's own header, or a frame's, may be what is damaged; older frames behind the last one have other salts.
-    (salts, _), *_ = Counter(header[8:16] for _, header in headers[:_FIRST_FRAMES]).most_common(1) or [(b"", 0)]
+    salts = _salts(log, [header for _, header in headers[:_FIRST_FRAMES]])
     for at, header in headers:
         page, pages_after_commit = struct.unpack(">II", header[:8])
         if header[8:16] == salts and page:
             yield at, page, pages_after_commit
+
+
+def _salts(log: BinaryIO, first: list[bytes]) -> bytes:
+    """What the frames of this log bear; older ones, which it has not overwritten yet, bear others."""
+    log.seek(0)
+    header = log.read(_LOG_HEADER_BYTES)
+    if len(header) == _LOG_HEADER_BYTES and _sums(header[:24]) == struct.unpack(">II", header[24:]):
+        return header[16:24]
+    # The header itself is damaged.
+    (salts, _), *_ = Counter(frame[8:16] for frame in first).most_common(1) or [(b"", 0)]
+    return salts
+
+
+def _sums(header: bytes) -> tuple[int, int]:
+    """The checksum of a log's header, whose first byte order is said by the last bit of its first word."""
+    words = struct.unpack(">6I" if header[3] & 1 else "<6I", header)
+    one = two = 0
+    for first, second in zip(words[::2], words[1::2], strict=True):
+        one = (one + first + two) & 0xFFFFFFFF
+        two = (two + second + one) & 0xFFFFFFFF
+    return one, two
 
 
 def _local_bytes(size: int) -> int:

@@ -18,6 +18,7 @@ from module.sequence import SequenceSource
 from module.spool import opening
 from module.spool.jobs import Call
 from module.spool.opening import open_spool
+from module.spool.pages import frames_in_log
 from module.spool.retention import PAGE_BYTES
 from module.spool.salvage import Salvaged, salvage
 from module.spool.store import Store
@@ -217,6 +218,25 @@ async def test_damage_to_the_journal_costs_no_capture_unnamed(opened: Opener, tm
     assert len(delivered) + store.failed + store.unreadable >= 500
     assert len(delivered) >= 300
     assert (store.items, store.bytes) == (0, 0)
+
+
+async def test_a_journal_that_has_begun_anew_brings_nothing_back(opened: Opener, tmp_path: Path) -> None:
+    """Behind its end stand frames of its last time, with captures that have been delivered since."""
+    store = await filled(opened, 300)
+    delivered = check(await drain(store))
+    assert len(delivered) == 300
+    with closing(sqlite3.connect(spool_file(tmp_path))) as other:
+        assert other.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0] == 0
+    await store.append([capture(1000)])
+    (tmp_path / "copy").mkdir()
+    path = tmp_path / "copy" / "spool.sqlite3"
+    for suffix in ("", "-wal"):
+        Path(f"{path}{suffix}").write_bytes(Path(f"{spool_file(tmp_path)}{suffix}").read_bytes())
+    frames = (Path(f"{path}-wal").stat().st_size - 32) // (24 + PAGE_BYTES)
+    assert 0 < frames_in_log(Path(f"{path}-wal")) < frames
+    store = await opened(directory=str(path.parent))
+    assert check(await drain(store)) == {1000}
+    assert store.unreadable == 0
 
 
 async def test_a_spool_that_is_cut_short_gives_what_is_left(opened: Opener, tmp_path: Path) -> None:
