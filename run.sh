@@ -1,5 +1,6 @@
 #!/bin/sh
-# Starts the module in a virtual environment of its own, which the first start makes and later starts only check.
+# Starts the module: the program beside it where there is one, as in the registry's archive; else, from source, in a
+# virtual environment of its own, which the first start makes and later starts only check.
 #
 # The environment counts as whole when it holds the stamp that is written last: the sum of requirements.txt, the place
 # it was made for and the Python that was asked for. Everything else is removed and made anew. It is made with the real
@@ -129,6 +130,19 @@ do
     esac
 done
 here=$(CDPATH='' cd -P "${self%/*}/" && pwd -P)
+
+# The registry's archive holds the module as a program with all that it needs, which looks for no Python.
+if [ -x "$here/program/capture-courier" ]; then
+    # A library that most systems have, and that the program brings for the others; theirs fits their glibc.
+    for library in /usr/lib*/libexpat.so.1 /usr/lib/*/libexpat.so.1 /lib*/libexpat.so.1 /lib/*/libexpat.so.1; do
+        [ ! -e "$library" ] || break
+    done
+    if [ ! -e "$library" ] && [ -d "$here/program/_internal/spare" ]; then
+        export LD_LIBRARY_PATH="$here/program/_internal/spare${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+    fi
+    exec "$here/program/capture-courier" "$@"
+fi
+
 sum=$(cksum <"$here/requirements.txt")
 
 # Packages of another Python (a sourced ROS, say) must neither hide what is locked nor pass for it.

@@ -146,9 +146,9 @@ def said(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
 
 
 def stands(process: subprocess.Popen[str], path: Path) -> None:
-    """Wait until `path` exists, which the process makes."""
+    """Wait until `path` is there and not empty, which the process makes."""
     deadline = time.monotonic() + 20
-    while not path.exists():
+    while not (path.exists() and path.stat().st_size):
         assert process.poll() is None, "it ended early"
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.01)
