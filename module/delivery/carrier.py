@@ -89,6 +89,10 @@ class _Record:
     """What is known of a capture that did not arrive with its first try."""
 
     tries: int = 0
+    put_off: int = 0
+    """How often it was held back for a trouble of its own."""
+    renewals: int = 0
+    """How often it was refused because of the token."""
     unsure: int = 0
     """Of the tries, those that the cloud answered with UNKNOWN."""
     closed: int = 0
@@ -259,8 +263,10 @@ class Carrier:
     def _postpone(self, load: Load, items: list[Item], trouble: _Trouble) -> None:
         """Keep captures for later: behind the link if that is the trouble, else with a delay of their own."""
         now, record, was_open = time.monotonic(), self._record(items[0]), self.link.state is State.ONLINE
-        if trouble.verdict is Verdict.RENEW and record.tries <= _RENEWALS:
-            return
+        if trouble.verdict is Verdict.RENEW:
+            record.renewals += 1
+            if record.renewals <= _RENEWALS:
+                return
         if trouble.verdict is Verdict.REFUSED:
             self._refuse(trouble)
             return
@@ -280,7 +286,10 @@ class Carrier:
 
     def put_off(self, load: Load, items: Sequence[Item]) -> None:
         """Hold captures back for a delay that grows with their tries."""
-        self.aside.for_a_while(load.take(items), self._backoff.delay(self._record(items[0]).tries))
+        record = self._record(items[0])
+        # Not by its tries: who probes through an outage has many, and they were not its fault.
+        record.put_off += 1
+        self.aside.for_a_while(load.take(items), self._backoff.delay(record.put_off))
 
     def _penalty(self, item: Item) -> float:
         """How long what waited for the link stays back: not at all, unless it has closed the link more than once."""

@@ -9,6 +9,7 @@ is back within seconds, who was cut off for an hour within minutes.
 from __future__ import annotations
 
 import enum
+import math
 
 from module.delivery.backoff import Backoff
 
@@ -39,12 +40,13 @@ class Link:
         """Changes with each failure, so that uploads which fail together count as one."""
         self.last_error: str | None = None
         self._attempt = 0
+        self._room = math.inf
         self._closed_at = 0.0
         self._due = 0.0
 
     def slots(self, concurrency: int) -> int:
         """How many uploads may run at once."""
-        return concurrency if self.state is State.ONLINE else 1
+        return int(min(concurrency, self._room)) if self.state is State.ONLINE else 1
 
     def wait(self, now: float) -> float:
         """Seconds until the next upload may start; 0 when it may now."""
@@ -58,7 +60,10 @@ class Link:
         """An upload went through; True if that is news."""
         news = self.state is not State.ONLINE
         self.state = State.ONLINE
-        self._attempt = 0
+        # One more each time, and one try forgiven: a cloud that has room for a part of its fleet is not taken by storm,
+        # and one that takes an upload and refuses the next is asked ever more slowly.
+        self._room += 1
+        self._attempt = max(0, self._attempt - 1)
         self.last_error = None
         return news
 
@@ -69,6 +74,7 @@ class Link:
         news = self._close(State.OFFLINE, now, error)
         most_s = max(_LEAST_CEILING_S, _FRACTION * (now - self._closed_at))
         self._due = now + self._backoff.delay(self._attempt, most_s)
+        self._attempt += 1
         return news
 
     def refused(self, now: float, epoch: int, error: str) -> bool:
@@ -78,15 +84,18 @@ class Link:
         news = self._close(State.REFUSED, now, error)
         # Half of it at least: nobody mends a configuration by being asked often.
         self._due = now + self._backoff.maximum_s / 2 + self._backoff.delay(self._attempt) / 2
+        self._attempt += 1
         return news
 
     def _close(self, state: State, now: float, error: str) -> bool:
         news = self.state is not state
         if self.state in (State.UNKNOWN, State.ONLINE):
             self._closed_at = now
+        elif news:
+            self._attempt = 0
+        self._room = 0
         self.state = state
         self.epoch += 1
-        self._attempt = 0 if news else self._attempt + 1
         self.last_error = error
         return news
 

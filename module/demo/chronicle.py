@@ -1,4 +1,4 @@
-"""How a run of the demo went, written down while it goes: what was captured when, when the cloud was away, what was done.
+"""How a run of the demo went, written down while it goes: what was captured, when the cloud was away, what was done.
 
 Times are seconds since the epoch.
 """
@@ -52,7 +52,7 @@ class Chronicle:
     absences: list[Absence] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     captured_by_source: dict[str, int] = field(default_factory=dict)
-    """By the last status; folders bear their paths' last part."""
+    """By the last status, in the order of names; folders bear their paths' last part."""
     began: float | None = None
     """When captures began."""
     ended: float | None = None
@@ -71,7 +71,7 @@ class Chronicle:
         self.samples.append(Sample(self.clock(), taken, int(spool["items"]), int(spool["bytes"])))
         folders = {path.rstrip("/").rpartition("/")[2]: folder for path, folder in status["folders"].items()}
         self.captured_by_source = {
-            name: int(part["captured"]) for name, part in {**status["sources"], **folders}.items()
+            name: int(part["captured"]) for name, part in sorted({**status["sources"], **folders}.items())
         }
 
     def note(self, text: str) -> None:

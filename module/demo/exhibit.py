@@ -128,7 +128,7 @@ def _lines(arrival: Arrival) -> int:
 def _table(rows: Sequence[SensorData]) -> dict[str, Any]:
     """Readings as a table: the keys, and for each row its time and what it has for each key, null where it has none."""
     flat = [dict(_flat(struct_to_dict(row.struct))) for row in rows]
-    keys = list(dict.fromkeys(key for row in flat for key in row))[:_MOST_KEYS]
+    keys = sorted({key for row in flat for key in row})[:_MOST_KEYS]
     return {
         "keys": keys,
         "rows": [[_seconds(row), *(values.get(key) for key in keys)] for row, values in zip(rows, flat, strict=True)],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -17,7 +18,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from module.demo.report import faults, summary
+from module.demo.page_server import PageServer
+from module.demo.report import Outcome, faults, summary
 from module.demo.story import Story
 from module.errors import CourierError
 
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the demo. Exit status: 0 where all that was captured arrived, 1 where not, 130 after Ctrl-C."""
     options = _options(arguments)
     try:
-        return asyncio.run(_run(options.seconds, _new_folder(options.folder)))
+        return asyncio.run(_run(options.seconds, _new_folder(options.folder), keep=options.keep))
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("stopped before the end; nothing was compared", flush=True)
         return 130
@@ -39,12 +41,25 @@ def main(arguments: Sequence[str]) -> int:
         return 1
 
 
-async def _run(seconds: float, folder: Path) -> int:
+async def _run(seconds: float, folder: Path, *, keep: bool) -> int:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - asyncio.run made one
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    print(f"A machine, the module, and a cloud on this computer, for {seconds:g} s.\n", flush=True)
-    outcome = await Story(folder, seconds, module_command(ROOT), ROOT).tell()
+    story = Story(folder, seconds, module_command(ROOT), ROOT)
+    async with PageServer(story.exhibit) as page:
+        print(f"A machine, the module, and a cloud on this computer, for {seconds:g} s.", flush=True)
+        print(f"A page shows what arrives: {page.address}\n", flush=True)
+        status = _verdict(await story.tell(), folder)
+        if keep:
+            print(f"\nThe page stays until Ctrl-C: {page.address}", flush=True)
+            # Ctrl-C and SIGTERM end the wait; what was compared stays as it is.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        return status
+
+
+def _verdict(outcome: Outcome, folder: Path) -> int:
+    """Print what came of it; the exit status."""
     print(f"\n{summary(outcome)}\n\nWhat arrived: {folder / 'cloud'}\nThe module's log: {folder / 'module.log'}")
     wrong = faults(outcome)
     for fault in wrong:
@@ -69,6 +84,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=_seconds, default=20.0, help="how long to capture; default 20")
     parser.add_argument(
         "--folder", type=Path, help="where to keep what arrives, in a new folder of its own; default courier-demo"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="go on showing the page of what arrived afterwards, until Ctrl-C"
     )
     return parser.parse_args(arguments)
 

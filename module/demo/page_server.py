@@ -1,8 +1,8 @@
 """The page of what arrived, served over HTTP/1.1 on 127.0.0.1 to browsers of this computer.
 
-It reads and never writes. Nothing in a request names a file: pages come from a fixed list, and what arrived is asked for
-by the id that the cloud gave it. Only requests to this computer by name are answered, so that no other site can make a
-browser read it; and captures are sent so that no browser runs anything in them.
+It reads and never writes. Nothing in a request names a file: pages come from a fixed list, and what arrived is asked
+for by the id that the cloud gave it. Only requests to this computer by name are answered, so that no other site can
+make a browser read it; and captures are sent so that no browser runs anything in them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from module.demo.exhibit import Exhibit
@@ -59,8 +59,14 @@ class PageServer:
 
     def __init__(self, exhibit: Exhibit) -> None:
         self._exhibit = exhibit
-        self._files = {f"/{path.name}": path for path in _PAGE.iterdir() if path.suffix in _TYPES}
-        self._files["/"] = self._files["/index.html"]
+        self._pages = {
+            f"/{path.name}": _Answer(
+                HTTPStatus.OK, _TYPES[path.suffix], path.read_bytes(), {"Cache-Control": "no-cache"}
+            )
+            for path in _PAGE.iterdir()
+            if path.suffix in _TYPES
+        }
+        self._pages["/"] = self._pages["/index.html"]
         self._requests: set[asyncio.Task[None]] = set()
         # One thread: pictures are made small one after the other, beside what the demo is about.
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="page")
@@ -119,8 +125,8 @@ class PageServer:
             url = urlsplit(target)
         except ValueError:
             return _refusal(HTTPStatus.BAD_REQUEST, "no such address")
-        if (file := self._files.get(url.path)) is not None:
-            return _Answer(HTTPStatus.OK, _TYPES[file.suffix], file, {"Cache-Control": "no-cache"})
+        if (page := self._pages.get(url.path)) is not None:
+            return page
         if url.path == "/news":
             return await self._news(url.query)
         form, _, name = url.path.removeprefix("/").partition("/")
@@ -169,8 +175,13 @@ class PageServer:
             writer.write(body)
         await writer.drain()
         if with_body and isinstance(body, Path):
-            with await self._work(body.open, "rb") as file:
+            with _opened(body) as file:
                 await asyncio.get_running_loop().sendfile(writer.transport, file)
+
+
+def _opened(path: Path) -> BinaryIO:
+    # Not by the worker: who is cancelled while it opens a file would never close it.
+    return path.open("rb")
 
 
 def _refusal(status: HTTPStatus, text: str) -> _Answer:

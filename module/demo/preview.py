@@ -12,7 +12,7 @@ _QUALITY = 80
 
 
 def is_deep(path: Path) -> bool:
-    """Whether it is a PNG of 16 bits, of which a browser would show the upper 8: depth in millimetres is black there."""
+    """Whether it is a PNG of 16 bits, of which a browser shows the upper 8: depth in millimetres is black there."""
     with path.open("rb") as file:
         head = file.read(_BIT_DEPTH_AT + 1)
     return head.startswith(_PNG) and head[-1] == _DEEP

@@ -40,7 +40,7 @@ class Shelf:
         sink: Sink,
         rows: Collection[SensorData],
     ) -> Path | None:
-        """Append rows to the NDJSON file of their method, or give a payload its name: the file; None without a folder."""
+        """Append rows to the NDJSON file of their method, or give a payload its name; returns the file, if any."""
         if self._folder is None:
             return None
         of_method = self._folder / _safe(metadata.component_name) / _safe(metadata.method_name)
@@ -77,7 +77,7 @@ class Sink:
             self._part.write(chunk)
 
     def keep_as(self, path: Path) -> Path | None:
-        """Give the payload this name, or one like it where that is taken: the name; None where it is not on the disk."""
+        """Give the payload this name, or one like it where that is taken; returns the file, if there is one."""
         if self._part is None:
             return None
         self._part.close()

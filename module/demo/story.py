@@ -18,7 +18,9 @@ from grpclib.exceptions import StreamTerminatedError
 from viam.proto.common import LogEntry
 
 from module.demo import configuration, machine, report
+from module.demo.chronicle import Chronicle
 from module.demo.cloud import LocalCloud
+from module.demo.exhibit import Exhibit
 from module.demo.report import Outcome
 from module.demo.tally import open_images, tally
 from module.demo.viam_server import Exit, MachineError, ViamServer
@@ -28,11 +30,15 @@ _LARGE_FILE_BYTES = 20_000_000
 _SETTLE_LIMIT_S = 15.0
 _FLUSH_LIMIT_S = 60.0
 _HANDING_IN = ("upload_data", "upload_file")
+_DOING = (*_HANDING_IN, "capture", "pause", "resume", "trigger")
 _TOLD_LEVELS = ("warn", "warning", "error")
 
 
 class Story:
-    """One run: ``tell`` it once. All that it keeps is in ``folder``; it prints as it goes."""
+    """One run: ``tell`` it once. All that it keeps is in ``folder``; it prints as it goes.
+
+    ``exhibit`` has what arrives, before, while and after it is told.
+    """
 
     def __init__(self, folder: Path, seconds: float, command: Sequence[str], root: Path) -> None:
         self._folder = folder
@@ -43,6 +49,8 @@ class Story:
         self._handed_in = 0
         key_id, key, part_id = str(uuid.uuid4()), secrets.token_urlsafe(), str(uuid.uuid4())
         self._cloud = LocalCloud(folder / "cloud", api_keys={key_id: key}, part_ids={part_id})
+        self._chronicle = Chronicle()
+        self.exhibit = Exhibit(self._cloud.arrivals, self._chronicle)
         self._cloud_is_up = False
         self._outage_s = 0.0
         self._drain_s: float | None = None
@@ -70,6 +78,7 @@ class Story:
                 await asyncio.to_thread(self._prepare_folders)
                 await self._server.add_resource(_SERVICE, self._attributes(address))
                 self._began = asyncio.get_running_loop().time()
+                self._chronicle.begin()
                 async with self._progress():
                     await self._act()
                     await self._drain()
@@ -77,7 +86,9 @@ class Story:
                 exit_ = await self._end()
         finally:
             await self._cloud.stop()
-        return await asyncio.to_thread(self._account, status, failures, exit_)
+        outcome = await asyncio.to_thread(self._account, status, failures, exit_)
+        self._chronicle.end(report.faults(outcome))
+        return outcome
 
     # ------------------------------------------------------------------ what is configured
 
@@ -138,6 +149,7 @@ class Story:
         loop = asyncio.get_running_loop()
         self._say("the cloud goes away")
         self._cloud_is_up, since = False, loop.time()
+        self._chronicle.cloud_leaves()
         await self._cloud.stop()
         await asyncio.to_thread(self._write, "meanwhile.log", b"written while the cloud was away\n")
         await self._until(until - 0.02)
@@ -145,6 +157,7 @@ class Story:
         await self._until(until)
         await self._cloud.start()
         self._cloud_is_up, self._outage_s = True, loop.time() - since
+        self._chronicle.cloud_returns()
         self._say(f"the cloud is back after {self._outage_s:.1f} s")
 
     async def _drain(self) -> None:
@@ -216,6 +229,8 @@ class Story:
     async def _command(self, verb: str, **arguments: Any) -> dict[str, Any]:
         """Send a command, and print it with a short form of its answer."""
         self._say(f"> {json.dumps({'command': verb, **arguments})}")
+        if verb in _DOING:
+            self._chronicle.note(" ".join([verb, *arguments.get("sources", ())]))
         given = await self._ask(verb, **arguments)
         self._handed_in += verb in _HANDING_IN
         self._say(f"  {report.answer(verb, given)}")
@@ -224,11 +239,14 @@ class Story:
     async def _ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
         timeout_s = arguments.get("timeout_s", 30.0) + 10
         try:
-            return await self._server.do_command(_SERVICE, {"command": verb, **arguments}, timeout_s)
+            given = await self._server.do_command(_SERVICE, {"command": verb, **arguments}, timeout_s)
         except (GRPCError, StreamTerminatedError, OSError) as error:
             await asyncio.sleep(0.2)
             self._check_module()
             raise MachineError(f"the module answered {verb} with: {error}") from error
+        if verb == "status":
+            self._chronicle.sample(given, handed_in=self._handed_in)
+        return given
 
     def _check_module(self) -> None:
         if not self._server.running:

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
+import socket
 import sys
 import tempfile
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from module.demo import main as demo
+from module.demo.report import Outcome
 from module.demo.story import Story
 from module.demo.viam_server import MachineError
 from tests.demo.test_report import GOOD
@@ -59,6 +66,43 @@ def test_ctrl_c_ends_it_without_a_traceback(told: list[Any], capsys: pytest.Capt
     told.append(KeyboardInterrupt())
     assert demo.main([]) == 130
     assert "nothing was compared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("outcome", "status"), [(GOOD, 0), (replace(GOOD, failures=1), 1)])
+def test_with_keep_the_page_stays_until_it_is_told_to_end_and_the_exit_status_with_it(
+    told: list[Any], capsys: pytest.CaptureFixture[str], outcome: Outcome, status: int
+) -> None:
+    """By Ctrl-C or SIGTERM; then nothing listens any more."""
+    told.append(outcome)
+    seen: list[bytes] = []
+
+    def look() -> None:
+        out = ""
+        while "The page stays until Ctrl-C: " not in out:
+            out += capsys.readouterr().out
+            time.sleep(0.01)
+        addresses.extend(re.findall(r"http://\S+", out))
+        with socket.create_connection(_place(addresses[-1])) as browser:
+            browser.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            seen.append(browser.recv(15))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    addresses: list[str] = []
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    assert demo.main(["--keep"]) == status
+    looking.join(10)
+    assert seen == [b"HTTP/1.1 200 OK"]
+    assert len(set(addresses)) == 1
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(_place(addresses[0]))
+
+
+def _place(address: str) -> tuple[str, int]:
+    url = urlsplit(address)
+    assert url.hostname is not None
+    assert url.port is not None
+    return url.hostname, url.port
 
 
 @pytest.mark.parametrize("given", ["4", "3601", "soon", "nan"])

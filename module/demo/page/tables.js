@@ -1,0 +1,105 @@
+// The tables: what became of each source, and the files that arrived.
+
+import { clock, count, element, lasting, size } from "/words.js";
+
+const PAGE = 12;
+const METHODS = new Map([
+  ["tabular_data_capture_upload", "rows"],
+  ["binary_data_capture_upload", "one message"],
+  ["streaming_data_capture_upload", "stream"],
+  ["file_upload", "file"],
+]);
+const $ = (id) => document.getElementById(id);
+const cell = (name, text) => element("td", name, text);
+
+function median(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1];
+}
+
+export class Sources {
+  constructor() {
+    this.known = new Map();
+  }
+
+  of(name) {
+    if (!this.known.has(name)) this.known.set(name, { delivered: 0, size: 0, methods: new Set(), delays: [] });
+    return this.known.get(name);
+  }
+
+  add(arrival) {
+    const source = this.of(arrival.source);
+    source.delivered += arrival.items;
+    source.size += arrival.size;
+    source.methods.add(METHODS.get(arrival.method) ?? arrival.method);
+    if (arrival.captured !== null) source.delays.push(arrival.arrived - arrival.captured);
+    if (source.delays.length > 999) source.delays.shift();
+  }
+
+  /** In the order of `captured`, by name what each source has captured; what was handed in by commands comes last. */
+  show(captured, ended) {
+    for (const name of Object.keys(captured)) if (captured[name] > 0) this.of(name);
+    const order = Object.keys(captured).filter((name) => this.known.has(name));
+    const names = [...order, ...[...this.known.keys()].filter((name) => !Object.hasOwn(captured, name))];
+    const rows = names.map((name) => {
+      const source = this.known.get(name);
+      const taken = Object.hasOwn(captured, name) ? captured[name] : null;
+      // What has arrived was captured, though the status that says so may come a moment later.
+      const told = ended ? taken : Math.max(taken, source.delivered);
+      const behind = taken !== null && taken > source.delivered;
+      return element(
+        "tr",
+        "",
+        cell("", name),
+        cell(taken === null ? "n dim" : "n", taken === null ? "–" : count(told)),
+        cell(behind ? "n behind" : "n", count(source.delivered)),
+        cell("n", size(source.size)),
+        cell("n wide dim", source.delays.length ? lasting(median(source.delays)) : "–"),
+        cell("wide dim", [...source.methods].join(", ") || "–"),
+      );
+    });
+    $("sources").tBodies[0].replaceChildren(...rows);
+  }
+}
+
+export class Files {
+  constructor() {
+    this.all = [];
+    this.most = PAGE;
+    $("more-files").addEventListener("click", () => {
+      this.most += 5 * PAGE;
+      this.show();
+    });
+  }
+
+  add(file) {
+    this.all.unshift(file);
+  }
+
+  show() {
+    $("count-files").textContent = count(this.all.length);
+    $("no-files").hidden = this.all.length > 0;
+    $("files").hidden = this.all.length === 0;
+    if (this.drawn === `${this.all.length} ${this.most}`) return;
+    this.drawn = `${this.all.length} ${this.most}`;
+    const rows = this.all.slice(0, this.most).map((file) => {
+      const link = element("a", "", file.name);
+      if (file.kept) {
+        link.href = `/file/${encodeURIComponent(file.id)}`;
+        link.download = file.name;
+      }
+      return element(
+        "tr",
+        "",
+        element("td", "", link),
+        cell("wide", file.source),
+        cell("wide dim", file.name.endsWith(".ndjson") ? `document, ${count(file.items)} ${file.items === 1 ? "reading" : "readings"}` : file.kind),
+        cell("n", size(file.size)),
+        cell("n dim", clock(file.arrived)),
+      );
+    });
+    $("files").tBodies[0].replaceChildren(...rows);
+    $("more-files").hidden = this.all.length <= this.most;
+    $("more-files").textContent = `Show more (${count(this.all.length - this.most)} older)`;
+  }
+}

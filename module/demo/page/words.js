@@ -1,0 +1,64 @@
+// Numbers, times and units as people read them, and elements made of texts: nothing here is ever parsed as HTML.
+
+const THIN = "\u202f";
+
+/** An element with a class and texts or elements in it. */
+export function element(tag, name, ...inside) {
+  const made = document.createElement(tag);
+  if (name) made.className = name;
+  made.append(...inside);
+  return made;
+}
+
+/** 1234567 as 1,234,567. */
+export const count = (number) => Math.round(number).toLocaleString("en-US");
+
+/** Bytes in decimal units. */
+export function size(bytes) {
+  if (bytes < 1000) return `${bytes}${THIN}B`;
+  for (const [unit, power] of [["kB", 1e3], ["MB", 1e6]]) {
+    if (bytes < power * 1000) return `${(bytes / power).toFixed(1)}${THIN}${unit}`;
+  }
+  return `${(bytes / 1e9).toFixed(2)}${THIN}GB`;
+}
+
+/** A length of time. */
+export function lasting(seconds) {
+  if (seconds < 1) return `${Math.max(0, Math.round(seconds * 1000))}${THIN}ms`;
+  if (seconds < 100) return `${seconds.toFixed(1)}${THIN}s`;
+  return `${Math.floor(seconds / 60)}${THIN}min ${Math.floor(seconds % 60)}${THIN}s`;
+}
+
+/** The time of day, in the browser's zone; to a tenth of a second where that is asked for. */
+export function clock(at, tenths = false) {
+  const date = new Date(at * 1000);
+  const rest = tenths ? `.${Math.floor(date.getMilliseconds() / 100)}` : "";
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":") + rest;
+}
+
+/** Seconds since the beginning, for an axis: "5 s", or "1:30" where there are minutes. */
+export function since(seconds, step = 1) {
+  if (step < 60 && Math.abs(seconds) < 60) return `${Number(seconds.toFixed(3))}${THIN}s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+/** A number with as many decimals as a step of that size needs, at most six digits before it turns to powers. */
+export function numeral(value, step) {
+  if (value !== 0 && (Math.abs(value) >= 1e9 || Math.abs(value) < 1e-4)) return value.toExponential(1);
+  const decimals = Math.min(6, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
+  // Adding nothing turns -0 into 0.
+  return (value + 0).toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+}
+
+const UNITS = new Map([
+  ["percent", "%"], ["pct", "%"], ["mb", "MB"], ["gb", "GB"], ["bytes", "B"], ["s", "s"], ["ms", "ms"], ["hz", "Hz"],
+  ["c", "°C"], ["celsius", "°C"], ["f", "°F"], ["m", "m"], ["mm", "mm"], ["v", "V"], ["a", "A"], ["w", "W"], ["pa", "Pa"],
+]);
+
+/** What a key such as cpu_percent says: its name and, where its last word is one, its unit. */
+export function named(key) {
+  const words = key.split("_");
+  const unit = words.length > 1 ? UNITS.get(words.at(-1).toLowerCase()) : undefined;
+  return { name: (unit ? words.slice(0, -1) : words).join(" "), unit: unit ?? "" };
+}
