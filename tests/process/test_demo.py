@@ -51,7 +51,7 @@ async def test_the_demo_delivers_all_that_it_captures_by_all_five_methods(tmp_pa
         assert image is not None, path
         assert image.dtype == (np.uint16 if path.suffix == ".png" else np.uint8)
     assert (run / "cloud" / "files" / "large.bin").read_bytes() == (run / "sent" / "large.bin").read_bytes()
-    assert len(list(run.glob("cloud/depth/NextPointCloud/*.pcd"))) >= 3
+    assert len(list(run.glob("cloud/depth/NextPointCloud/*.pcd"))) >= 2
     assert len((run / "cloud" / "host" / "Readings.ndjson").read_text().splitlines()) >= 50
 
 
