@@ -9,10 +9,10 @@ import pytest
 
 from module.delivery.backoff import Backoff
 from module.demo.cloud import Call, Refusal
-from tests.delivery.rig import Starter, image
+from tests.delivery.rig import Rig, Starter, image
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes follow one another at once; a delay of a capture's own falls on its longest."""
 
@@ -22,43 +22,32 @@ def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Backoff, "delay", delay)
 
 
-@pytest.mark.usefixtures("quick_probes")
-async def test_a_capture_that_probed_through_an_outage_is_not_late_for_it(start: Starter) -> None:
-    """The cloud comes back without its tokens: one refusal, one renewal, and it is delivered."""
+async def probed(start: Starter, captures: int) -> Rig:
+    """An uploader that has asked a cloud that is away for each of so many captures, again and again."""
     rig = await start(concurrency=8, retry_initial_s=0.01, retry_max_s=300)
     await rig.append(image(0))
     await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) == 1, 5)
-    asked = 0
 
     async def away(_: Call) -> None:
-        nonlocal asked
-        asked += 1
         raise Refusal(grpc.StatusCode.UNAVAILABLE, "down for lunch")
 
-    rig.cloud.judge = away
-    await rig.append(image(1))
-    await rig.cloud.wait_for(lambda: asked >= 15, 10)
+    rig.cloud.judge, calls = away, rig.cloud.calls.total()
+    await rig.append(*(image(n) for n in range(1, captures + 1)))
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= calls + 15 * captures, 20)
+    return rig
+
+
+async def test_a_capture_that_probed_through_an_outage_is_not_late_for_it(start: Starter) -> None:
+    """The cloud comes back without its tokens: one refusal, one renewal, and it is delivered."""
+    rig = await probed(start, 1)
     rig.cloud.judge = None
     rig.cloud.forget_tokens()
     await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) == 2, 5)
 
 
-@pytest.mark.usefixtures("quick_probes")
 async def test_a_capture_that_probed_through_an_outage_owes_nothing_for_trouble_of_its_own(start: Starter) -> None:
     """The cloud comes back short of room, and takes one capture while it refuses the other."""
-    rig = await start(concurrency=8, retry_initial_s=0.01, retry_max_s=300)
-    await rig.append(image(0))
-    await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) == 1, 5)
-    asked = 0
-
-    async def away(_: Call) -> None:
-        nonlocal asked
-        asked += 1
-        raise Refusal(grpc.StatusCode.UNAVAILABLE, "down for lunch")
-
-    rig.cloud.judge = away
-    await rig.append(*(image(n) for n in range(1, 9)))
-    await rig.cloud.wait_for(lambda: asked >= 100, 20)
+    rig = await probed(start, 8)
     refused: set[int] = set()
 
     async def short(call: Call) -> None:
