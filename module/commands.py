@@ -135,6 +135,8 @@ def _switch(*, on: bool) -> Callable[[Courier, Arguments], Awaitable[dict[str, A
         if what in ("capture", "all"):
             for part in (*chosen.values(), *(courier.watches if named is None else ())):
                 (part.resume if on else part.pause)()
+            if not on:
+                await asyncio.gather(*(collector.settled() for collector in chosen.values()))
         # Uploads are of the whole service: named sources only ever mean their captures.
         if what == "upload" or (what == "all" and named is None):
             (courier.uploader.resume if on else courier.uploader.pause)()

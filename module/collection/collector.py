@@ -7,6 +7,7 @@ the disk falls behind (back-pressure), so that a slow commit delays no poll.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ from module.throttled_log import ThrottledLog
 BACKPRESSURE_BYTES = 16 * 1024 * 1024
 """Of payload on its way to the disk, above which a source waits for its own append."""
 _MOST_ORIGINS = 64
+_SETTLE_S = 1.0
 
 
 class CaptureSpool(Protocol):
@@ -88,6 +90,8 @@ class Collector:
         self._last_capture_us: int | None = None
         self._last_error: str | None = source.problem
         self._told_non_finite = False
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
 
     async def run(self) -> None:
         """Poll on schedule until cancelled; returns at once where there is nothing to poll."""
@@ -97,7 +101,11 @@ class Collector:
             tasks.create_task(self._filter.run(), name=f"courier gate of {self._config.id}")
             while True:
                 await self._ticker.wait()
-                await self._tick()
+                self._at_rest.clear()
+                try:
+                    await self._tick()
+                finally:
+                    self._at_rest.set()
 
     # ------------------------------------------------------------------ one poll
 
@@ -232,6 +240,15 @@ class Collector:
     def pause(self) -> None:
         """Rest until ``resume``; ticks of that time are not counted as missed."""
         self._ticker.pause()
+
+    async def settled(self) -> None:
+        """Return once no poll of the schedule is under way, and all that it gave has been handed to the spool.
+
+        After a second it returns all the same: what a resource that hangs may still give is not waited for.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_S):
+                await self._at_rest.wait()
 
     def resume(self) -> None:
         """Go on with the schedule."""

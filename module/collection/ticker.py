@@ -60,7 +60,7 @@ class Ticker:
                 continue
             schedule = self._schedule
             late = await (self._periodic(schedule) if isinstance(schedule, Periodic) else self._cron(schedule))
-            if late is not None:
+            if late is not None and not self.paused:
                 self._late.append(late)
                 self._late_max = max(self._late_max, late)
                 return

@@ -40,6 +40,7 @@ class Spool(Protocol):
 
     work: asyncio.Event
     items: int
+    pending_bytes: int
 
     def choose(self, now: float, *, flushing: bool, above: int = -1) -> tuple[int | None, float]:
         """Decide which stream is to be claimed from."""

@@ -228,6 +228,8 @@ class Uploader:
     async def flush(self, timeout_s: float) -> None:
         """Upload now, batch wait and backoff set aside, until the spool is empty or the time is over.
 
+        What is still on its way to the disk counts as waiting.
+
         Returns at once while uploads are not to run, whatever the ``reason``.
         """
         if self.reason is not None:
@@ -237,7 +239,7 @@ class Uploader:
         self._carrier.link.hurry(time.monotonic())
         self._carrier.aside.end()
         self._spool.work.set()
-        while self._spool.items and self.reason is None:
+        while (self._spool.items or self._spool.pending_bytes) and self.reason is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 return

@@ -67,6 +67,14 @@ async def test_flush_does_not_wait_for_rows_to_gather(start: Starter) -> None:
     assert rig.rows() == [1]
 
 
+async def test_flush_waits_for_what_is_on_its_way_to_the_disk(start: Starter) -> None:
+    rig = await start()
+    appended = rig.store.append_soon([row(1)])
+    assert rig.store.items == 0
+    await rig.flush()
+    assert (appended.done(), rig.rows(), rig.store.items) == (True, [1], 0)
+
+
 @pytest.mark.parametrize("concurrency", [1, 3, 8])
 async def test_as_many_uploads_run_at_once_as_the_setting_says(start: Starter, concurrency: int) -> None:
     rig = await start(concurrency=concurrency)

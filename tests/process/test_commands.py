@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from typing import Any
@@ -143,6 +144,32 @@ async def test_pause_and_resume_of_captures_and_of_uploads(start: Starter) -> No
         lambda status: status["upload"]["state"] != "paused" and status["sources"]["s1"]["state"] == "active"
     )
     await rig.drained()
+
+
+async def test_pause_waits_for_the_poll_that_is_under_way(start: Starter) -> None:
+    """So that nothing is captured after its answer, and a sensor's count has no gap; but a second at most."""
+    sensor = CountingSensor("s1")
+    rig = await start(sensor, sources=[{"name": "s1", "interval_s": 0.05, "timeout_s": 20}])
+    await rig.cloud.wait_for(lambda: len(rig.numbers("s1")) > 2, 10)
+    sensor.hang.clear()
+    asked = len(sensor.polls)
+    await rig.until(lambda _: len(sensor.polls) > asked)
+    asyncio.get_running_loop().call_later(0.5, sensor.hang.set)
+    began = time.monotonic()
+    await rig.command("pause", what="capture")
+    assert 0.3 < time.monotonic() - began < 1
+    await rig.command("flush", timeout_s=10)
+    assert rig.numbers("s1") == list(range(1, len(sensor.polls) + 1))
+    assert (await rig.status())["sources"]["s1"]["captured"] == len(sensor.polls)
+
+    await rig.command("resume")
+    sensor.hang.clear()
+    asked = len(sensor.polls)
+    await rig.until(lambda _: len(sensor.polls) > asked)
+    began = time.monotonic()
+    assert await rig.command("pause", what="capture") == {"paused": ["s1"]}
+    assert 0.9 < time.monotonic() - began < 3
+    sensor.hang.set()
 
 
 async def test_flush_sets_batch_wait_and_backoff_aside(start: Starter) -> None:

@@ -1,0 +1,107 @@
+"""A cloud that does not let uploads in: forgotten tokens, wrong keys, a part that is not there."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+
+from module.demo.cloud import Call, Refusal
+from tests.delivery.rig import KEY, PART, Crowd, Starter, image, refuse
+
+STATUS = grpc.StatusCode
+
+
+async def test_forgotten_tokens_are_renewed_once_for_all(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
+    rig = await start(concurrency=8)
+    await rig.append(image(0))
+    await rig.flush()
+    crowd, told = Crowd(wait_for=8), list[str]()
+
+    async def forget(call: Call) -> None:
+        await crowd(call)
+        if len(told) < 8:
+            told.append(call.metadata.component_name)
+            raise Refusal(STATUS.UNAUTHENTICATED, "the token has expired")
+
+    rig.cloud.judge = forget
+    rig.cloud.token_lifetime_s = 3600
+    await rig.append(*(image(n) for n in range(1, 41)))
+    await rig.flush()
+    assert (len(told), rig.cloud.authentications, rig.cloud.calls.total()) == (8, 2, 41 + 8)
+    assert "not let in" not in caplog.text
+    rig.cloud.forget_tokens()
+    await rig.append(image(41))
+    await rig.flush()
+    assert rig.cloud.authentications == 3
+    assert sorted(rig.images()) == list(range(42))
+    assert (rig.store.failed, rig.status()["state"]) == (0, "idle")
+
+
+async def test_short_lived_tokens_are_renewed_again_and_again(start: Starter) -> None:
+    rig = await start(concurrency=2)
+    rig.cloud.token_lifetime_s = 0.05
+    for number in range(5):
+        await rig.append(image(number))
+        await rig.flush()
+        await asyncio.sleep(0.06)
+    assert rig.images() == list(range(5))
+    assert rig.cloud.authentications >= 5
+
+
+async def test_a_token_that_is_never_taken_is_a_refusal(start: Starter) -> None:
+    rig = await start()
+    rig.cloud.token_lifetime_s = 0
+    await rig.append(*(image(n) for n in range(3)))
+    await rig.settled("refused")
+    assert "cloud.api_key" in rig.status()["last_error"]
+    assert rig.cloud.authentications <= 3
+    assert (rig.store.items, rig.store.failed) == (3, 0)
+
+
+async def test_a_wrong_key_gives_nothing_up(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor away: neither the key nor a token is in any text."""
+    wrong = "the-wrong-and-secret-key"
+    caplog.set_level("INFO")
+    rig = await start(api_key=wrong, retry_max_s=100)
+    await rig.append(*(image(n) for n in range(30)))
+    await rig.settled("refused")
+    status = rig.status()
+    assert "UNAUTHENTICATED" in status["last_error"]
+    assert 49 < status["next_attempt_in_s"] <= 100
+    assert (status["connected"], rig.store.items, rig.store.failed, rig.cloud.unauthenticated) == (False, 30, 0, 1)
+
+    rig.cloud.api_keys = dict.fromkeys(rig.cloud.api_keys, wrong)
+    await rig.flush()
+    assert sorted(rig.images()) == list(range(30))
+    told = caplog.text + str(status) + str(rig.status()) + repr(rig.config) + repr(rig.client)
+    assert "uploads go through again" in told
+    assert not any(secret in told for secret in (wrong, KEY, *rig.cloud._tokens))
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(STATUS.PERMISSION_DENIED, "not yours"), (STATUS.UNKNOWN, f"no robot part found for {PART}")]
+)
+async def test_who_is_not_let_in_asks_slowly_and_keeps_everything(
+    start: Starter, status: grpc.StatusCode, text: str
+) -> None:
+    rig = await start(retry_max_s=100)
+    rig.cloud.judge = refuse(status, text)
+    await rig.append(*(image(n) for n in range(30)))
+    await rig.settled("refused")
+    assert rig.status()["last_error"] == f"{status.name}: {text}"
+    assert rig.status()["next_attempt_in_s"] > 49
+    assert (rig.cloud.calls.total(), rig.store.items, rig.store.failed) == (1, 30, 0)
+
+    rig.cloud.judge = None
+    await rig.flush()
+    assert sorted(rig.images()) == list(range(30))
+
+
+async def test_a_part_that_does_not_exist_is_a_refusal(start: Starter) -> None:
+    rig = await start(retry_max_s=100)
+    rig.cloud.part_ids.clear()
+    await rig.append(image(1))
+    await rig.settled("refused")
+    assert rig.cloud.calls.total() == 1
