@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs every check: ruff, mypy, then pytest with the arguments given here. All of them run; one failure fails the whole.
 # `tests/run.sh faults [ARGUMENTS]` breaks the module for minutes instead, and writes docs/reliability.md (see --help).
-# Needs Python 3.11 or newer with venv: what else it needs it installs into .venv-dev, on first use.
+# Needs Python 3.11 or newer with venv: what else it needs it installs into .venv-dev, on first use; what the
+# archive of tests/packaging is made with, build.sh installs into .venv-build.
 set -eu
 cd "$(dirname "$0")/.."
 venv=$PWD/.venv-dev

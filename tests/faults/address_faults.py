@@ -59,10 +59,11 @@ class Place:
 
         ``error``: a regular expression.
         """
-        stored = len(self.bench.cloud.arrivals)
         status = await self.bench.rig.until(
             lambda status: bool(re.search(error, status["upload"]["last_error"] or "")), _GENEROUS_S
         )
+        # What the cloud had taken in before may have been stored until then.
+        stored = len(self.bench.cloud.arrivals)
         assert status["upload"]["state"] == "offline", status
         assert "\n" not in status["upload"]["last_error"], status
         await self.goes_on(seconds)

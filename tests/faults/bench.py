@@ -6,13 +6,15 @@ import asyncio
 import collections
 import contextlib
 import random
+import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from grpclib import GRPCError
 from grpclib.exceptions import StreamTerminatedError
+from viam.components.sensor import Sensor
 from viam.media.video import NamedImage
 from viam.proto.app.datasync import SensorData
 from viam.proto.common import ResponseMetadata
@@ -25,13 +27,13 @@ from tests.faults.link import Link
 from tests.process.rig import KEY, KEY_ID, NAME, PART, CountingSensor, Rig, StillCamera
 
 RATES_HZ = {"s1": 20.0, "s2": 30.0, "s3": 50.0}
-DATA, CAMERA = "upload_data", "album"
+DATA, CAMERA, FILLER = "upload_data", "album", "filler"
 MESSAGE_BYTES = 4 * 1024 * 1024
 GONE = (GRPCError, StreamTerminatedError, OSError, MachineError, TimeoutError)
 """What a call meets whose module is killed meanwhile."""
 _ASK_EVERY_S = 0.02
 _SETTLE_S = 60.0
-_CAUGHT_UP_S = 30.0
+_STILL_S = 30.0
 
 
 class GrowingCamera(StillCamera):
@@ -47,6 +49,13 @@ class GrowingCamera(StillCamera):
         return await super().get_images()
 
 
+class Filler(Sensor):
+    """Gives what takes room, never the same twice: what a full spool is to drop."""
+
+    async def get_readings(self, **_: Any) -> Mapping[str, Any]:
+        return {"noise": secrets.token_hex(15_000)}
+
+
 class Bench:
     """One machine with three counting sensors, a module that may die, a link that may stall, a cloud that may fail."""
 
@@ -57,6 +66,7 @@ class Bench:
         self.sensors = {key: CountingSensor(key) for key in RATES_HZ}
         self.camera = GrowingCamera(CAMERA, 5000)
         """Polled on command alone."""
+        self.filler = Filler(FILLER)
         self.cloud = LocalCloud(None, api_keys={KEY_ID: KEY}, part_ids={PART})
         self.start_s = 1.0
         """How long the last start took, from the process to the answer to AddResource."""
@@ -64,6 +74,10 @@ class Bench:
         """Of the uploader, beside its sources; what is changed here holds from the next start on."""
         self.environ: dict[str, str] = {}
         """Of the module's process."""
+        self.priority = 5
+        """Of the sensors."""
+        self.filling: dict[str, Any] | None = None
+        """How the filler is captured, if it is; what it gives is in no books, and may be dropped."""
         self.others: dict[str, tuple[ResourceBase, dict[str, Any]]] = {}
         """More resources, and how each is captured; theirs are known by their order, one capture a poll."""
         self.check: Callable[[Arrival], None] = lambda _: None
@@ -88,7 +102,12 @@ class Bench:
             stack.push_async_callback(self.cloud.stop)
             self._up = True
             self.link = Link(int(address.rpartition(":")[2]))
-            resources = [*self.sensors.values(), self.camera, *(resource for resource, _ in self.others.values())]
+            resources = [
+                *self.sensors.values(),
+                self.camera,
+                self.filler,
+                *(resource for resource, _ in self.others.values()),
+            ]
             self.rig = Rig(self._folder, resources, self.cloud, await self.link.open(), environ=self.environ)
             stack.push_async_callback(self.link.close)
             await stack.enter_async_context(self.rig.server)
@@ -130,26 +149,46 @@ class Bench:
 
     async def reconfigure(self) -> float:
         """Give the running module the ``attributes`` as they are now; gives the seconds that this took."""
-        await self.rig.command("pause", what="capture")
+        await self.still()
         async with self._books:
-            # Whatever was polled is captured before its source ends: what is polled afterwards is the next one's.
-            until = time.monotonic() + _CAUGHT_UP_S
-            while any(self._base[key][1] + self._seen[key] < len(self.sensors[key].polls) for key in self.sensors):
-                await self._report()
-                if time.monotonic() > until:
-                    polls = {
-                        key: (*self._base[key], self._seen[key], len(self.sensors[key].polls)) for key in self.sensors
-                    }
-                    self._fail(f"polls without captures: {polls}; {await self.rig.status()}")
             self._rebase(dict.fromkeys(self._base, 0))
             attributes, begun = self.rig.attributes(**self._attributes()), time.monotonic()
             await self.rig.server.reconfigure_resource(NAME, attributes)
             return time.monotonic() - begun
 
+    async def still(self) -> None:
+        """Pause capture, and return once all that was polled of the sensors is captured, counted and in the books."""
+        await self.rig.command("resume", what="capture")
+        # A poll that is on its way to its sensor shows nowhere. One that its sensor holds back shows, and its source
+        # polls no more meanwhile: what the sensors have been asked from there on is all that they will be asked.
+        for sensor in self.sensors.values():
+            sensor.hang.clear()
+        try:
+            polls = {key: len(sensor.polls) for key, sensor in self.sensors.items()}
+            await self._until_still(lambda key: len(self.sensors[key].polls) > polls[key], "is not polled")
+            await self.rig.command("pause", what="capture")
+        finally:
+            for sensor in self.sensors.values():
+                sensor.hang.set()
+        await self._until_still(
+            lambda key: sum(self._base[key][1:], self._seen[key]) == len(self.sensors[key].polls), "is not captured"
+        )
+
+    async def _until_still(self, holds: Callable[[str], bool], trouble: str) -> None:
+        try:
+            async with asyncio.timeout(_STILL_S), self._reported:
+                await self._reported.wait_for(lambda: all(holds(key) for key in self.sensors))
+        except TimeoutError:
+            polls = {key: (*self._base[key], self._seen[key], len(self.sensors[key].polls)) for key in self.sensors}
+            self._fail(f"what was polled {trouble}: {polls}; {await self.rig.status()}")
+
     def _attributes(self) -> dict[str, Any]:
-        sources = [{"name": key, "capture_frequency_hz": rate} for key, rate in RATES_HZ.items()]
+        sources = [
+            {"name": key, "capture_frequency_hz": rate, "priority": self.priority} for key, rate in RATES_HZ.items()
+        ]
         sources += [{"name": CAMERA, "image": {"format": "passthrough"}}]
         sources += [{"name": key, **config} for key, (_, config) in self.others.items()]
+        sources += [{"name": FILLER, **self.filling}] if self.filling is not None else []
         return {"sources": sources, **self.attributes}
 
     def _rebase(self, captured: dict[str, int]) -> None:
@@ -234,7 +273,7 @@ class Bench:
         """Heal all, upload all that waits (failures are retried), and count what is missing."""
         self.heal()
         await self.set_cloud(up=True)
-        await self.rig.command("pause", what="capture")
+        await self.still()
         status: dict[str, Any] = {}
         try:
             async with asyncio.timeout(_SETTLE_S):
@@ -251,7 +290,7 @@ class Bench:
         async with self._books:
             await self._report()
             self._rebase({key: int(status["sources"][key]["captured"]) for key in self._base})
-        if status["spool"]["dropped"]:
+        if status["spool"]["dropped"] != status["sources"].get(FILLER, {"dropped": 0})["dropped"]:
             self._fail(f"dropped: {status}")
         self.take()
         lost = self.ledger.close()
@@ -261,6 +300,8 @@ class Bench:
 
     def _keys(self, arrival: Arrival) -> list[Key]:
         name = arrival.metadata.component_name
+        if name == FILLER:
+            return []
         if name in self.others:
             stamps = [row.metadata.time_requested for row in arrival.rows]
             if arrival.sensor_metadata is not None:

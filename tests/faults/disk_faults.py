@@ -105,7 +105,8 @@ async def full_for_a_while(folder: Path, chance: random.Random) -> Rows:
         bench = DiskBench(folder, chance, "disk filled by another program", folder / "disk" / "spool")
         async with _opened(bench):
             await bench.goes_on()
-            await bench.set_cloud(up=chance.random() < 0.5)
+            if chance.random() < 0.5:
+                await bench.leave_cloud()
             filler = fill(folder / "disk")
             await bench.put_all(_BACKLOG)
             # What the spool held in reserve goes to the other program too.
@@ -268,8 +269,10 @@ async def disk_rounds(folder: Path, chance: random.Random, minutes: float) -> di
     while True:
         for case in CASES.values():
             turn += 1
+            place = folder / str(turn)
+            place.mkdir(parents=True)
             with contextlib.suppress(CannotMount):
-                for fault, row in (await case(folder / str(turn), chance)).items():
+                for fault, row in (await case(place, chance)).items():
                     rows.setdefault(fault, Row()).add(row)
         if time.monotonic() >= until:
             return rows

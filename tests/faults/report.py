@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import enum
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -10,6 +11,21 @@ from tests.faults.ledger import Row
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _HEAD = "# Reliability\n\nWhat breaks, how often it was tried, and what came of it.\n"
+
+
+class Group(enum.Enum):
+    """What faults are of, in the order of the table; each in words."""
+
+    KILLS = "kills"
+    CUTS = "power cuts"
+    CLOUD = "faults of the cloud"
+    ADDRESS = "of its address"
+    DISK = "of the disk"
+    MACHINE = "of the machine"
+
+
+Rows = Mapping[str, Row]
+"""What came of each fault, by its name."""
 
 
 def total(books: Iterable[Mapping[str, Row]]) -> dict[str, Row]:
@@ -21,30 +37,30 @@ def total(books: Iterable[Mapping[str, Row]]) -> dict[str, Row]:
     return dict(rows)
 
 
-def table(rows: Mapping[str, Row]) -> str:
-    """The rows as a Markdown table."""
+def table(groups: Mapping[Group, Rows]) -> str:
+    """The rows as a Markdown table, group by group."""
     lines = [
         "| fault | tries | captures at stake | of these not yet in the cloud | lost | delivered twice |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for fault, row in rows.items():
+    for fault, row in (pair for group in Group for pair in groups.get(group, {}).items()):
         figures = (row.tries, row.at_stake, row.waiting, row.lost, row.twice)
         lines.append(f"| {fault} | {' | '.join(f'{figure:,}' for figure in figures)} |")
     return "\n".join(lines)
 
 
-def section(rows: Mapping[str, Row], command: str) -> str:
-    """The part of docs/reliability.md that is made of figures."""
-    kills = sum(row.tries for fault, row in rows.items() if fault.startswith("kill"))
-    cuts = sum(row.tries for fault, row in rows.items() if fault.startswith("power"))
-    others = sum(row.tries for row in rows.values()) - kills - cuts
+def section(groups: Mapping[Group, Rows], command: str, backlog: str) -> str:
+    """The part of docs/reliability.md that is made of figures; ``backlog`` is what is said of the large one."""
+    *first, last = (f"{sum(row.tries for row in groups.get(group, {}).values()):,} {group.value}" for group in Group)
     return f"""{BEGIN}
-## Kills, power cuts and the cloud
+## What was tried
 
-{kills:,} kills, {cuts:,} power cuts and {others:,} faults of the cloud, by
+{", ".join(first)} and {last}, by
 `{command}`, which wrote this table.
 
-{table(rows)}
+{table(groups)}
+
+{backlog}
 
 A real module process polls three counting sensors at 20, 30 and 50 Hz into a real spool, and uploads over TCP to a
 cloud on this computer. *At stake* is what the module had reported as captured (by `status`, or by its answer to
@@ -56,6 +72,9 @@ once.
 A power cut is simulated: all that a process writes under its spool is recorded, with its syncs, and the disk is rebuilt
 as of a random moment from what was synced and a random part of what was not, pages torn and names forgotten included.
 There, *at stake* is what had counted and was not acknowledged, and *delivered twice* what was acknowledged and is back.
+
+On a disk that is full or damaged, *lost* is what is missing without a word: what the status counts as dropped, refused
+or unreadable was named.
 {END}
 """
 

@@ -1,6 +1,8 @@
 """The long form, ``python -m tests.faults.run --seed S --kills N --cuts C --minutes M``: writes docs/reliability.md.
 
-Two benches share the kills, a third one goes through the faults of the cloud meanwhile.
+Two benches share the kills, a third one goes through the faults of the cloud meanwhile. Then come the addresses and the
+disks side by side, and, each with the computer to itself, as they hold the module to times: the machine, the power
+cuts, the large backlog.
 """
 
 from __future__ import annotations
@@ -14,19 +16,25 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from tests.faults.address_faults import address_rounds
+from tests.faults.backlog import LARGE_BYTES, NoRoom, met_with_a_backlog
 from tests.faults.bench import Bench
 from tests.faults.cloud_faults import cloud_rounds
+from tests.faults.disk_faults import disk_rounds
 from tests.faults.kills import kill_rounds
 from tests.faults.ledger import Row
+from tests.faults.machine_faults import machine_rounds
 from tests.faults.power_cut import COMPILER, build_recorder, cut_power
-from tests.faults.report import section, table, total, write
+from tests.faults.report import Group, Rows, section, table, total, write
 
 REPORT = Path(__file__).parents[2] / "docs" / "reliability.md"
 _KILL_BENCHES = 2
 _SAY_EVERY_S = 30
+_SHARE = 1 / 6
+"""Of that time have addresses, disks and the machine; each goes on until it has tried all that it has."""
 
 
 def main() -> int:
@@ -35,31 +43,58 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="default: a random one")
     parser.add_argument("--kills", type=int, default=500, help="how many kill -9, at least; 500")
     parser.add_argument("--cuts", type=int, default=200, help="how many power cuts; 200; none without a C compiler")
-    parser.add_argument("--minutes", type=float, default=10.0, help="for the faults of the cloud; 10")
+    parser.add_argument("--minutes", type=float, default=6.0, help="for the faults of the cloud; 6; others a sixth")
     parser.add_argument("--report", type=Path, default=REPORT, help="the file to write; docs/reliability.md")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)  # noqa: T201
-    rows = asyncio.run(run(given.seed, given.kills, given.minutes))
-    problems: list[str] = []
-    if given.cuts and COMPILER is not None:
-        rows["power cut"], problems = cuts(given.seed, given.cuts)
-    print(table(rows), *problems, sep="\n")  # noqa: T201
-    options = f"--seed {given.seed} --kills {given.kills} --cuts {given.cuts} --minutes {given.minutes:g}"
-    write(given.report, section(rows, f"python -m tests.faults.run {options}"))
-    return int(any(row.lost for row in rows.values()) or bool(problems))
-
-
-def cuts(seed: int, count: int) -> tuple[Row, list[str]]:
-    """Cut the power of a spool so often; gives the row, and what was wrong with spools beyond what they lost."""
-    with tempfile.TemporaryDirectory(prefix="courier-cuts-") as name:
-        folder = Path(name)
-        tally = cut_power(folder, build_recorder(folder), seed, count)
-    return Row(tally.cuts, tally.at_stake, tally.at_stake, tally.lost, tally.came_back), tally.problems
-
-
-async def run(seed: int, kills: int, minutes: float) -> dict[str, Row]:
-    """Break modules until all is done, and give what came of it, fault by fault."""
+    begun, problems = time.monotonic(), list[str]()
     folder = Path(tempfile.mkdtemp(prefix="courier-faults-"))
+    groups = asyncio.run(_run(folder, given.seed, given.kills, given.minutes))
+    if given.cuts and COMPILER is not None:
+        groups[Group.CUTS], problems = cuts(folder, given.seed, given.cuts)
+    try:
+        backlog = asyncio.run(met_with_a_backlog(folder / "backlog", LARGE_BYTES)).sentence()
+    except NoRoom as error:
+        backlog = f"The large backlog was left out: {error}."
+    print(table(groups), backlog, *problems, f"{(time.monotonic() - begun) / 60:.1f} minutes", sep="\n")  # noqa: T201
+    options = f"--seed {given.seed} --kills {given.kills} --cuts {given.cuts} --minutes {given.minutes:g}"
+    write(given.report, section(groups, f"tests/run.sh faults {options}", backlog))
+    lost = any(row.lost for rows in groups.values() for row in rows.values())
+    if not lost and not problems:
+        # Else the spools and the logs are the evidence.
+        shutil.rmtree(folder)
+    return int(lost or bool(problems))
+
+
+def cuts(folder: Path, seed: int, count: int) -> tuple[Rows, list[str]]:
+    """Cut the power of a spool so often; gives the row, and what was wrong with spools beyond what they lost."""
+    place = folder / "cuts"
+    place.mkdir()
+    tally = cut_power(place, build_recorder(place), seed, count)
+    row = Row(tally.cuts, tally.at_stake, tally.at_stake, tally.lost, tally.came_back)
+    _tell("power cuts", {"power cut": row})
+    return {"power cut": row}, tally.problems
+
+
+async def _run(folder: Path, seed: int, kills: int, minutes: float) -> dict[Group, Rows]:
+    """Break modules until all is done, and give what came of it, fault by fault."""
+    groups: dict[Group, Rows] = await _with_benches(folder, seed, kills, minutes)
+    works = {Group.ADDRESS: address_rounds, Group.DISK: disk_rounds, Group.MACHINE: machine_rounds}
+    for together in ((Group.ADDRESS, Group.DISK), (Group.MACHINE,)):
+        async with asyncio.TaskGroup() as tasks:
+            started = {
+                group: tasks.create_task(
+                    works[group](folder / group.name, random.Random(f"{seed}:{group.name}"), minutes * _SHARE)
+                )
+                for group in together
+            }
+        groups |= {group: task.result() for group, task in started.items()}
+        for group in together:
+            _tell(group.name.lower(), groups[group])
+    return groups
+
+
+async def _with_benches(folder: Path, seed: int, kills: int, minutes: float) -> dict[Group, Rows]:
     works: dict[str, Callable[[Bench], Awaitable[None]]] = {
         **{
             f"kills {number}": functools.partial(kill_rounds, kills=(kills + number) // _KILL_BENCHES)
@@ -75,11 +110,8 @@ async def run(seed: int, kills: int, minutes: float) -> dict[str, Row]:
                 group.create_task(_work(bench, work), name=bench.name)
     finally:
         said.cancel()
-    rows = total(bench.ledger.rows for bench in benches)
-    if not any(row.lost for row in rows.values()):
-        # Else the spools and the logs are the evidence.
-        shutil.rmtree(folder)
-    return rows
+    *killed, cloud = (bench.ledger.rows for bench in benches)
+    return {Group.KILLS: dict(sorted(total(killed).items())), Group.CLOUD: dict(cloud)}
 
 
 async def _work(bench: Bench, work: Callable[[Bench], Awaitable[None]]) -> None:
@@ -91,9 +123,12 @@ async def _say(benches: list[Bench]) -> None:
     begun = time.monotonic()
     while True:
         await asyncio.sleep(_SAY_EVERY_S)
-        rows = total(bench.ledger.rows for bench in benches).values()
-        tries, stake, lost = (sum(getattr(row, name) for row in rows) for name in ("tries", "at_stake", "lost"))
-        print(f"{time.monotonic() - begun:5.0f} s: {tries} faults, {stake} at stake, {lost} lost", flush=True)  # noqa: T201
+        _tell(f"{time.monotonic() - begun:5.0f} s", total(bench.ledger.rows for bench in benches))
+
+
+def _tell(what: str, rows: Mapping[str, Row]) -> None:
+    tries, stake, lost = (sum(getattr(row, name) for row in rows.values()) for name in ("tries", "at_stake", "lost"))
+    print(f"{what}: {tries} faults, {stake} at stake, {lost} lost", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.faults.ledger import Row
-from tests.faults.report import section, total, write
+from tests.faults.report import Group, section, table, total, write
 
 
 def test_figures_of_several_benches_are_added_fault_by_fault() -> None:
@@ -13,14 +13,21 @@ def test_figures_of_several_benches_are_added_fault_by_fault() -> None:
     assert total(books) == {"a": Row(11, 22, 33, 44, 55), "b": Row(tries=1)}
 
 
+def test_the_table_is_in_the_order_of_the_groups() -> None:
+    lines = table({group: {f"of {group.name}": Row()} for group in reversed(Group)}).splitlines()[2:]
+    assert [line.split(" | ")[0] for line in lines] == [f"| of {group.name}" for group in Group]
+
+
 def test_a_new_run_takes_the_place_of_the_last_and_leaves_what_others_wrote(tmp_path: Path) -> None:
     path = tmp_path / "docs" / "reliability.md"
-    write(path, section({"kill -9 at commit": Row(tries=7)}, "first"))
+    write(path, section({Group.KILLS: {"kill -9 at commit": Row(tries=7)}}, "first", ""))
     path.write_text(path.read_text() + "\n## Power cuts\n")
-    write(path, section({"kill -9 at commit": Row(1234, 5678, 90), "away": Row(tries=2)}, "second"))
+    groups = {Group.CLOUD: {"away": Row(tries=2)}, Group.KILLS: {"kill -9 at commit": Row(1234, 5678, 90)}}
+    write(path, section(groups, "second", "It was large."))
     text = path.read_text()
     assert "| kill -9 at commit | 1,234 | 5,678 | 90 | 0 | 0 |" in text
-    assert "1,234 kills, 0 power cuts and 2 faults of the cloud" in text
+    assert "1,234 kills, 0 power cuts, 2 faults of the cloud, 0 of its address" in text
     assert "`second`" in text
     assert "by `first`" not in text
+    assert "It was large." in text
     assert text.endswith("-->\n\n## Power cuts\n")
