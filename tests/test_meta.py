@@ -1,4 +1,4 @@
-"""What the registry is told in meta.json, and the README that it points at and shows."""
+"""What the registry is told in meta.json, and the README and the pages that it points at and shows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from viam.resource.registry import Registry
 
 import module
-from module.config import parse
+from module.config import Config, parse
 from module.discovery import DiscoveryConfig
 from module.health import HealthConfig
 
@@ -25,7 +25,7 @@ README = (ROOT / "README.md").read_text()
 FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXAMPLES = [json.loads(text) for language, text in FENCES.findall(README) if language == "json"]
 UPLOADER, HEALTH, DISCOVERY = (f"courier:capture:{model}" for model in ("uploader", "health", "discovery"))
-PAGES = [(ROOT / "docs" / f"{model}.md").read_text() for model in ("health", "discovery")]
+PAGES = [(ROOT / "docs" / f"{model}.md").read_text() for model in ("uploader", "health", "discovery")]
 EXAMPLES_OF_PAGES = [
     json.loads(text) for page in PAGES for language, text in FENCES.findall(page) if language == "json"
 ]
@@ -50,7 +50,9 @@ def resources(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def services(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Give the attributes of every uploader that these examples configure."""
     configured = [made["attributes"] for made in resources(examples) if made["model"] == UPLOADER]
-    return configured + [each for each in examples if "sources" in each and "spool" in each and "version" not in each]
+    # Beside them stand commands, which name sources too, and a status.
+    others = [each for each in examples if "command" not in each and "version" not in each]
+    return configured + [each for each in others if each.keys() & Config.model_fields.keys()]
 
 
 def test_what_the_schema_requires_is_there_and_of_its_form() -> None:
@@ -77,12 +79,12 @@ def test_markdown_links_lead_to_the_attributes_of_each_model() -> None:
         assert re.search("^##+ Attributes$", anchors((ROOT / file).read_text())[anchor], re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", [README, *PAGES], ids=["readme", "health", "discovery"])
+@pytest.mark.parametrize("page", [README, *PAGES], ids=["readme", "uploader", "health", "discovery"])
 def test_links_within_a_page_lead_to_headings(page: str) -> None:
     assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= set(anchors(page))
 
 
-@pytest.mark.parametrize("page", [README, *PAGES], ids=["readme", "health", "discovery"])
+@pytest.mark.parametrize("page", [README, *PAGES], ids=["readme", "uploader", "health", "discovery"])
 def test_no_code_of_a_page_looks_like_a_heading(page: str) -> None:
     """The registry's uploader takes every line that begins with # for one."""
     assert not [text for _, text in FENCES.findall(page) if re.search("^#", text, re.MULTILINE)]
@@ -103,12 +105,11 @@ def test_configs_of_the_readme_and_the_pages_are_valid(tmp_path: Path) -> None:
         "VIAM_API_KEY_ID": "id",
         "VIAM_API_KEY": "key",
     }
-    examples = services(EXAMPLES) + services(EXAMPLES_OF_PAGES)
-    examples += [each for each in EXAMPLES_OF_PAGES if "sources" in each]
-    assert examples
-    for attributes in examples:
-        parsed = parse(attributes, service="courier", environ=environ)
-        assert len(parsed.sources) == len(attributes["sources"])
+    for examples in (services(EXAMPLES), services(EXAMPLES_OF_PAGES)):
+        assert examples
+        for attributes in examples:
+            parsed = parse(attributes, service="courier", environ=environ)
+            assert len(parsed.sources) == len(attributes.get("sources", []))
     for made in resources(EXAMPLES + EXAMPLES_OF_PAGES):
         if made["model"] == HEALTH:
             assert HealthConfig.model_validate(made["attributes"]).service == "courier"
