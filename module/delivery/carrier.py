@@ -246,11 +246,12 @@ class Carrier:
         marks = [item.file for item in items if item.file is not None]
         # Its folder's watch puts a file away once it finds it here.
         self._spool.acknowledge(load.take(items), sent=marks)
-        for item in items:
-            self._records.pop(item.id, None)
-            waiter = self._waiters.get(item.id)
-            if waiter is not None and not waiter.done():
-                waiter.set_result(receipt.file_id)
+        if self._records or self._waiters:
+            for item in items:
+                self._records.pop(item.id, None)
+                waiter = self._waiters.get(item.id)
+                if waiter is not None and not waiter.done():
+                    waiter.set_result(receipt.file_id)
         self.on_delivered(items, receipt)
 
     def _record(self, item: Item) -> _Record:

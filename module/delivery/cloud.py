@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from grpclib import GRPCError, Status
 from grpclib.client import Channel, Handler
@@ -23,9 +23,11 @@ from grpclib.protocol import H2Protocol
 from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credentials
 
 from module.config import CloudConfig
-from module.delivery.methods import CourierClient, Serialised
+from module.delivery.cork import Cork
+from module.delivery.methods import CourierClient
 from module.delivery.outcome import say
 from module.delivery.throttle import Throttle
+from module.delivery.wire import Serialised
 
 CONNECT_TIMEOUT_S = 20.0
 """Of the TCP and TLS handshakes together, and of the Authenticate call."""
@@ -48,7 +50,7 @@ class _Protocol(H2Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self.throttle is None:
-            super().connection_made(transport)
+            super().connection_made(cast("asyncio.Transport", Cork(transport)))
         else:
             super().connection_made(self.throttle.meter(transport))
             self.throttle.rule(self.connection)
@@ -102,6 +104,26 @@ class Session:
     retired: bool = False
 
 
+class _Lease:
+    """The use of a session for a while; a class, as each upload enters one."""
+
+    __slots__ = ("_current", "_session")
+
+    def __init__(self, current: Callable[[], Awaitable[Session]]) -> None:
+        self._current = current
+
+    async def __aenter__(self) -> Session:
+        session = self._session = await self._current()
+        session.users += 1
+        return session
+
+    async def __aexit__(self, *_: object) -> None:
+        session = self._session
+        session.users -= 1
+        if session.retired and not session.users:
+            session.channel.close()
+
+
 class Cloud:
     """Sessions with one address under one key. Nothing here blocks; nothing tries twice by itself."""
 
@@ -123,22 +145,16 @@ class Cloud:
         """As whom uploads are made."""
         return self._config.part_id
 
-    @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
+    def session(self) -> AbstractAsyncContextManager[Session]:
         """The current session, made if there is none: connected and authenticated.
 
-        Raises NotAdmitted when the cloud refuses the key, and what the network raises otherwise.
+        Entering it raises NotAdmitted when the cloud refuses the key, and what the network raises otherwise.
         """
-        session = await self._current()
-        session.users += 1
-        try:
-            yield session
-        finally:
-            session.users -= 1
-            if session.retired and not session.users:
-                session.channel.close()
+        return _Lease(self._current)
 
     async def _current(self) -> Session:
+        if self._session is not None:
+            return self._session
         async with self._opening:
             if self._session is None:
                 self._session = await self._open()

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from grpclib.client import Channel, Stream
 from viam.app.data_client import DataClient
 from viam.proto.app.datasync import (
@@ -33,23 +32,24 @@ from viam.proto.app.datasync import (
     FileUploadRequest,
     FileUploadResponse,
     SensorData,
-    SensorMetadata,
     StreamingDataCaptureUploadRequest,
     UploadMetadata,
 )
-from viam.utils import datetime_to_timestamp
 
 from module.delivery.files import OpenFile
 from module.delivery.progress import report
 from module.delivery.stall import StallWatch, bytes_sent
 from module.delivery.throttle import Throttle
-
-
-@dataclass(frozen=True, slots=True)
-class Serialised:
-    """A request as the bytes that travel."""
-
-    data: bytes
+from module.delivery.wire import (
+    About,
+    Serialised,
+    chunk,
+    file_chunk,
+    payload_request,
+    rows_request,
+    sensor_metadata,
+    timestamp,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +106,8 @@ class CourierClient(DataClient):
                 method_parameters,
                 tags,
             )
-        metadata = UploadMetadata(
-            part_id=part_id,
-            component_type=component_type,
-            component_name=component_name,
-            method_name=method_name,
-            type=DataType.DATA_TYPE_TABULAR_SENSOR,
-            method_parameters=method_parameters,
-            tags=tags,
-        )
-        response = await self._send_one(_join(metadata, zip(tabular_data.rows)))
+        about = About(part_id, component_type, component_name, method_name, tuple(tags or ()))
+        response = await self._send_one(rows_request(about, method_parameters, tabular_data.rows))
         return response.file_id
 
     async def binary_data_capture_upload(
@@ -137,24 +129,19 @@ class CourierClient(DataClient):
 
         ``annotations``: a serialised ``viam.proto.app.data.Annotations``.
         """
-        metadata = UploadMetadata(
-            part_id=part_id,
-            component_type=component_type,
-            component_name=component_name,
-            method_name=method_name,
-            type=DataType.DATA_TYPE_BINARY_SENSOR,
-            method_parameters=method_parameters,
-            file_extension=_dotted(file_extension),
-            tags=tags,
-            dataset_ids=dataset_ids,
-            mime_type=mime_type or "",
+        about = About(
+            part_id,
+            component_type,
+            component_name,
+            method_name,
+            tuple(tags or ()),
+            tuple(dataset_ids or ()),
+            _dotted(file_extension),
+            mime_type or "",
         )
-        contents = SensorData()
-        if data_request_times or annotations:
-            contents.metadata.CopyFrom(_sensor_metadata(data_request_times, annotations))
-        # The payload is its last field, number 3.
-        head = contents.SerializeToString() + b"\x1a" + _varint(len(binary_data))
-        response = await self._send_one(_join(metadata, [(head, binary_data)]))
+        response = await self._send_one(
+            payload_request(about, method_parameters, binary_data, data_request_times, annotations)
+        )
         return response.binary_data_id
 
     async def streaming_data_capture_upload(
@@ -189,14 +176,14 @@ class CourierClient(DataClient):
                 dataset_ids=dataset_ids,
                 mime_type=mime_type or "",
             ),
-            sensor_metadata=_sensor_metadata(data_request_times, annotations),
+            sensor_metadata=sensor_metadata(data_request_times, annotations),
         )
         async with self._open(self._data_sync_client.StreamingDataCaptureUpload) as stream:
             await stream.send_message(StreamingDataCaptureUploadRequest(metadata=metadata))
             last = max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
             for start in range(0, last + 1, self._chunk_bytes):
-                chunk = data[start : start + self._chunk_bytes]
-                await stream.send_message(_field_2(chunk), end=start == last)
+                piece = data[start : start + self._chunk_bytes]
+                await stream.send_message(chunk(piece), end=start == last)
             response = await _answer(stream)
         return str(response.binary_data_id)
 
@@ -274,18 +261,18 @@ class CourierClient(DataClient):
             tags=tags,
             dataset_ids=dataset_ids,
             mime_type=filepath.mime_type if mime_type is None else mime_type,
-            file_create_time=_timestamp(filepath.created_us),
-            file_modify_time=_timestamp(filepath.modified_us),
+            file_create_time=timestamp(filepath.created_us),
+            file_modify_time=timestamp(filepath.modified_us),
         )
         async with self._open(self._data_sync_client.FileUpload) as stream:
             await stream.send_message(FileUploadRequest(metadata=metadata))
             # The last chunk is yielded only once the file has been found unchanged; one without any gets an empty one.
             pending = b""
-            async for chunk in filepath.chunks(self._chunk_bytes):
+            async for piece in filepath.chunks(self._chunk_bytes):
                 if pending:
-                    await stream.send_message(_file_contents(pending))
-                pending = chunk
-            await stream.send_message(_file_contents(pending), end=True)
+                    await stream.send_message(file_chunk(pending))
+                pending = piece
+            await stream.send_message(file_chunk(pending), end=True)
             response = await _answer(stream)
         return str(response.binary_data_id)
 
@@ -302,8 +289,8 @@ class CourierClient(DataClient):
             await stream.send_message(FileUploadRequest(metadata=metadata))
             last = max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
             for start in range(0, last + 1, self._chunk_bytes):
-                chunk = data[start : start + self._chunk_bytes]
-                await stream.send_message(_file_contents(chunk), end=start == last)
+                piece = data[start : start + self._chunk_bytes]
+                await stream.send_message(file_chunk(piece), end=start == last)
             response: FileUploadResponse = await _answer(stream)
         return response
 
@@ -334,50 +321,5 @@ async def _answer(stream: Stream[Any, Any]) -> Any:
     return response
 
 
-def _join(metadata: UploadMetadata, contents: Iterable[Sequence[bytes]]) -> Serialised:
-    """A DataCaptureUploadRequest whose contents, each in one or more parts, are joined as they are: fields 1 and 2.
-
-    Protocol Buffers, "Encoding": tag, length as a varint, bytes. So a payload is copied once.
-    """
-    head = metadata.SerializeToString()
-    joined = [b"\x0a", _varint(len(head)), head]
-    for parts in contents:
-        joined += (b"\x12", _varint(sum(map(len, parts))), *parts)
-    return Serialised(b"".join(joined))
-
-
-def _field_2(*parts: bytes) -> Serialised:
-    """A message of nothing but its field 2: a StreamingDataCaptureUploadRequest with a chunk, for one."""
-    return Serialised(b"".join((b"\x12", _varint(sum(map(len, parts))), *parts)))
-
-
-def _file_contents(chunk: bytes) -> Serialised:
-    """A FileUploadRequest with a FileData, whose data are its field 1."""
-    return _field_2(b"\x0a", _varint(len(chunk)), chunk) if chunk else _field_2()
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:  # noqa: PLR2004
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
 def _dotted(extension: str) -> str:
     return extension if not extension or extension.startswith(".") else f".{extension}"
-
-
-def _timestamp(microseconds: int) -> Timestamp:
-    return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
-
-
-def _sensor_metadata(times: tuple[datetime, datetime] | None, annotations: bytes) -> SensorMetadata:
-    metadata = SensorMetadata()
-    if times is not None:
-        metadata.time_requested.CopyFrom(datetime_to_timestamp(times[0]))
-        metadata.time_received.CopyFrom(datetime_to_timestamp(times[1]))
-    if annotations:
-        metadata.annotations.ParseFromString(annotations)
-    return metadata

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from module.capture import Item, Kind, UploadAs
 from module.delivery.files import OpenFile
@@ -23,8 +23,7 @@ METHODS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What the cloud gave for an upload."""
 
     method: str

@@ -1,8 +1,8 @@
 """The one thread that owns the spool's file: group commit, room, tidying.
 
-Appends and acknowledgements gather for ``GROUP_S`` or until ``GROUP_CAPTURES``, and share one transaction. Reads are
-served at once, between transactions, so that they see only what is committed. What a transaction did goes to the event
-loop as one ``Outcome``, in the order of the commits.
+Appends and acknowledgements gather on the event loop for ``GROUP_S`` or until ``GROUP_CAPTURES``, and share one
+transaction. Reads are served at once, between transactions, so that they see only what is committed. What a transaction
+did goes to the event loop as one ``Outcome``, in the order of the commits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from module.config import SpoolConfig, Sync, WhenFull
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.ballast import BALLAST_BYTES, Ballast
 from module.spool.database import Database
-from module.spool.jobs import Acknowledge, Append, Call, Group, Outcome, Rescue
+from module.spool.jobs import Acknowledge, Append, Call, Gathering, Group, Outcome, Rescue
 from module.spool.opening import Opened, is_damage, open_spool
 from module.spool.retention import drop_newest, drop_oldest, thin
 from module.spool.rows import StreamRow, room_of
@@ -66,7 +66,8 @@ class Owner:
         self._closed_for: Exception | None = None
         self._open_again = 0.0
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[Append | Acknowledge | Call | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Group | Call | None] = queue.SimpleQueue()
+        self._gathering = Gathering(self._jobs.put)
         self._thread: threading.Thread | None = None
         self._used = 0
         self._thinned_to = 0
@@ -90,6 +91,7 @@ class Owner:
 
     async def stop(self) -> None:
         """Work off what was put before, close the file, and end the thread."""
+        self._gathering.hand_over()
         if self._thread is not None:
             self._jobs.put(None)
             await asyncio.to_thread(self._thread.join)
@@ -97,6 +99,12 @@ class Owner:
 
     def put(self, job: Append | Acknowledge | Call) -> None:
         """Queue a job."""
+        if not isinstance(job, Call):
+            self._gathering.add(job)
+            return
+        if job.writes:
+            # It may be about what was appended before.
+            self._gathering.hand_over()
         self._jobs.put(job)
 
     def _post(self, callback: Callable[..., object], *args: object) -> None:
@@ -174,39 +182,40 @@ class Owner:
                 job = self._jobs.get_nowait()
             except queue.Empty:
                 return
-            if isinstance(job, Append | Call):
-                self._post(_fail, job.done, SpoolClosed("the spool is closed"))
+            for asked in (job,) if isinstance(job, Call) else job.appends if job else ():
+                self._post(_fail, asked.done, SpoolClosed("the spool is closed"))
 
     def _serve(self) -> None:
-        group = Group()
+        left, again_at = Group(), math.inf
         tidy_at = time.monotonic() + _IDLE_S
         idle_at = tidy_at
         while True:
             try:
-                job = self._jobs.get(timeout=max(0.0, min(tidy_at, group.due) - time.monotonic()))
+                job = self._jobs.get(timeout=max(0.0, min(tidy_at, again_at) - time.monotonic()))
             except queue.Empty:
-                if group.due <= time.monotonic():
-                    group = self._commit(group)
-                elif tidy_at <= time.monotonic():
+                if again_at <= time.monotonic():
+                    job = Group()
+                else:
                     busy = time.monotonic() < idle_at
                     tidy_at = time.monotonic() + max(self._tidy(), _BUSY_STEP_S if busy else 0.0)
-                continue
-            idle_at = time.monotonic() + _IDLE_S
-            if job is None:
-                self._commit(group)
-                return
-            if isinstance(job, Call):
-                if job.writes:
-                    group = self._commit(group)
+                    continue
+            else:
+                idle_at = time.monotonic() + _IDLE_S
+            if isinstance(job, Call) and not job.writes:
                 self._call(job)
                 continue
-            group.add(job)
-            if group.full():
-                group = self._commit(group)
+            group = job if isinstance(job, Group) else Group()
+            group.acknowledged[:0] = left.acknowledged
+            left = self._commit(group)
+            again_at = time.monotonic() + _RETRY_S if left else math.inf
+            if job is None:
+                return
+            if isinstance(job, Call):
+                self._call(job)
 
     def _commit(self, group: Group) -> Group:
-        """Commit a group; gives the one to go on with, which holds the acknowledgements if the disk refused."""
-        if group.due == math.inf:
+        """Commit a group; gives what is left of it: the acknowledgements, if the disk refused."""
+        if not group:
             return group
         refusal: Exception | None = None
         disk_is_full = time.monotonic() < self._full_until
@@ -228,9 +237,7 @@ class Owner:
                 return Group()
         problem = (SpoolFull if is_full(refusal) else SpoolError)(f"the spool at {self._path} took nothing: {refusal}")
         self._post(self._on_outcome, Outcome(refused=[(append, problem) for append in group.appends]))
-        if not group.acknowledged:
-            return Group()
-        return Group(acknowledged=group.acknowledged, due=time.monotonic() + _RETRY_S)
+        return Group(acknowledged=group.acknowledged)
 
     def _look_after(self, *, disk_is_full: bool) -> None:
         try:

@@ -5,6 +5,7 @@ It is told of each commit in the order of the commits, and decides from its coun
 
 from __future__ import annotations
 
+import heapq
 import math
 import sys
 from collections import Counter
@@ -15,6 +16,8 @@ from module.capture import GATHERED, Origin
 from module.config import UploadConfig
 from module.spool.jobs import Rescue
 
+_PATIENCE_S = 0.05
+"""Rows gather for so much longer than ``batch_wait_s``: those of a source with that period then travel in pairs."""
 _MANY = 1000
 
 
@@ -27,8 +30,8 @@ class Queue:
     """Captures that nobody has claimed."""
     head_id: int
     """No capture that waits has a smaller id."""
-    since: float
-    """Monotonic time from which rows have been gathering; -inf: they need not wait."""
+    ripe_at: float = -math.inf
+    """Monotonic time until which its rows gather, unless they are enough before; -inf: they need not wait."""
 
     @property
     def gathers(self) -> bool:
@@ -45,6 +48,10 @@ class Queues:
         self.in_flight: dict[int, int] = {}
         """The stream of each claimed capture, by id."""
         self._most = _MANY
+        # What may be chosen, best first, and what gathers. An entry that is not what its stream says of itself any more
+        # is passed over: whatever changes that makes a new one.
+        self._ready: list[tuple[int, int, int]] = []
+        self._gathering: list[tuple[float, int]] = []
 
     def __getitem__(self, stream: int) -> Queue:
         """What is known of a stream; KeyError where nothing is."""
@@ -60,28 +67,52 @@ class Queues:
             del self.in_flight[capture_id]
         held = Counter(self.in_flight.values())
         self._queues = {
-            row.id: Queue(row.origin, row.items - held[row.id], row.head_id, -math.inf)
-            for row in found.streams
-            if row.items
+            row.id: Queue(row.origin, row.items - held[row.id], row.head_id) for row in found.streams if row.items
         }
+        self._ready, self._gathering = [], []
+        for stream, known in self._queues.items():
+            self._list(stream, known)
 
     def choose(self, now: float, *, flushing: bool, above: int) -> tuple[int | None, float]:
         """Decide which stream of a priority ``above`` this one comes next; as ``Store.choose``."""
-        best: int | None = None
-        best_key: tuple[int, int] = (0, 0)
-        wait = math.inf
-        for stream, known in self._queues.items():
-            if not known.waiting or known.origin.priority <= above:
-                continue
-            if known.gathers and known.waiting < self._upload.batch_rows and not flushing:
-                left = known.since + self._upload.batch_wait_s - now
-                if left > 0:
-                    wait = min(wait, left)
-                    continue
-            key = (-known.origin.priority, known.head_id)
-            if best is None or key < best_key:
-                best, best_key = stream, key
-        return best, 0.0 if best is not None else wait
+        while self._gathering and (flushing or self._gathering[0][0] <= now):
+            ripe_at, stream = heapq.heappop(self._gathering)
+            known = self._queues.get(stream)
+            if known is not None and known.waiting and known.ripe_at == ripe_at:
+                self._list_ready(stream, known)
+        while self._ready:
+            priority, head_id, stream = self._ready[0]
+            known = self._queues.get(stream)
+            if known is not None and known.waiting and known.head_id == head_id:
+                if flushing or self._is_ripe(known, now):
+                    return (stream, 0.0) if -priority > above else (None, self._next_ripe(now))
+                self._list(stream, known)
+            heapq.heappop(self._ready)
+        return None, self._next_ripe(now)
+
+    def _next_ripe(self, now: float) -> float:
+        while self._gathering:
+            ripe_at, stream = self._gathering[0]
+            known = self._queues.get(stream)
+            if known is not None and known.waiting and known.ripe_at == ripe_at:
+                return ripe_at - now
+            heapq.heappop(self._gathering)
+        return math.inf
+
+    def _is_ripe(self, known: Queue, now: float) -> bool:
+        return known.ripe_at <= now or known.waiting >= self._upload.batch_rows
+
+    def _list(self, stream: int, known: Queue) -> None:
+        """Note that a stream may be chosen: from now on, or once its rows have gathered."""
+        if not known.waiting:
+            return
+        if known.ripe_at == -math.inf or known.waiting >= self._upload.batch_rows:
+            self._list_ready(stream, known)
+        else:
+            heapq.heappush(self._gathering, (known.ripe_at, stream))
+
+    def _list_ready(self, stream: int, known: Queue) -> None:
+        heapq.heappush(self._ready, (-known.origin.priority, known.head_id, stream))
 
     def read_from(self, stream: int) -> int:
         """The id that a claim begins at.
@@ -97,13 +128,19 @@ class Queues:
         known = self._queues.get(stream)
         if known is not None:
             known.head_id = min(known.head_id, next_id)
+            self._list(stream, known)
 
     def take(self, stream: int, ids: Iterable[int], now: float) -> None:
         """Note captures as claimed."""
         known, before = self._queues[stream], len(self.in_flight)
         self.in_flight.update(dict.fromkeys(ids, stream))
         known.waiting -= len(self.in_flight) - before
-        known.since = now
+        self._gather(known, now)
+        self._list(stream, known)
+
+    def _gather(self, known: Queue, now: float) -> None:
+        wait = self._upload.batch_wait_s
+        known.ripe_at = now + wait + min(_PATIENCE_S, wait / 20) if known.gathers else -math.inf
 
     def land(self, ids: Iterable[int]) -> None:
         """Note claimed captures as gone."""
@@ -115,7 +152,8 @@ class Queues:
         known = self._queues[stream]
         known.waiting += 1
         known.head_id = min(known.head_id, capture_id)
-        known.since = -math.inf
+        known.ripe_at = -math.inf
+        self._list(stream, known)
 
     def release(self, stream: int, capture_id: int) -> None:
         """Put a claimed capture back; nothing where it is not claimed any more."""
@@ -125,7 +163,7 @@ class Queues:
     def bring_back(self, rows: Iterable[tuple[int, int]], origins: Mapping[int, Origin]) -> None:
         """Note former failures, (id, stream) each, as waiting."""
         for capture_id, stream in rows:
-            self._queues.setdefault(stream, Queue(origins[stream], 0, capture_id, -math.inf))
+            self._queues.setdefault(stream, Queue(origins[stream], 0, capture_id))
             self.put_back(stream, capture_id)
 
     def add(self, origin: Origin, stream: int, capture_id: int, now: float) -> None:
@@ -135,10 +173,14 @@ class Queues:
             if len(self._queues) >= self._most:
                 self._forget_idle()
                 self._most = max(_MANY, 2 * len(self._queues))
-            known = self._queues[stream] = Queue(origin, 0, capture_id, 0)
-        if not known.waiting:
-            known.since = now
+            known = self._queues[stream] = Queue(origin, 0, capture_id)
         known.waiting += 1
+        if known.waiting == 1:
+            known.head_id = capture_id
+            self._gather(known, now)
+            self._list(stream, known)
+        elif known.waiting == self._upload.batch_rows and known.gathers:
+            self._list(stream, known)
 
     def _forget_idle(self) -> None:
         # Tags that are given with each call make a stream each, and ``choose`` goes through all of them.
