@@ -32,6 +32,7 @@ from viam.proto.app.datasync import (
     FileUploadRequest,
     FileUploadResponse,
     SensorData,
+    SensorMetadata,
     StreamingDataCaptureUploadRequest,
     UploadMetadata,
 )
@@ -43,6 +44,7 @@ from module.delivery.throttle import Throttle
 from module.delivery.wire import (
     About,
     Serialised,
+    Times,
     chunk,
     file_chunk,
     payload_request,
@@ -121,7 +123,7 @@ class CourierClient(DataClient):
         method_parameters: Mapping[str, Any] | None = None,
         tags: list[str] | None = None,
         dataset_ids: list[str] | None = None,
-        data_request_times: tuple[datetime, datetime] | None = None,
+        data_request_times: tuple[datetime, datetime] | Times | None = None,
         mime_type: str | None = None,
         annotations: bytes = b"",
     ) -> str:
@@ -140,7 +142,7 @@ class CourierClient(DataClient):
             mime_type or "",
         )
         response = await self._send_one(
-            payload_request(about, method_parameters, binary_data, data_request_times, annotations)
+            payload_request(about, method_parameters, binary_data, sensor_metadata(data_request_times, annotations))
         )
         return response.binary_data_id
 
@@ -153,7 +155,7 @@ class CourierClient(DataClient):
         component_name: str | None = None,
         method_name: str | None = None,
         method_parameters: Mapping[str, Any] | None = None,
-        data_request_times: tuple[datetime, datetime] | None = None,
+        data_request_times: tuple[datetime, datetime] | Times | None = None,
         tags: list[str] | None = None,
         dataset_ids: list[str] | None = None,
         mime_type: str | None = None,
@@ -176,7 +178,7 @@ class CourierClient(DataClient):
                 dataset_ids=dataset_ids,
                 mime_type=mime_type or "",
             ),
-            sensor_metadata=sensor_metadata(data_request_times, annotations),
+            sensor_metadata=SensorMetadata.FromString(sensor_metadata(data_request_times, annotations)),
         )
         async with self._open(self._data_sync_client.StreamingDataCaptureUpload) as stream:
             await stream.send_message(StreamingDataCaptureUploadRequest(metadata=metadata))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from module.capture import Item, Kind, UploadAs
 from module.delivery.files import OpenFile
 from module.delivery.methods import CourierClient, SerialisedRows
+from module.delivery.wire import Times
 from module.errors import FileChanged, FileUnusable, OutsideFolder
 
 _DOCUMENT_EXTENSION = ".ndjson"
@@ -79,7 +80,7 @@ async def send(client: CourierClient, part_id: str, items: Sequence[Item], metho
             mime_type=mime_type,
         )
         return Receipt(method, file_id, len(payload))
-    times = (_datetime(items[0].requested_us), _datetime(items[0].received_us))
+    times = Times(items[0].requested_us, items[0].received_us)
     if method == "streaming_data_capture_upload":
         file_id = await client.streaming_data_capture_upload(
             payload,

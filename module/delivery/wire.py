@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from viam.proto.app.datasync import DataType, SensorMetadata, UploadMetadata
-from viam.utils import datetime_to_timestamp
+from viam.proto.app.datasync import DataType, UploadMetadata
 
 _ROWS = DataType.DATA_TYPE_TABULAR_SENSOR
 _BINARY = DataType.DATA_TYPE_BINARY_SENSOR
@@ -39,6 +38,13 @@ class About(NamedTuple):
     mime_type: str = ""
 
 
+class Times(NamedTuple):
+    """When a capture was asked for and received, in microseconds since the epoch."""
+
+    requested_us: int
+    received_us: int
+
+
 def rows_request(about: About, parameters: Mapping[str, Any] | None, rows: Iterable[bytes]) -> Serialised:
     """Make a DataCaptureUploadRequest of rows, each a serialised ``SensorData``."""
     parts = [_head(about, _ROWS, parameters)]
@@ -47,22 +53,42 @@ def rows_request(about: About, parameters: Mapping[str, Any] | None, rows: Itera
     return Serialised(b"".join(parts))
 
 
-def payload_request(
-    about: About,
-    parameters: Mapping[str, Any] | None,
-    payload: bytes,
-    times: tuple[datetime, datetime] | None,
-    annotations: bytes,
-) -> Serialised:
-    """Make a DataCaptureUploadRequest of one payload; ``annotations`` are a serialised ``Annotations``."""
-    contents = b""
-    if times or annotations:
-        said = sensor_metadata(times, annotations).SerializeToString()
-        contents = b"\x0a" + _varint(len(said)) + said
+def payload_request(about: About, parameters: Mapping[str, Any] | None, payload: bytes, metadata: bytes) -> Serialised:
+    """Make a DataCaptureUploadRequest of one payload; ``metadata`` is a serialised ``SensorMetadata``."""
     # The payload is the last field of SensorData, number 3.
-    contents += b"\x1a" + _varint(len(payload))
+    contents = b"\x1a" + _varint(len(payload))
+    if metadata:
+        contents = b"".join((b"\x0a", _varint(len(metadata)), metadata, contents))
     size = _varint(len(contents) + len(payload))
     return Serialised(b"".join((_head(about, _BINARY, parameters), b"\x12", size, contents, payload)))
+
+
+def sensor_metadata(times: tuple[datetime, datetime] | Times | None, annotations: bytes) -> bytes:
+    """Make a serialised SensorMetadata: when a capture was asked for and received, and what is seen in it.
+
+    Datetimes are aware; ``annotations`` are a serialised ``Annotations``.
+    """
+    if times is None:
+        requested = received = b""
+    elif isinstance(times, Times):
+        # By hand: protobuf's own way, by datetimes, takes as long as the claim of the capture.
+        requested, received = _timestamp(times.requested_us), _timestamp(times.received_us)
+    else:
+        requested, received = map(_timestamp_of, times)
+    fields = ((b"\x0a", requested), (b"\x12", received), (b"\x22", annotations))
+    return b"".join([tag + _varint(len(field)) + field for tag, field in fields if field])
+
+
+def _timestamp_of(time: datetime) -> bytes:
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    said: bytes = stamp.SerializeToString()
+    return said
+
+
+def _timestamp(microseconds: int) -> bytes:
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return b"\x08" + _long_varint(seconds) + (b"\x10" + _long_varint(rest * 1000) if rest else b"")
 
 
 def _head(about: About, data_type: int, parameters: Mapping[str, Any] | None) -> bytes:
@@ -81,17 +107,6 @@ def _make_head(about: About, data_type: int, parameters: Mapping[str, Any] | Non
     return b"\x0a" + _varint(len(said)) + said
 
 
-def sensor_metadata(times: tuple[datetime, datetime] | None, annotations: bytes) -> SensorMetadata:
-    """When a capture was asked for and received, aware, and what is seen in it."""
-    metadata = SensorMetadata()
-    if times is not None:
-        metadata.time_requested.CopyFrom(datetime_to_timestamp(times[0]))
-        metadata.time_received.CopyFrom(datetime_to_timestamp(times[1]))
-    if annotations:
-        metadata.annotations.ParseFromString(annotations)
-    return metadata
-
-
 def timestamp(microseconds: int) -> Timestamp:
     """Give microseconds since the epoch as they travel."""
     return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
@@ -107,11 +122,13 @@ def file_chunk(data: bytes) -> Serialised:
     return chunk(b"\x0a", _varint(len(data)), data) if data else chunk()
 
 
-@functools.lru_cache(maxsize=4096)
-def _varint(number: int) -> bytes:
+def _long_varint(number: int) -> bytes:
     out = bytearray()
     while number > 0x7F:  # noqa: PLR2004
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+_varint = functools.lru_cache(maxsize=4096)(_long_varint)
