@@ -190,7 +190,7 @@ class UploadConfig(Part):
     """How and when the spool is sent."""
 
     disabled: Flag = False
-    concurrency: Annotated[int, number(at_least=1, at_most=64, whole=True)] = 8
+    concurrency: Annotated[int, number(at_least=1, at_most=100, whole=True)] = 8
     batch_rows: Annotated[int, number(at_least=1, at_most=5000, whole=True)] = 500
     batch_wait_s: Annotated[float, number(at_least=0, at_most=3600)] = 1.0
     stream_over_bytes: Annotated[int, BYTES] = 1_000_000

@@ -304,8 +304,8 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
     ({"spool": {"sync": "off"}}, "spool.sync", '"off"', "full or normal"),
     # upload
     ({"upload": {"disabled": 0.0}}, "upload.disabled", "0", FLAG),
-    ({"upload": {"concurrency": 65.0}}, "upload.concurrency", "65", "a whole number from 1 to 64"),
-    ({"upload": {"concurrency": 0.0}}, "upload.concurrency", "0", "a whole number from 1 to 64"),
+    ({"upload": {"concurrency": 101.0}}, "upload.concurrency", "101", "a whole number from 1 to 100"),
+    ({"upload": {"concurrency": 0.0}}, "upload.concurrency", "0", "a whole number from 1 to 100"),
     ({"upload": {"batch_rows": 5001.0}}, "upload.batch_rows", "5001", "a whole number from 1 to 5000"),
     ({"upload": {"batch_wait_s": 3601.0}}, "upload.batch_wait_s", "3601", "a number from 0 to 3600"),
     ({"upload": {"stream_over_bytes": 0.5}}, "upload.stream_over_bytes", "0.5", BYTES),

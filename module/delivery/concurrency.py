@@ -1,15 +1,16 @@
 """How many uploads run at once: what is set, or as many as make them faster in sum; pure, the clock is handed in.
 
-On a road of 50 ms, eight uploads at once are 160 a second however fast both ends are. So the number is doubled while
-that brings more bytes through, and goes back, and stays for a while, once it does not: on a narrow road more uploads
-would only wait for each other.
+On a road of 50 ms, eight uploads at once are 160 a second however fast both ends are. So the number grows while that
+brings more bytes through, and goes back, and stays for a while, once it does not: on a narrow road more uploads would
+only wait for each other. It grows fourfold, as each step takes a round trip to be judged.
 """
 
 from __future__ import annotations
 
-_GAIN = 1.15
-"""A doubling is kept if it brings so many times the bytes."""
-_WINDOW_S = 0.1
+_STEP = 4
+_GAIN = 1.2
+"""A step is kept if it brings so many times the bytes."""
+_WINDOW_S = 0.05
 """A look takes this long at least, and as many uploads as run at once."""
 _REST_S = 20.0
 """Until the next try after one that brought nothing."""
@@ -26,6 +27,8 @@ class Concurrency:
         """How many uploads may run at once."""
         self._before = 0.0
         """Bytes per second of the smaller number that was left for this one; 0: this one was not just tried."""
+        self._left = start
+        """That number."""
         self._rest_until = 0.0
         self._begin(0.0)
 
@@ -54,10 +57,11 @@ class Concurrency:
 
     def _decide(self, now: float, rate: float) -> None:
         if self._before and rate < self._before * _GAIN:
-            self.number = max(self._start, self.number // 2)
+            self.number = self._left
             self._before, self._rest_until = 0.0, now + _REST_S
         elif now >= self._rest_until and self.number < self._most:
-            self._before, self.number = rate, min(self._most, self.number * 2)
+            self._before, self._left = rate, self.number
+            self.number = min(self._most, self.number * _STEP)
         else:
             self._before = 0.0
         self._uploads = 0

@@ -33,8 +33,11 @@ IN_FLIGHT_BYTES = 32 * 1024 * 1024
 CLOSE_GRACE_S = 1.0
 """What uploads under way may still take when the service closes."""
 _EMPTY_WAIT_S = 0.1
-_MOST_AT_ONCE = 128
-"""Where ``upload.concurrency`` is left out, and so many at once bring more through."""
+_MOST_AT_ONCE = 100
+"""Where ``upload.concurrency`` is left out, and so many at once bring more through; no server may allow fewer streams.
+
+(RFC 9113, 6.5.2, SETTINGS_MAX_CONCURRENT_STREAMS: "recommended … no smaller than 100".)
+"""
 _RATE_WINDOW_S = 10
 
 
