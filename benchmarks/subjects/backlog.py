@@ -26,7 +26,7 @@ async def main() -> None:
             stream, _ = store.choose(0.0, flushing=True)
             if stream is None:
                 raise RuntimeError("the spool is empty")
-            items = await store.claim(stream)
+            (items,) = await store.claim(stream)
             claimed = time.perf_counter()
             await store.acknowledge(items)
             if number >= 0:

@@ -69,7 +69,7 @@ class Ours(Queue):
         if stream is None:
             await asyncio.gather(*self._acknowledged)
             return []
-        return await self._store.claim(stream)
+        return [item for items in await self._store.claim(stream) for item in items]
 
     async def done(self, claimed: Sequence[Item]) -> None:
         """As the uploader acknowledges: it does not wait."""

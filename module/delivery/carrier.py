@@ -45,8 +45,8 @@ class Spool(Protocol):
     def choose(self, now: float, *, flushing: bool, above: int = -1) -> tuple[int | None, float]:
         """Decide which stream is to be claimed from."""
 
-    async def claim(self, stream: int, most: int = 1) -> list[Item]:
-        """Take captures for one upload, or for at most so many."""
+    async def claim(self, stream: int, most: int = 1) -> list[list[Item]]:
+        """Take captures for at most so many uploads."""
 
     def acknowledge(self, items: Sequence[Item], *, sent: Sequence[FileMark] = ()) -> asyncio.Future[None]:
         """Take delivered captures out of the spool."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from module.capture import GATHERED, Item
+from module.capture import Item
 from module.config import UploadConfig
 from module.delivery.carrier import Carrier, Load, Spool
 from module.delivery.cloud import Cloud
@@ -62,8 +62,8 @@ class Uploader:
         self._paused = False
         self._loads: list[int] = []
         """The priorities of the uploads under way."""
-        self._ready: collections.deque[Item] = collections.deque()
-        """Claimed with others of their stream, each to be an upload of its own as soon as there is a slot."""
+        self._ready: collections.deque[list[Item]] = collections.deque()
+        """Claimed together with others: uploads of their own, as soon as there is a slot."""
         most = config.concurrency if "concurrency" in config.model_fields_set else _MOST_AT_ONCE
         self._concurrency = Concurrency(config.concurrency, max(most, config.concurrency))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -111,11 +111,11 @@ class Uploader:
     async def _start_next(self, now: float, slots: int, above: int) -> float:
         """Start an upload of a priority ``above`` this one; gives the seconds as ``_dispatch``."""
         link = self._carrier.link
-        ready = self._ready[0].origin.priority if self._ready else -1
+        ready = self._ready[0][0].origin.priority if self._ready else -1
         flushing = now < self._carrier.hurried_until
         stream, wait = self._spool.choose(now, flushing=flushing, above=max(above, ready))
         if stream is None and ready > above:
-            self._carry_off([self._ready.popleft()])
+            self._carry_off(self._ready.popleft())
             return 0.0
         if stream is None:
             # Nothing else may be left to probe with.
@@ -127,27 +127,23 @@ class Uploader:
     async def _begin(self, stream: int, most: int) -> float:
         link = self._carrier.link
         epoch = link.epoch
-        items = await self._spool.claim(stream, most)
-        if not items:
+        loads = await self._spool.claim(stream, most)
+        if not loads:
             # They have just been dropped; the spool says so soon.
             return _EMPTY_WAIT_S
+        # What was ready has a lower priority.
+        self._put_ready_back()
+        self._ready.extend(loads)
         if self._paused or link.epoch != epoch:
             # Uploads were paused, or the way closed, while the disk was read.
-            self._spool.release(items)
-        elif items[0].origin.kind in GATHERED:
-            self._carry_off(items)
-        else:
-            # What was ready has a lower priority.
             self._put_ready_back()
-            first, *rest = items
-            self._ready.extend(rest)
-            self._carry_off([first])
+        else:
+            self._carry_off(self._ready.popleft())
         return 0.0
 
     def _put_ready_back(self) -> None:
-        if self._ready:
-            self._spool.release(list(self._ready))
-            self._ready.clear()
+        while self._ready:
+            self._spool.release(self._ready.popleft())
 
     def _carry_off(self, items: list[Item]) -> None:
         load = Load({item.id: item for item in items}, sum([len(item.payload) for item in items]))

@@ -16,8 +16,10 @@ from module.capture import GATHERED, Origin
 from module.config import UploadConfig
 from module.spool.jobs import Rescue
 
-_PATIENCE_S = 0.05
+_PATIENCE_S = 0.03
 """Rows gather for so much longer than ``batch_wait_s``: those of a source with that period then travel in pairs."""
+_GRID_S = 0.1
+"""Batches of many sources are closed together, at multiples of this, so that they are read and sent together."""
 _MANY = 1000
 
 
@@ -75,20 +77,31 @@ class Queues:
 
     def choose(self, now: float, *, flushing: bool, above: int) -> tuple[int | None, float]:
         """Decide which stream of a priority ``above`` this one comes next; as ``Store.choose``."""
-        while self._gathering and (flushing or self._gathering[0][0] <= now):
+        while self._gathering and self._gathering[0][0] <= now:
             ripe_at, stream = heapq.heappop(self._gathering)
             known = self._queues.get(stream)
             if known is not None and known.waiting and known.ripe_at == ripe_at:
                 self._list_ready(stream, known)
+        if flushing:
+            self._hurry()
         while self._ready:
             priority, head_id, stream = self._ready[0]
             known = self._queues.get(stream)
             if known is not None and known.waiting and known.head_id == head_id:
-                if flushing or self._is_ripe(known, now):
+                if known.ripe_at <= now or known.waiting >= self._upload.batch_rows:
                     return (stream, 0.0) if -priority > above else (None, self._next_ripe(now))
+                # Retention has taken some of what had made a full batch.
                 self._list(stream, known)
             heapq.heappop(self._ready)
         return None, self._next_ripe(now)
+
+    def _hurry(self) -> None:
+        for _, stream in self._gathering:
+            known = self._queues.get(stream)
+            if known is not None and known.waiting and known.ripe_at > -math.inf:
+                known.ripe_at = -math.inf
+                self._list_ready(stream, known)
+        self._gathering.clear()
 
     def _next_ripe(self, now: float) -> float:
         while self._gathering:
@@ -98,9 +111,6 @@ class Queues:
                 return ripe_at - now
             heapq.heappop(self._gathering)
         return math.inf
-
-    def _is_ripe(self, known: Queue, now: float) -> bool:
-        return known.ripe_at <= now or known.waiting >= self._upload.batch_rows
 
     def _list(self, stream: int, known: Queue) -> None:
         """Note that a stream may be chosen: from now on, or once its rows have gathered."""
@@ -113,6 +123,23 @@ class Queues:
 
     def _list_ready(self, stream: int, known: Queue) -> None:
         heapq.heappush(self._ready, (-known.origin.priority, known.head_id, stream))
+
+    def draw(self, stream: int, most: int) -> list[int]:
+        """Give a stream that has been chosen, and with it, if its captures gather, others like it that are ready.
+
+        All of them must be read from then.
+        """
+        chosen = self._queues[stream]
+        drawn = [stream]
+        while chosen.gathers and self._ready and len(drawn) < most:
+            priority, head_id, other = self._ready[0]
+            known = self._queues.get(other)
+            if known is not None and known.waiting and known.head_id == head_id and other not in drawn:
+                if not known.gathers or -priority != chosen.origin.priority:
+                    break
+                drawn.append(other)
+            heapq.heappop(self._ready)
+        return drawn
 
     def read_from(self, stream: int) -> int:
         """The id that a claim begins at.
@@ -139,8 +166,14 @@ class Queues:
         self._list(stream, known)
 
     def _gather(self, known: Queue, now: float) -> None:
+        known.ripe_at = self._ripe_at(now) if known.gathers else -math.inf
+
+    def _ripe_at(self, now: float) -> float:
         wait = self._upload.batch_wait_s
-        known.ripe_at = now + wait + min(_PATIENCE_S, wait / 20) if known.gathers else -math.inf
+        if not wait:
+            return -math.inf
+        grid = min(_GRID_S, wait / 10)
+        return math.ceil((now + wait + min(_PATIENCE_S, wait / 20)) / grid) * grid
 
     def land(self, ids: Iterable[int]) -> None:
         """Note claimed captures as gone."""

@@ -38,6 +38,7 @@ from module.spool.sequences import SequenceBook
 _LOCK_RETRY_S = 0.05
 _LOG_EVERY_S = 10.0
 _DAMAGED = "damaged in the spool: its bytes are not those that were captured"
+_STREAMS_AT_ONCE = 8
 BATCH_BYTES = 1_000_000
 """Rows in one upload: a quarter of the message that a gRPC receiver takes by default."""
 
@@ -193,29 +194,40 @@ class Store:
         """
         return self._queues.choose(now, flushing=flushing, above=above)
 
-    async def claim(self, stream: int, most: int = 1) -> list[Item]:
-        """Take the oldest captures of a stream: rows for one upload, anything else for at most so many.
+    async def claim(self, stream: int, most: int = 1) -> list[list[Item]]:
+        """Take captures of a stream that was chosen, for at most so many uploads; the oldest first.
 
-        Together they have ``BATCH_BYTES`` at most, but for one that is larger by itself. They stay in the file until
-        ``acknowledge``, ``release`` or ``fail``. May give none, when they were dropped in the meantime.
+        Rows and lines are one upload a stream, and others like it that are ready come along; anything else is an upload
+        of its own. Those of a stream have ``BATCH_BYTES`` at most together, but for a capture that is larger by itself.
+        They stay in the file until ``acknowledge``, ``release`` or ``fail``. None, if they were dropped meanwhile.
         """
-        rows = self._upload.batch_rows if self._queues[stream].gathers else most
-        head, held, rescues = self._queues.read_from(stream), self._queues.in_flight, self._rescues
-        next_id = head
+        gathers = self._queues[stream].gathers
+        rows = self._upload.batch_rows if gathers else most
+        drawn = self._queues.draw(stream, min(most, _STREAMS_AT_ONCE))
+        heads = {each: self._queues.read_from(each) for each in drawn}
+        held, rescues = self._queues.in_flight, self._rescues
+        found: dict[int, tuple[list[Item], list[int]]] = {}
         try:
-            items, damaged = await self._call(
-                lambda db: db.select(stream, head, rows=rows, size=BATCH_BYTES, without=held), writes=False
+            found = await self._call(
+                lambda db: {i: db.select(i, h, rows=rows, size=BATCH_BYTES, without=held) for i, h in heads.items()},
+                writes=False,
             )
-            next_id = max((capture_id + 1 for capture_id in (*(item.id for item in items), *damaged)), default=head)
         finally:
-            self._queues.read_to(stream, next_id if self._rescues == rescues else 0)
+            for each, head in heads.items():
+                items, damaged = found.get(each, ([], []))
+                next_id = max([item.id for item in items] + damaged, default=head - 1) + 1
+                self._queues.read_to(each, next_id if self._rescues == rescues else 0)
         if self._rescues != rescues:
             # What was read stood in a file that has been set aside meanwhile.
             return []
-        self._queues.take(stream, [*damaged, *(item.id for item in items)], time.monotonic())
-        if damaged and await self._put_by(stream, damaged) and not items:
+        now = time.monotonic()
+        for each, (items, damaged) in found.items():
+            self._queues.take(each, damaged + [item.id for item in items], now)
+        put_by = [each for each, (_, damaged) in found.items() if damaged and await self._put_by(each, damaged)]
+        loads = [items for items, _ in found.values() if items]
+        if put_by and not loads:
             return await self.claim(stream, most)
-        return list(items)
+        return loads if gathers else [[item] for items in loads for item in items]
 
     async def _put_by(self, stream: int, damaged: list[int]) -> bool:
         source = self._queues[stream].origin.source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -178,7 +179,7 @@ class Rig:
         await store.open()
         found: list[Item] = []
         while (stream := store.choose(0.0, flushing=True)[0]) is not None:
-            found += await store.claim(stream)
+            found += itertools.chain.from_iterable(await store.claim(stream))
         await store.close()
         return found
 

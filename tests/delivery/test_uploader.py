@@ -228,7 +228,7 @@ async def test_a_pause_while_the_disk_is_read_holds(start: Starter) -> None:
     rig = await start()
     claim = rig.store.claim
 
-    async def pause_then_claim(stream: int, most: int = 1) -> list[Item]:
+    async def pause_then_claim(stream: int, most: int = 1) -> list[list[Item]]:
         rig.uploader.pause()
         return await claim(stream, most)
 

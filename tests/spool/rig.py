@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -31,7 +32,7 @@ def _with_defaults(model: Any, values: dict[str, Any]) -> dict[str, Any]:
 
 async def claim(store: Store, *, flushing: bool = True) -> list[Item]:
     stream, _ = store.choose(asyncio.get_running_loop().time(), flushing=flushing)
-    return [] if stream is None else await store.claim(stream)
+    return [] if stream is None else list(itertools.chain.from_iterable(await store.claim(stream)))
 
 
 async def drain(store: Store) -> list[Item]:
@@ -41,7 +42,7 @@ async def drain(store: Store) -> list[Item]:
         stream, _wait = store.choose(asyncio.get_running_loop().time(), flushing=True)
         if stream is None:
             return taken
-        items = await store.claim(stream)
-        taken += items
-        await store.acknowledge(items)
+        for items in await store.claim(stream):
+            taken += items
+            await store.acknowledge(items)
     raise AssertionError(f"{store.items} items wait, and none can be claimed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 from collections.abc import AsyncIterator
@@ -34,7 +35,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 async def claim(store: Store) -> list[Item]:
     stream, _ = store.choose(0.0, flushing=True)
-    return [] if stream is None else await store.claim(stream)
+    return [] if stream is None else list(itertools.chain.from_iterable(await store.claim(stream)))
 
 
 async def drain(store: Store) -> list[bytes]:

@@ -47,7 +47,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 async def claim(store: Store) -> list[Item]:
     stream, _ = store.choose(math.inf, flushing=True)
     assert stream is not None
-    return await store.claim(stream)
+    (items,) = await store.claim(stream)
+    return items
 
 
 async def test_captures_are_told_before_who_waits_for_them_goes_on(store: Store) -> None:

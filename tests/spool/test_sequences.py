@@ -52,7 +52,8 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opener]:
 async def claim(store: Store) -> list[Item]:
     stream, _ = store.choose(math.inf, flushing=True)
     assert stream is not None
-    return await store.claim(stream)
+    (items,) = await store.claim(stream)
+    return items
 
 
 async def waiting_for(store: Store) -> list[int]:

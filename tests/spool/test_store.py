@@ -122,8 +122,8 @@ async def test_rows_gather_until_the_batch_is_full_or_the_wait_is_over(opened: O
     await store.append([row(1), row(2)])
     stream, wait = store.choose(asyncio.get_running_loop().time(), flushing=False)
     assert stream is None
-    assert 90 < wait <= 100.05
-    later, _ = store.choose(asyncio.get_running_loop().time() + 100.1, flushing=False)
+    assert 90 < wait <= 100.2
+    later, _ = store.choose(asyncio.get_running_loop().time() + 100.3, flushing=False)
     assert later is not None
     await store.append([row(3)])
     now, _ = store.choose(asyncio.get_running_loop().time(), flushing=False)
