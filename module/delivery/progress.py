@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ class LargeUpload:
     """Gives the bytes that have been handed to the network."""
 
 
+_UNSEEN = contextlib.nullcontext()
 _own: ContextVar[LargeUpload | None] = ContextVar("large_upload", default=None)
 
 
@@ -39,14 +41,14 @@ class Progress:
     def __init__(self) -> None:
         self._uploads: list[LargeUpload] = []
 
-    @contextlib.contextmanager
-    def of(self, items: Sequence[Item]) -> Iterator[None]:
+    def of(self, items: Sequence[Item]) -> AbstractContextManager[None]:
         """Show the upload of these captures, which is made within, if it is a large one."""
-        size = sum(item.size for item in items)
-        if size <= LARGE_BYTES:
-            yield
-            return
-        upload = LargeUpload(items[0].origin.source, _name_of(items[0]), size)
+        size = sum([item.size for item in items])
+        return _UNSEEN if size <= LARGE_BYTES else self._of(items[0], size)
+
+    @contextlib.contextmanager
+    def _of(self, item: Item, size: int) -> Iterator[None]:
+        upload = LargeUpload(item.origin.source, _name_of(item), size)
         token = _own.set(upload)
         self._uploads.append(upload)
         try:

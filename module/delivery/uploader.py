@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import logging
 import math
 import time
@@ -292,6 +291,11 @@ class Uploader:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(None if seconds == math.inf else seconds):
-            await event.wait()
+    """Wait for an event, which is set by itself after so many seconds: who waits looks anew in any case."""
+    # asyncio.timeout costs several times as much, and this is waited for with each upload.
+    alarm = None if seconds == math.inf else asyncio.get_running_loop().call_later(seconds, event.set)
+    try:
+        await event.wait()
+    finally:
+        if alarm is not None:
+            alarm.cancel()

@@ -39,6 +39,8 @@ from module.spool.rows import (
 from module.spool.salvage import Salvaged, count_unreadable, recover
 from module.spool.schema import connect
 
+_FEW = 4
+"""Up to so many rows are deleted one by one as soon as together."""
 _MANY_STREAMS = 10_000
 _ADD = "UPDATE stream SET items = items + ?, bytes = bytes + ? WHERE id = ?"
 _BUSY_STREAMS = "SELECT id FROM stream WHERE items > 0"
@@ -191,7 +193,7 @@ class Database:
         ends = (stream, ids[0], ids[-1])
         between = "FROM capture WHERE stream = ? AND id BETWEEN ? AND ?"
         # Nearly always they are all that there is between the first and the last of them.
-        if len(ids) > 1 and self._one(f"SELECT count(*) {between}", *ends) == len(ids):
+        if len(ids) > _FEW and self._one(f"SELECT count(*) {between}", *ends) == len(ids):
             gone = self._db.execute(f"DELETE {between}", ends).rowcount
         else:
             gone = self._db.executemany("DELETE FROM capture WHERE id = ?", [(i,) for i in ids]).rowcount
