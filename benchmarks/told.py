@@ -40,7 +40,15 @@ TOLD: dict[str, Told] = {
         "spool (a sensor at 100 Hz). Idle is one sensor at 1 Hz with uploads on.",
         idle.EMPTY,
     ),
-    growth.SOURCES: Told("500 polls a second of sensors of ten fields, by so many sources.", ""),
+    growth.SOURCES: Told(
+        "500 polls a second of sensors of ten fields, by so many sources. To disk, a capture costs the same whoever it "
+        "is of. To the cloud it does not: an upload is of one source, so that 10 sources send some 10 uploads a "
+        "second, of 50 rows, and 500 sources 250, of two. An upload takes half a millisecond of CPU whatever is in it, "
+        "most of it in grpclib and h2 (by a sampling profile, 22 % to send the request's headers, 20 % to read the "
+        "answer's three frames, 15 % to send the message). A longer `upload.batch_wait_s` makes them few again; to "
+        "make each cheaper it would take another gRPC client.",
+        "",
+    ),
     growth.BACKLOG: Told(
         "Ten rows are claimed at the head of a backlog and acknowledged, again and again. An acknowledgement's time is "
         "mostly the wait for company in its commit; the CPU is that of both together.",
