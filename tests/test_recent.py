@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -76,17 +77,22 @@ def test_other_sources_and_what_was_captured_before_the_start_do_not_matter() ->
     assert last(recent) == []
 
 
-def test_a_capture_costs_less_than_two_microseconds() -> None:
+def test_a_capture_costs_no_more_than_to_write_it_as_a_line() -> None:
     """From the spool to the cloud, at the best of several looks: others may use the processor meanwhile."""
     count = 10_000
     captures = [row(1)]
     items = [item(number) for number in range(count)]
-    best = float("inf")
+    readings = {f"reading-{n}": n / 3 for n in range(10)}
+    kept = written = float("inf")
     for _ in range(9):
         recent = Recent(["s"])
         began = time.perf_counter()
         for number in range(count):
             recent.spooled(captures, [number])
             recent.uploaded(items[number : number + 1], "file")
-        best = min(best, time.perf_counter() - began)
-    assert best / count < 2e-6
+        kept = min(kept, time.perf_counter() - began)
+        began = time.perf_counter()
+        for _ in range(count):
+            json.dumps(readings)
+        written = min(written, time.perf_counter() - began)
+    assert kept < written
