@@ -200,6 +200,9 @@ class Database:
         if gone == len(ids):
             self._db.execute(_ADD, (-gone, -room, stream))
             return gone, room
+        if not gone:
+            # A damaged file may have taken the stream itself with it.
+            return 0, 0
         before = self._one("SELECT bytes FROM stream WHERE id = ?", stream)
         self.recount([stream])
         return gone, before - self._one("SELECT bytes FROM stream WHERE id = ?", stream)
@@ -241,7 +244,6 @@ class Database:
 
         The first is always given, however large it is. Beside them stand the ids of those that were found damaged.
         """
-        origin = self.origin(stream)
         items: list[Item] = []
         damaged: list[int] = []
         total = 0
@@ -255,7 +257,7 @@ class Database:
                 total += len(row[-1])
                 if items and total > size:
                     break
-                items.append(item_of(row, origin))
+                items.append(item_of(row, self.origin(stream)))
             else:
                 damaged.append(row[0])
             if len(items) + len(damaged) == rows:

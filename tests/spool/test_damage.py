@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,22 @@ async def test_a_spool_that_is_not_whole_is_set_aside_or_refused_and_never_hangs
             assert "cannot be opened" in str(error)  # noqa: PT017
         else:
             assert store.damaged is not None
+
+
+async def test_what_was_under_way_when_its_stream_was_lost_holds_nothing_up(opened: Opener, tmp_path: Path) -> None:
+    """What could not be read of a damaged file is gone, and that its upload succeeds is no damage to the new one."""
+    store = await opened()
+    await store.append([_image(number) for number in range(6)])
+    under_way = await claim(store)
+    stream, _ = store.choose(asyncio.get_running_loop().time(), flushing=True)
+    assert stream is not None
+    with closing(sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")) as db:
+        db.executescript("DELETE FROM capture; DELETE FROM stream")
+    async with asyncio.timeout(5):
+        await store.acknowledge(under_way)
+        assert await store.claim(stream) == []
+        await store.append([_image(7)])
+    assert (store.damaged, store.last_error) == (None, None)
 
 
 async def test_an_intact_spool_is_not_set_aside(opened: Opener) -> None:
