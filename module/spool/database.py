@@ -13,7 +13,7 @@ All of it runs on one thread, the store's. Nothing here catches ``sqlite3.Error`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from module.capture import Capture, Failure, FileMark, Item, Kind, Origin
@@ -238,7 +238,7 @@ class Database:
         )
 
     def select(
-        self, stream: int, from_id: int, *, rows: int, size: int, without: Collection[int]
+        self, stream: int, from_id: int, *, rows: int, size: int, without: Container[int]
     ) -> tuple[list[Item], list[int]]:
         """The oldest waiting captures of a stream from an id on, at most ``rows`` of them and ``size`` bytes.
 
@@ -269,7 +269,7 @@ class Database:
         sql = "SELECT 1 FROM capture WHERE id = ?"
         return {i for i in ids if self._db.execute(sql, (i,)).fetchone() is not None}
 
-    def lines(self, without: Collection[int], *, after_id: int = 0, newest_first: bool = False) -> list[Line]:
+    def lines(self, without: Container[int], *, after_id: int = 0, newest_first: bool = False) -> list[Line]:
         """What may give way from an id on, but for the ids in ``without``; read from the file only as it is looked at.
 
         Failures go before anything that still waits; pointers to files never do.
@@ -282,7 +282,7 @@ class Database:
         return [Line(-1, self._db.execute("SELECT id, footprint FROM failure ORDER BY id")), *waiting]
 
     def _line(
-        self, stream: int, without: Collection[int], after_id: int, *, newest_first: bool
+        self, stream: int, without: Container[int], after_id: int, *, newest_first: bool
     ) -> Iterator[tuple[int, int]]:
         order = "DESC" if newest_first else "ASC"
         sql = f"SELECT id, footprint FROM capture WHERE stream = ? AND id > ? ORDER BY id {order}"  # noqa: S608

@@ -16,7 +16,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from module.spool.ballast import BALLAST_BYTES, Ballast
 from module.spool.database import Database
 from module.spool.jobs import Acknowledge, Append, Call, Gathering, Group, Outcome, Rescue
 from module.spool.opening import Opened, is_damage, open_spool
+from module.spool.queues import Held
 from module.spool.retention import drop_newest, drop_oldest, thin
 from module.spool.rows import StreamRow, room_of
 from module.spool.salvage import is_full
@@ -50,15 +51,15 @@ class Owner:
         settings: SpoolConfig,
         logger: logging.Logger,
         *,
-        in_flight: Collection[int],
+        held: Held,
         on_outcome: Callable[[Outcome], None],
         on_rescue: Callable[[Rescue], None],
     ) -> None:
-        """``in_flight`` is only ever asked for the ids that it holds; the callbacks run on the event loop."""
+        """The callbacks run on the event loop."""
         self._path = path
         self._settings = settings
         self._logger = logger
-        self._in_flight = in_flight
+        self._held = held
         self._on_outcome = on_outcome
         self._on_rescue = on_rescue
         self._opened: Database | None = None
@@ -166,7 +167,7 @@ class Owner:
                 raise SpoolError(f"the spool at {self._path} cannot be opened again: {self._closed_for}")
             try:
                 found = self._open()
-                held = found.db.present(list(self._in_flight))
+                held = found.db.present(list(self._held.in_flight))
             except Exception as error:
                 self._close()
                 self._closed_for, self._open_again = error, time.monotonic() + _RETRY_S
@@ -295,15 +296,15 @@ class Owner:
     def _victims(self, db: Database, need: int, priority: int) -> list[int] | None:
         policy = self._settings.when_full
         if policy is WhenFull.DROP_NEWEST:
-            return drop_newest(db.lines(self._in_flight, newest_first=True), need, up_to_priority=priority)
+            return drop_newest(db.lines(self._held, newest_first=True), need, up_to_priority=priority)
         if policy is WhenFull.THIN:
             # From where the last thinning ended; once more from the start; and where a half is not enough, the oldest.
             for after_id in dict.fromkeys((self._thinned_to, 0)):
-                victims = thin(db.lines(self._in_flight, after_id=after_id), need, up_to_priority=priority)
+                victims = thin(db.lines(self._held, after_id=after_id), need, up_to_priority=priority)
                 if victims is not None:
                     self._thinned_to = max(victims, default=after_id)
                     return victims
-        return drop_oldest(db.lines(self._in_flight), need, up_to_priority=priority)
+        return drop_oldest(db.lines(self._held), need, up_to_priority=priority)
 
     def _full(self, free: int, incoming: int, *, disk_is_full: bool) -> SpoolFull:
         if disk_is_full:

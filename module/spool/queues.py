@@ -41,13 +41,36 @@ class Queue:
         return self.origin.kind in GATHERED
 
 
+class Held:
+    """The ids that retention leaves alone: those in flight, and those read for a claim that is not noted yet.
+
+    The spool's thread asks, and notes what it has read; all else is the event loop's. Without the second set, what is
+    dropped between its reading and its claim would be delivered all the same, and leave the counts twice.
+    """
+
+    def __init__(self) -> None:
+        self.in_flight: dict[int, int] = {}
+        """The stream of each claimed capture, by id."""
+        self.readers = 0
+        """Claims under way."""
+        self._read: frozenset[int] = frozenset()
+
+    def __contains__(self, capture_id: object) -> bool:
+        return capture_id in self.in_flight or (self.readers > 0 and capture_id in self._read)
+
+    def note_read(self, ids: Iterable[int]) -> None:
+        """Note what a claim has read; before the next commit."""
+        self._read = frozenset(ids) if self.readers <= 1 else self._read.union(ids)
+
+
 class Queues:
     """All streams that have captures waiting or in flight, and some that had."""
 
     def __init__(self, upload: UploadConfig) -> None:
         self._upload = upload
         self._queues: dict[int, Queue] = {}
-        self.in_flight: dict[int, int] = {}
+        self.held = Held()
+        self.in_flight = self.held.in_flight
         """The stream of each claimed capture, by id."""
         self._most = _MANY
         # What may be chosen, best first, and what gathers. An entry that is not what its stream says of itself any more

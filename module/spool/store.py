@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
-import math
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +28,7 @@ from module.config import SpoolConfig, UploadConfig
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.recent import Fate
 from module.spool.database import Database
+from module.spool.drop_log import DropLog
 from module.spool.jobs import Acknowledge, Append, Call, Outcome, Rescue
 from module.spool.owner import Owner
 from module.spool.queues import Queues
@@ -36,7 +36,6 @@ from module.spool.rows import Row
 from module.spool.sequences import SequenceBook
 
 _LOCK_RETRY_S = 0.05
-_LOG_EVERY_S = 10.0
 _DAMAGED = "damaged in the spool: its bytes are not those that were captured"
 _STREAMS_AT_ONCE = 8
 BATCH_BYTES = 1_000_000
@@ -58,13 +57,12 @@ class Store:
             self._path,
             settings,
             logger,
-            in_flight=self._queues.in_flight,
+            held=self._queues.held,
             on_outcome=self._on_outcome,
             on_rescue=self._on_rescue,
         )
         self._rescues = 0
-        self._unlogged: dict[str, int] = {}
-        self._logged_at = -math.inf
+        self._drops = DropLog(settings, logger)
         self.work = asyncio.Event()
         """Set whenever there may be something new to claim."""
         self.on_drop: Callable[[str, int], None] = lambda _source, _count: None
@@ -203,31 +201,40 @@ class Store:
         """
         gathers = self._queues[stream].gathers
         rows = self._upload.batch_rows if gathers else most
-        drawn = self._queues.draw(stream, min(most, _STREAMS_AT_ONCE))
-        heads = {each: self._queues.read_from(each) for each in drawn}
-        held, rescues = self._queues.in_flight, self._rescues
-        found: dict[int, tuple[list[Item], list[int]]] = {}
-        try:
-            found = await self._call(
-                lambda db: {i: db.select(i, h, rows=rows, size=BATCH_BYTES, without=held) for i, h in heads.items()},
-                writes=False,
-            )
-        finally:
-            for each, head in heads.items():
-                items, damaged = found.get(each, ([], []))
-                next_id = max([item.id for item in items] + damaged, default=head - 1) + 1
-                self._queues.read_to(each, next_id if self._rescues == rescues else 0)
-        if self._rescues != rescues:
-            # What was read stood in a file that has been set aside meanwhile.
-            return []
-        now = time.monotonic()
-        for each, (items, damaged) in found.items():
-            self._queues.take(each, damaged + [item.id for item in items], now)
+        heads = {each: self._queues.read_from(each) for each in self._queues.draw(stream, min(most, _STREAMS_AT_ONCE))}
+        found = await self._read_for_claim(heads, rows)
         put_by = [each for each, (_, damaged) in found.items() if damaged and await self._put_by(each, damaged)]
         loads = [items for items, _ in found.values() if items]
         if put_by and not loads:
             return await self.claim(stream, most)
         return loads if gathers else [[item] for items in loads for item in items]
+
+    async def _read_for_claim(self, heads: dict[int, int], rows: int) -> dict[int, tuple[list[Item], list[int]]]:
+        """Read streams, each from its id on, and note what is given as claimed: items, and the ids of damaged ones."""
+        held, rescues = self._queues.held, self._rescues
+        found: dict[int, tuple[list[Item], list[int]]] = {}
+
+        def read(db: Database) -> dict[int, tuple[list[Item], list[int]]]:
+            got = {i: db.select(i, h, rows=rows, size=BATCH_BYTES, without=held.in_flight) for i, h in heads.items()}
+            held.note_read(capture_id for each in got.values() for capture_id in _ids(each))
+            return got
+
+        held.readers += 1
+        try:
+            found = await self._call(read, writes=False)
+        finally:
+            is_stale = self._rescues != rescues
+            if is_stale:
+                # What was read stood in a file that has been set aside meanwhile.
+                found = {}
+            now = time.monotonic()
+            for each, head in heads.items():
+                ids = _ids(found[each]) if each in found else []
+                self._queues.read_to(each, 0 if is_stale else max(ids, default=head - 1) + 1)
+                if ids:
+                    self._queues.take(each, ids, now)
+            held.readers -= 1
+        return found
 
     async def _put_by(self, stream: int, damaged: list[int]) -> bool:
         source = self._queues[stream].origin.source
@@ -351,7 +358,7 @@ class Store:
             self._count_dropped("the failures", len(outcome.dropped_failures))
         self._count_out(outcome.dropped)
         self.on_fate((i for i, _, _ in (*outcome.dropped, *outcome.dropped_failures)), Fate.DROPPED)
-        self._log_drops()
+        self._drops.tell()
         self.work.set()
 
     def _count_in(self, append: Append, rows: list[Row]) -> None:
@@ -377,23 +384,13 @@ class Store:
 
     def _count_dropped(self, source: str, count: int) -> None:
         self.dropped += count
-        self._unlogged[source] = self._unlogged.get(source, 0) + count
+        self._drops.count(source, count)
         self.on_drop(source, count)
 
-    def _log_drops(self) -> None:
-        # A full spool drops with every commit; the log says so now and then, with all the counts.
-        now = time.monotonic()
-        if not self._unlogged or now - self._logged_at < _LOG_EVERY_S:
-            return
-        self._logger.warning(
-            "the spool is full (spool.max_bytes %d, spool.min_free_bytes %d) and lost captures by %s: %s",
-            self._settings.max_bytes,
-            self._settings.min_free_bytes,
-            self._settings.when_full,
-            ", ".join(f"{count} of {source}" for source, count in self._unlogged.items()),
-        )
-        self._unlogged.clear()
-        self._logged_at = now
+
+def _ids(found: tuple[list[Item], list[int]]) -> list[int]:
+    items, damaged = found
+    return damaged + [item.id for item in items]
 
 
 def _payload_bytes(captures: Sequence[Capture]) -> int:

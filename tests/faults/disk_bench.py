@@ -15,6 +15,7 @@ import os
 import random
 import resource
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -273,18 +274,21 @@ class DiskBench(Bench):
 
     async def _drain(self) -> dict[str, Any]:
         """Upload until nothing waits but what is damaged; gives the status."""
-        async with asyncio.timeout(_DRAIN_S):
-            while True:
-                # The first call that meets damage may fail with it.
-                with contextlib.suppress(GRPCError):
-                    await self.rig.command("flush", timeout_s=5)
-                    status = await self.rig.status()
-                    failures = (await self.rig.command("failures", limit=1000))["failures"]
-                    healthy = [int(one["id"]) for one in failures if "damaged" not in one["error"]]
-                    if not healthy and not status["spool"]["items"]:
-                        return status
-                    if healthy:
-                        await self.rig.command("retry", ids=healthy)
+        status: dict[str, Any] = {}
+        until = time.monotonic() + _DRAIN_S
+        while time.monotonic() < until:
+            # The first call that meets damage may fail with it.
+            with contextlib.suppress(GRPCError):
+                await self.rig.command("flush", timeout_s=5)
+                status = await self.rig.status()
+                failures = (await self.rig.command("failures", limit=1000))["failures"]
+                healthy = [int(one["id"]) for one in failures if "damaged" not in one["error"]]
+                if not healthy and not status["spool"]["items"]:
+                    return status
+                if healthy:
+                    await self.rig.command("retry", ids=healthy)
+        logged = [entry.message for entry in self.rig.server.logs][-20:]
+        raise AssertionError(f"not drained within {_DRAIN_S} s: {status}; {logged}")
 
 
 def _counts(status: dict[str, Any], what: str) -> dict[str, int]:

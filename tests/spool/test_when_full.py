@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +15,7 @@ from module.capture import Capture, Kind, Origin
 from module.config import WhenFull
 from module.errors import SpoolFull
 from module.spool import queues
+from module.spool.jobs import GROUP_CAPTURES
 from tests.spool.rig import Opener, claim, drain
 
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
@@ -63,6 +68,26 @@ async def test_the_lowest_priority_goes_first_by_every_policy(opened: Opener, po
     kept = {int(item.payload[:4]) for item in await drain(store)}
     assert set(range(6, 12)) <= kept
     assert store.dropped == 12 - len(kept) > 0
+
+
+async def test_what_is_read_for_a_claim_does_not_give_way(opened: Opener, tmp_path: Path) -> None:
+    """The commit comes between the reading and the claim: each capture is delivered or dropped, and none is both."""
+    store = await opened(max_bytes=100_000)
+    await store.append([_numbered(number) for number in range(90)])
+    claiming = asyncio.ensure_future(claim(store))
+    await asyncio.sleep(0)
+    appended = store.append_soon([_numbered(number) for number in range(90, 90 + GROUP_CAPTURES)])
+    with closing(sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")) as db:
+        # The event loop stands still until both are done.
+        while db.execute("SELECT max(id) FROM capture").fetchone() != (90 + GROUP_CAPTURES,):
+            pass
+    taken = await claiming
+    await appended
+    assert store.dropped > 0
+    await store.acknowledge(taken)
+    delivered = [int(item.payload[:4]) for item in (*taken, *await drain(store))]
+    assert len(set(delivered)) == len(delivered) == 90 + GROUP_CAPTURES - store.dropped
+    assert store.items == 0
 
 
 async def test_streams_that_have_nothing_left_are_forgotten(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
