@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from module.capture import Capture, Failure, FileMark, Item, Kind, Origin
+from module.capture import Capture, Failure, Item, Kind, Origin
 from module.errors import SpoolError
 from module.spool import sequences
-from module.spool.last_id import LastId
+from module.spool.last_id import LastId, Mark
 from module.spool.retention import PAGE_BYTES, Line
 from module.spool.rows import (
     COLUMNS,
@@ -28,7 +28,6 @@ from module.spool.rows import (
     checksum,
     detail_of,
     encode_origin,
-    file_detail,
     is_whole,
     item_of,
     mark_of,
@@ -38,11 +37,13 @@ from module.spool.rows import (
 )
 from module.spool.salvage import Salvaged, count_unreadable, recover
 from module.spool.schema import connect
+from module.spool.sent_files import SentFiles
 
 _FEW = 4
 """Up to so many rows are deleted one by one as soon as together."""
 _MANY_STREAMS = 10_000
 _ADD = "UPDATE stream SET items = items + ?, bytes = bytes + ? WHERE id = ?"
+_SET_LAST_ID = "UPDATE counter SET value = ? WHERE name = 'last_id'"
 _BUSY_STREAMS = "SELECT id FROM stream WHERE items > 0"
 
 
@@ -62,14 +63,15 @@ class Database:
         is_new = not path.exists()
         self._db = connect(path)
         try:
-            self._last_id = self._one("SELECT value FROM counter WHERE name = 'last_id'")
+            self.last_id, self._held = self._counted()
             self._mark = LastId(path.with_name("last-id"))
         except BaseException:
             self._db.close()
             raise
         if is_new:
-            self._mark.write(0)
+            self._mark.write(Mark())
         self.sequences = sequences.SequenceTable(self._db)
+        self.sent_files = SentFiles(self._db)
         self._stream_ids: dict[Origin, int] = {}
         self._origins: dict[int, Origin] = {}
 
@@ -79,26 +81,35 @@ class Database:
             raise Damaged(f"{self.path} lacks what every spool has: {sql}")
         return int(row[0])
 
+    def _counted(self) -> tuple[int, int]:
+        last_id = self._one("SELECT value FROM counter WHERE name = 'last_id'")
+        return last_id, self._one("SELECT coalesce(sum(items), 0) FROM stream") + self.failed()[0]
+
     def recover(self, log: Path) -> Salvaged:
         """Add what a log that was kept holds beyond what stands here."""
         done = recover(log, self.path, self._db)
         self.rollback()
         return done
 
-    def skip_to_mark(self, *, count: bool) -> int:
-        """Use no id again that was given out; gives how many were that nothing is known of.
+    def skip_to_mark(self, since: int, *, at_least: int = 0) -> int:
+        """Use no id again that was given out; gives how many captures after ``since`` are lost, counted as unreadable.
 
-        With ``count`` they are counted as unreadable: what they were is lost, as far as anybody can tell.
+        No more than were held when the last id was given out, as the others had been delivered. ``at_least`` so many
+        are known to be.
         """
-        missing = max(0, self._mark.read() - self._last_id)
-        if missing:
+        last_id, held = self._mark.read()
+        there = sum(
+            self._one(f"SELECT count(*) FROM {table} WHERE id > ? AND id <= ?", since, last_id)  # noqa: S608
+            for table in ("capture", "failure")
+        )
+        lost = max(at_least, min(last_id - since, held) - there)
+        if lost > 0 or last_id > self.last_id:
             self.begin(durable=True)
-            self._last_id += missing
-            self._db.execute("UPDATE counter SET value = ? WHERE name = 'last_id'", (self._last_id,))
-            if count:
-                count_unreadable(self._db, missing)
+            self.last_id = max(self.last_id, last_id)
+            self._db.execute(_SET_LAST_ID, (self.last_id,))
+            count_unreadable(self._db, lost)
             self.commit()
-        return missing if count else 0
+        return lost
 
     def close(self) -> None:
         """Close the file; what was committed is safe."""
@@ -114,7 +125,7 @@ class Database:
     def commit(self) -> None:
         """End the transaction with all of it."""
         self._db.execute("COMMIT")
-        self._mark.write(self._last_id)
+        self._mark.write(Mark(self.last_id, self._held))
 
     def rollback(self) -> None:
         """End the transaction with none of it; harmless outside of one."""
@@ -123,7 +134,7 @@ class Database:
         # Streams and ids made in the transaction are gone with it.
         self._stream_ids.clear()
         self._origins.clear()
-        self._last_id = self._one("SELECT value FROM counter WHERE name = 'last_id'")
+        self.last_id, self._held = self._counted()
 
     def streams(self) -> list[StreamRow]:
         """All streams that have captures waiting; forgets those that have nothing at all."""
@@ -171,17 +182,18 @@ class Database:
         written: list[Row] = []
         rows: list[tuple[object, ...]] = []
         for capture in captures:
-            self._last_id += 1
+            self.last_id += 1
             stream = self.stream_id(capture.origin)
             size = capture.file.size if capture.file else len(capture.payload)
             room = room_of(capture)
-            said = (self._last_id, stream, capture.requested_us, capture.received_us, size)
+            said = (self.last_id, stream, capture.requested_us, capture.received_us, size)
             detail, annotations = detail_of(capture), capture.annotations or None
             crc = checksum(said, detail, annotations, capture.payload)
             rows.append((*said, room, detail, annotations, crc, capture.payload))
-            written.append((self._last_id, stream, room))
+            written.append((self.last_id, stream, room))
         self._db.executemany(f"INSERT INTO capture ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
-        self._db.execute("UPDATE counter SET value = ? WHERE name = 'last_id'", (self._last_id,))
+        self._db.execute(_SET_LAST_ID, (self.last_id,))
+        self._held += len(written)
         self._count(written, 1)
         return written
 
@@ -197,6 +209,7 @@ class Database:
             gone = self._db.execute(f"DELETE {between}", ends).rowcount
         else:
             gone = self._db.executemany("DELETE FROM capture WHERE id = ?", [(i,) for i in ids]).rowcount
+        self._held -= gone
         if gone == len(ids):
             self._db.execute(_ADD, (-gone, -room, stream))
             return gone, room
@@ -219,7 +232,9 @@ class Database:
 
     def _delete_returning(self, table: str, ids: Iterable[int]) -> list[Row]:
         sql = f"DELETE FROM {table} WHERE id = ? RETURNING id, stream, footprint"  # noqa: S608
-        return [row for capture_id in ids for row in self._db.execute(sql, (capture_id,)).fetchall()]
+        gone = [row for capture_id in ids for row in self._db.execute(sql, (capture_id,)).fetchall()]
+        self._held -= len(gone)
+        return gone
 
     def _count(self, captures: Iterable[Row], sign: int) -> None:
         totals: dict[int, list[int]] = {}
@@ -298,11 +313,11 @@ class Database:
     def fail(self, ids: Iterable[int], error: str, attempts: int, failed_us: int) -> list[Row]:
         """Move captures to the failures; gives (id, stream, footprint) of those that were there."""
         ids = list(ids)
-        self._db.executemany(
+        self._held += self._db.executemany(
             f"INSERT INTO failure ({COLUMNS}, error, attempts, failed_us) "  # noqa: S608
             f"SELECT {COLUMNS}, ?, ?, ? FROM capture WHERE id = ?",
             [(error, attempts, failed_us, i) for i in ids],
-        )
+        ).rowcount
         return self.drop(ids)
 
     def failures(self, limit: int) -> list[Failure]:
@@ -322,10 +337,10 @@ class Database:
         """Move failures (None: all) back to what waits; gives (id, stream, footprint) of each."""
         back: list[Row] = []
         for capture_id in self._failure_ids(ids):
-            self._db.execute(
+            self._held += self._db.execute(
                 f"INSERT INTO capture ({COLUMNS}) SELECT {COLUMNS} FROM failure WHERE id = ?",  # noqa: S608
                 (capture_id,),
-            )
+            ).rowcount
             back += self.drop_failures([capture_id])
         self._count(back, 1)
         return back
@@ -336,44 +351,15 @@ class Database:
         for capture_id in self._failure_ids(ids):
             for (detail,) in self._db.execute("DELETE FROM failure WHERE id = ? RETURNING detail", (capture_id,)):
                 gone.append(capture_id)
+                self._held -= 1
                 mark = mark_of(detail)
                 if mark is not None:
-                    self.remember_sent([mark])
+                    self.sent_files.remember([mark])
         return gone
 
     def _failure_ids(self, ids: Sequence[int] | None) -> list[int]:
         known = {row[0] for row in self._db.execute("SELECT id FROM failure")}
         return sorted(known if ids is None else known.intersection(ids))
-
-    def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        """Those files that are neither sent, waiting, nor failed in the very state that is marked."""
-        return [mark for mark in marks if not self._knows(mark)]
-
-    def _knows(self, mark: FileMark) -> bool:
-        detail = file_detail(mark)
-        held = "SELECT 1 FROM capture WHERE detail = ? UNION ALL SELECT 1 FROM failure WHERE detail = ?"
-        return self._sent(mark) or self._db.execute(held, (detail, detail)).fetchone() is not None
-
-    def _sent(self, mark: FileMark) -> bool:
-        sent = "SELECT 1 FROM sent_file WHERE path = ? AND size = ? AND modified_ns = ?"
-        return self._db.execute(sent, (mark.path, mark.size, mark.modified_ns)).fetchone() is not None
-
-    def sent_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        """Those files that were delivered in the very state that is marked."""
-        return [mark for mark in marks if self._sent(mark)]
-
-    def forget_files(self, marks: Iterable[FileMark]) -> None:
-        """Forget delivered files that are there no longer."""
-        self._db.executemany(
-            "DELETE FROM sent_file WHERE path = ? AND size = ? AND modified_ns = ?",
-            [(m.path, m.size, m.modified_ns) for m in marks],
-        )
-
-    def remember_sent(self, marks: Iterable[FileMark]) -> None:
-        """Note that these files were sent, so that they are not sent again in that state."""
-        self._db.executemany(
-            "INSERT OR REPLACE INTO sent_file VALUES (?, ?, ?)", [(m.path, m.size, m.modified_ns) for m in marks]
-        )
 
     def unreadable(self) -> int:
         """How many captures could not be read when damaged files were set aside."""

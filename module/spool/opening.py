@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,8 @@ from module.spool.rows import StreamRow
 from module.spool.salvage import Salvaged, keep_torn_log, salvage
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_EVERY_ID = sys.maxsize
+"""Where a file does not tell how far it goes, its streams alone tell what is missing."""
 _CUT_SHORT = 522
 """SQLITE_IOERR_SHORT_READ: the file is shorter than it says. (The name came with Python 3.12.)"""
 
@@ -49,15 +52,13 @@ def open_spool(path: Path, logger: logging.Logger, damage: Exception | None = No
     if _salvaged(path).exists():
         # A crash came between an earlier salvage and the end of its renames.
         _set_aside(path)
-    if damage is not None:
-        _rescue(path, damage, logger)
+    since = None if damage is None else _rescue(path, damage, logger)
     try:
-        opened = _open(path, logger, salvaged=damage is not None)
+        opened = _open(path, logger, since)
     except Exception as error:
         if not is_damage(error):
             raise
-        _rescue(path, error, logger)
-        opened = _open(path, logger, salvaged=True)
+        opened = _open(path, logger, _rescue(path, error, logger))
     _sync(path.parent)
     for directory in path.parent.parents:
         # A file that a power cut unnames is lost with all that was synced into it: the folders above count too, of
@@ -67,27 +68,30 @@ def open_spool(path: Path, logger: logging.Logger, damage: Exception | None = No
     return opened
 
 
-def _open(path: Path, logger: logging.Logger, *, salvaged: bool) -> Opened:
+def _open(path: Path, logger: logging.Logger, since: int | None = None) -> Opened:
+    """Open the file, and count what is lost of the captures after ``since``, the last id that it tells of by itself."""
     torn = keep_torn_log(path)
     db = Database(path)
     try:
-        if torn is not None:
-            _recover(db, torn, logger)
-        lost = db.skip_to_mark(count=torn is None and not salvaged)
+        since = db.last_id if since is None else since
+        unreadable = _recover(db, torn, logger) if torn else 0
+        lost = db.skip_to_mark(since, at_least=unreadable)
         if lost:
-            text = "the spool at %s lacks its last %d captures: its journal is damaged or was cut short"
+            text = "the spool at %s lacks %d of its last captures: its journal is damaged or was cut short"
             logger.error(text, path, lost)
+        if torn:
+            torn.unlink()
         return Opened(db, db.streams(), db.failed()[0], _set_aside_before(path), db.unreadable())
     except BaseException:
         db.close()
         raise
 
 
-def _recover(db: Database, log: Path, logger: logging.Logger) -> None:
+def _recover(db: Database, log: Path, logger: logging.Logger) -> int:
     found = db.recover(log)
-    text = f"{found.saved} captures were read behind that place, {found.unreadable} could not be"
-    logger.warning("the journal of the spool at %s breaks off before its end: %s", db.path, text)
-    log.unlink()
+    text = "the journal of the spool at %s breaks off before its end: %d captures were read behind that place"
+    logger.warning(text, db.path, found.saved)
+    return found.unreadable
 
 
 def _set_aside_before(path: Path) -> str | None:
@@ -100,7 +104,7 @@ def _salvaged(path: Path) -> Path:
     return path.with_name(f"{path.name}.salvaged")
 
 
-def _rescue(path: Path, error: Exception, logger: logging.Logger) -> None:
+def _rescue(path: Path, error: Exception, logger: logging.Logger) -> int:
     fresh = path.with_name(f"{path.name}.salvaging")
     _remove(fresh)
     try:
@@ -111,6 +115,7 @@ def _rescue(path: Path, error: Exception, logger: logging.Logger) -> None:
     fresh.rename(_salvaged(path))
     aside = _set_aside(path)
     logger.error("the spool at %s is damaged (%s): set aside as %s; %s", path, error, aside, _said(done))
+    return _EVERY_ID if done.last_id is None else done.last_id
 
 
 def _set_aside(path: Path) -> str:

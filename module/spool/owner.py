@@ -263,7 +263,7 @@ class Owner:
         used = self._used
         for job in group.acknowledged:
             count, room = db.delete(job.stream, job.ids, job.room)
-            db.remember_sent(job.files)
+            db.sent_files.remember(job.files)
             outcome.acknowledged.append((job, count, room))
             used -= room
         self._used = used

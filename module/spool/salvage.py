@@ -47,6 +47,8 @@ class Salvaged:
     """Captures that were there, as far as the file tells, and could not be read."""
     full: bool = False
     """The disk had no room for all of them."""
+    last_id: int | None = None
+    """The last id that the damaged file itself tells of, if it can be read."""
 
 
 def salvage(damaged: Path, into: Path) -> Salvaged:
@@ -89,12 +91,14 @@ def keep_torn_log(path: Path) -> Path | None:
 
 
 def recover(log: Path, path: Path, db: sqlite3.Connection) -> Salvaged:
-    """Add to a spool, which is open, what the pages in a log that was kept hold beyond it."""
+    """Add to a spool, which is open, what the pages in a log that was kept hold beyond it.
+
+    What could not be read is told, and not counted in the file.
+    """
     done = Salvaged()
     with Pages(path, log) as pages:
         db.execute("BEGIN IMMEDIATE")
         _Copy(db, pages, db, done).run_on()
-        count_unreadable(db, done.unreadable)
         db.execute("COMMIT")
     return done
 
@@ -287,6 +291,7 @@ class _Copy:
             self._all(f"SELECT {sequence} FROM sequence"),  # noqa: S608
         )
         counted = [value for (value,) in self._all(_LAST_ID)]
+        self._done.last_id = max(counted, default=None)
         last_id = max(self._last_id("capture"), self._last_id("failure"), *counted, 0)
         self._new.execute(
             "UPDATE counter SET value = ? WHERE name = 'last_id'", (last_id if counted else last_id + _UNKNOWN_IDS,)

@@ -308,17 +308,17 @@ class Store:
 
     async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
         """Those files that are neither sent, waiting, nor failed in the very state that is marked."""
-        unknown: list[FileMark] = await self._call(lambda db: db.unknown_files(marks), writes=False)
+        unknown: list[FileMark] = await self._call(lambda db: db.sent_files.unknown(marks), writes=False)
         return unknown
 
     async def sent_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
         """Those files that were delivered in the very state that is marked."""
-        sent: list[FileMark] = await self._call(lambda db: db.sent_files(marks), writes=False)
+        sent: list[FileMark] = await self._call(lambda db: db.sent_files.among(marks), writes=False)
         return sent
 
     async def forget_files(self, marks: Sequence[FileMark]) -> None:
         """Forget delivered files that have left their folder."""
-        await self._call(lambda db: db.forget_files(marks), writes=True)
+        await self._call(lambda db: db.sent_files.forget(marks), writes=True)
 
     # ------------------------------------------------------------------ the event loop's side of a commit
 

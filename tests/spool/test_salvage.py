@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import random
 import sqlite3
 from collections.abc import Iterable
@@ -201,23 +203,66 @@ async def test_captures_outlive_the_page_that_leads_to_them(opened: Opener, tmp_
     assert new_id > 500
 
 
+def copied(path: Path, into: Path) -> Path:
+    """The spool as ``kill -9`` leaves it: its file, its journal and its mark."""
+    into.mkdir()
+    for name in (path.name, f"{path.name}-wal", "last-id"):
+        (into / name).write_bytes((path.parent / name).read_bytes())
+    return into / path.name
+
+
+@pytest.mark.parametrize("mark", [True, False])
 @pytest.mark.parametrize("seed", range(8))
-async def test_damage_to_the_journal_costs_no_capture_unnamed(opened: Opener, tmp_path: Path, seed: int) -> None:
+async def test_damage_to_the_journal_costs_no_capture_unnamed(
+    opened: Opener, tmp_path: Path, seed: int, *, mark: bool
+) -> None:
     """SQLite takes the place where the journal breaks off for its end, and would forget all that follows."""
-    store = await filled(opened)
-    (tmp_path / "copy").mkdir()
-    path, dice = tmp_path / "copy" / "spool.sqlite3", random.Random(seed)
-    for suffix in ("", "-wal"):
-        Path(f"{path}{suffix}").write_bytes(Path(f"{spool_file(tmp_path)}{suffix}").read_bytes())
+    await filled(opened)
+    path, dice = copied(spool_file(tmp_path), tmp_path / "copy"), random.Random(seed)
+    if not mark:
+        (path.parent / "last-id").unlink()
     log = Path(f"{path}-wal")
     size = log.stat().st_size
     assert size > 20 * PAGE_BYTES
-    overwrite(log, 0 if seed == 0 else dice.randrange(size), dice.randbytes(dice.choice((16, 100))))
+    for _ in range(seed % 3 + 1):
+        overwrite(log, 0 if seed == 0 else dice.randrange(size), dice.randbytes(dice.choice((16, 100, 40_000))))
+    os.truncate(log, size)
     store = await opened(directory=str(path.parent), max_bytes=10**9)
     delivered = check(await drain(store))
     assert len(delivered) + store.failed + store.unreadable >= 500
-    assert len(delivered) >= 300
+    assert len(delivered) + store.unreadable <= 500 or not mark
     assert (store.items, store.bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_journal_that_is_cut_short_in_use_costs_no_capture_unnamed(
+    opened: Opener, tmp_path: Path, seed: int
+) -> None:
+    store = await filled(opened)
+    log = Path(f"{spool_file(tmp_path)}-wal")
+    os.truncate(log, random.Random(seed).randrange(log.stat().st_size))
+    delivered = set[int]()
+    for _ in range(5):
+        with contextlib.suppress(SpoolError):
+            while items := await claim(store):
+                await store.acknowledge(items)
+                delivered.update(*(check([item]) for item in items))
+    assert store.damaged is not None
+    assert len(delivered) + store.failed + store.unreadable >= 500
+    assert store.unreadable <= 500
+    assert store.items == 0
+
+
+async def test_what_was_delivered_is_not_among_what_a_lost_journal_cost(opened: Opener, tmp_path: Path) -> None:
+    store = await filled(opened, 300)
+    assert len(await drain(store)) == 300
+    await store.append([capture(number) for number in range(300, 320)])
+    path = copied(spool_file(tmp_path), tmp_path / "copy")
+    Path(f"{path}-wal").write_bytes(b"")
+    store = await opened(directory=str(path.parent))
+    assert (store.items, store.unreadable) == (0, 20)
+    (new_id,) = await store.append([capture(1000)])
+    assert new_id > 320
 
 
 async def test_a_journal_that_has_begun_anew_brings_nothing_back(opened: Opener, tmp_path: Path) -> None:
@@ -228,10 +273,7 @@ async def test_a_journal_that_has_begun_anew_brings_nothing_back(opened: Opener,
     with closing(sqlite3.connect(spool_file(tmp_path))) as other:
         assert other.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0] == 0
     await store.append([capture(1000)])
-    (tmp_path / "copy").mkdir()
-    path = tmp_path / "copy" / "spool.sqlite3"
-    for suffix in ("", "-wal"):
-        Path(f"{path}{suffix}").write_bytes(Path(f"{spool_file(tmp_path)}{suffix}").read_bytes())
+    path = copied(spool_file(tmp_path), tmp_path / "copy")
     frames = (Path(f"{path}-wal").stat().st_size - 32) // (24 + PAGE_BYTES)
     assert 0 < frames_in_log(Path(f"{path}-wal")) < frames
     store = await opened(directory=str(path.parent))
