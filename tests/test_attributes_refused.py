@@ -8,63 +8,14 @@ from typing import Any
 
 import pytest
 
-from module.config import parse
-from module.errors import ConfigError
+from tests.attributes import API_KEY, folder, gate, only_when, refuse, source
 
-API_KEY = "k3y-that-nobody-may-see"
-MACHINE = {
-    "VIAM_MODULE_DATA": "/var/data",
-    "VIAM_MACHINE_PART_ID": "part-1",
-    "VIAM_API_KEY_ID": "key-id-1",
-    "VIAM_API_KEY": API_KEY,
-}
-FOREIGN = (
-    "Input should",
-    "validation error",
-    "type=",
-    "pydantic",
-    "Extra inputs",
-    "Value error",
-    "Traceback",
-    "NoneType",
-)
 SCHEDULES = "at most one of capture_frequency_hz, interval_s, cron"
 TESTS = "at most one of equals, not_equals, above, below"
 READINGS_API, CAMERA_API, VISION_API = "rdk:component:sensor", "rdk:component:camera", "rdk:service:vision"
 ANALOGS = "an object with reader_name or pin (a text) for Analogs"
 GPIOS = "an object with pin_name or pin (a text) for Gpios"
 COMMAND = "an object with command or docommand_input (an object) for DoCommand"
-
-
-def accept(attributes: dict[str, Any], *, environ: dict[str, str] = MACHINE) -> None:
-    """Parse with every feature let through, those included that don't run yet."""
-    parse(attributes, service="courier", environ=environ)
-
-
-def refuse(attributes: dict[str, Any], *, environ: dict[str, str] = MACHINE) -> str:
-    """Return the text of the refusal, which never holds another's phrasing or the key."""
-    with pytest.raises(ConfigError) as refusal:
-        accept(attributes, environ=environ)
-    told = str(refusal.value)
-    assert not [phrase for phrase in FOREIGN if phrase in told]
-    assert API_KEY not in told
-    return told
-
-
-def source(**attributes: Any) -> dict[str, Any]:
-    return {"sources": [{"name": "s", **attributes}]}
-
-
-def gate(**attributes: Any) -> dict[str, Any]:
-    return source(gate=attributes)
-
-
-def folder(**attributes: Any) -> dict[str, Any]:
-    return {"folders": [{"path": "/logs", **attributes}]}
-
-
-def only_when(**attributes: Any) -> dict[str, Any]:
-    return {"upload": {"only_when": {"sensor": "w", "key": "k", **attributes}}}
 
 
 NAMES = "a resource's name, or remote:name"
