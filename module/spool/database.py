@@ -19,7 +19,7 @@ from pathlib import Path
 from module.capture import Capture, Failure, Item, Kind, Origin
 from module.errors import SpoolError
 from module.spool import sequences
-from module.spool.last_id import LastId, Mark
+from module.spool.mark import Mark, MarkFile
 from module.spool.retention import PAGE_BYTES, Line
 from module.spool.rows import (
     COLUMNS,
@@ -63,13 +63,13 @@ class Database:
         is_new = not path.exists()
         self._db = connect(path)
         try:
-            self.last_id, self._held = self._counted()
-            self._mark = LastId(path.with_name("last-id"))
+            self._last_id, self._held = self._counted()
+            self._mark_file = MarkFile(path.with_name("last-id"))
         except BaseException:
             self._db.close()
             raise
         if is_new:
-            self._mark.write(Mark())
+            self._mark_file.write(Mark())
         self.sequences = sequences.SequenceTable(self._db)
         self.sent_files = SentFiles(self._db)
         self._stream_ids: dict[Origin, int] = {}
@@ -91,22 +91,26 @@ class Database:
         self.rollback()
         return done
 
-    def skip_to_mark(self, since: int, *, at_least: int = 0) -> int:
-        """Use no id again that was given out; gives how many captures after ``since`` are lost, counted as unreadable.
+    @property
+    def mark(self) -> Mark:
+        """How far the file goes."""
+        return Mark(self._last_id, self._held)
 
-        No more than were held when the last id was given out, as the others had been delivered. ``at_least`` so many
-        are known to be.
+    def skip_to_mark(self, since: Mark, *, at_least: int = 0) -> int:
+        """Use no id again that was given out; gives how many captures are lost, which are counted as unreadable.
+
+        ``since`` is how far the file went by itself, before what was read of it in other ways was added. ``at_least``
+        so many are known to be lost. Of what was delivered later some may be back, which nothing tells: it is taken
+        for what was saved last, so that no more are lost than are counted.
         """
-        last_id, held = self._mark.read()
-        there = sum(
-            self._one(f"SELECT count(*) FROM {table} WHERE id > ? AND id <= ?", since, last_id)  # noqa: S608
-            for table in ("capture", "failure")
-        )
-        lost = max(at_least, min(last_id - since, held) - there)
-        if lost > 0 or last_id > self.last_id:
+        then, lost = self._mark_file.read(), at_least
+        if then.last_id > since.last_id:
+            left = max(0, since.held + then.last_id - since.last_id - then.held)
+            lost = max(lost, then.held - self._held + min(left, self._held))
+        if lost or then.last_id > self._last_id:
             self.begin(durable=True)
-            self.last_id = max(self.last_id, last_id)
-            self._db.execute(_SET_LAST_ID, (self.last_id,))
+            self._last_id = max(self._last_id, then.last_id)
+            self._db.execute(_SET_LAST_ID, (self._last_id,))
             count_unreadable(self._db, lost)
             self.commit()
         return lost
@@ -114,7 +118,7 @@ class Database:
     def close(self) -> None:
         """Close the file; what was committed is safe."""
         self._db.close()
-        self._mark.close()
+        self._mark_file.close()
 
     def begin(self, *, durable: bool) -> None:
         """Start a transaction; a ``durable`` one is on the disk once ``commit`` returns."""
@@ -125,7 +129,7 @@ class Database:
     def commit(self) -> None:
         """End the transaction with all of it."""
         self._db.execute("COMMIT")
-        self._mark.write(Mark(self.last_id, self._held))
+        self._mark_file.write(self.mark)
 
     def rollback(self) -> None:
         """End the transaction with none of it; harmless outside of one."""
@@ -134,7 +138,7 @@ class Database:
         # Streams and ids made in the transaction are gone with it.
         self._stream_ids.clear()
         self._origins.clear()
-        self.last_id, self._held = self._counted()
+        self._last_id, self._held = self._counted()
 
     def streams(self) -> list[StreamRow]:
         """All streams that have captures waiting; forgets those that have nothing at all."""
@@ -182,17 +186,17 @@ class Database:
         written: list[Row] = []
         rows: list[tuple[object, ...]] = []
         for capture in captures:
-            self.last_id += 1
+            self._last_id += 1
             stream = self.stream_id(capture.origin)
             size = capture.file.size if capture.file else len(capture.payload)
             room = room_of(capture)
-            said = (self.last_id, stream, capture.requested_us, capture.received_us, size)
+            said = (self._last_id, stream, capture.requested_us, capture.received_us, size)
             detail, annotations = detail_of(capture), capture.annotations or None
             crc = checksum(said, detail, annotations, capture.payload)
             rows.append((*said, room, detail, annotations, crc, capture.payload))
-            written.append((self.last_id, stream, room))
+            written.append((self._last_id, stream, room))
         self._db.executemany(f"INSERT INTO capture ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
-        self._db.execute(_SET_LAST_ID, (self.last_id,))
+        self._db.execute(_SET_LAST_ID, (self._last_id,))
         self._held += len(written)
         self._count(written, 1)
         return written

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import sqlite3
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +15,6 @@ from module.spool.rows import StreamRow
 from module.spool.salvage import Salvaged, keep_torn_log, salvage
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_EVERY_ID = sys.maxsize
-"""Where a file does not tell how far it goes, its streams alone tell what is missing."""
 _CUT_SHORT = 522
 """SQLITE_IOERR_SHORT_READ: the file is shorter than it says. (The name came with Python 3.12.)"""
 
@@ -52,9 +49,9 @@ def open_spool(path: Path, logger: logging.Logger, damage: Exception | None = No
     if _salvaged(path).exists():
         # A crash came between an earlier salvage and the end of its renames.
         _set_aside(path)
-    since = None if damage is None else _rescue(path, damage, logger)
+    rescued = None if damage is None else _rescue(path, damage, logger)
     try:
-        opened = _open(path, logger, since)
+        opened = _open(path, logger, rescued)
     except Exception as error:
         if not is_damage(error):
             raise
@@ -68,17 +65,18 @@ def open_spool(path: Path, logger: logging.Logger, damage: Exception | None = No
     return opened
 
 
-def _open(path: Path, logger: logging.Logger, since: int | None = None) -> Opened:
-    """Open the file, and count what is lost of the captures after ``since``, the last id that it tells of by itself."""
+def _open(path: Path, logger: logging.Logger, rescued: Salvaged | None = None) -> Opened:
+    """Open the file, and count what is lost of its captures; ``rescued``: what it was made from just now."""
     torn = keep_torn_log(path)
     db = Database(path)
     try:
-        since = db.last_id if since is None else since
-        unreadable = _recover(db, torn, logger) if torn else 0
-        lost = db.skip_to_mark(since, at_least=unreadable)
-        if lost:
+        told = rescued or Salvaged()
+        since = told.mark or db.mark
+        known = _recover(db, torn, logger) if torn else told.unreadable
+        lost = db.skip_to_mark(since, at_least=known)
+        if lost > told.unreadable:
             text = "the spool at %s lacks %d of its last captures: its journal is damaged or was cut short"
-            logger.error(text, path, lost)
+            logger.error(text, path, lost - told.unreadable)
         if torn:
             torn.unlink()
         return Opened(db, db.streams(), db.failed()[0], _set_aside_before(path), db.unreadable())
@@ -104,7 +102,7 @@ def _salvaged(path: Path) -> Path:
     return path.with_name(f"{path.name}.salvaged")
 
 
-def _rescue(path: Path, error: Exception, logger: logging.Logger) -> int:
+def _rescue(path: Path, error: Exception, logger: logging.Logger) -> Salvaged:
     fresh = path.with_name(f"{path.name}.salvaging")
     _remove(fresh)
     try:
@@ -115,7 +113,7 @@ def _rescue(path: Path, error: Exception, logger: logging.Logger) -> int:
     fresh.rename(_salvaged(path))
     aside = _set_aside(path)
     logger.error("the spool at %s is damaged (%s): set aside as %s; %s", path, error, aside, _said(done))
-    return _EVERY_ID if done.last_id is None else done.last_id
+    return done
 
 
 def _set_aside(path: Path) -> str:

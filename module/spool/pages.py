@@ -42,6 +42,8 @@ class Pages:
         self._file = path.open("rb")
         self._count = -(-os.fstat(self._file.fileno()).st_size // PAGE_BYTES)
         self._log = log.open("rb") if log.exists() else None
+        self.has_gap = False
+        """Whether frames of the log are missing: a page may be an older one then, with rows that were deleted since."""
         self._newer = self._read_log()
         self._map_at = 0
         self._map = b""
@@ -58,7 +60,10 @@ class Pages:
         """Where the log has a newer version of a page: what was committed last counts."""
         newer: dict[int, int] = {}
         pending: dict[int, int] = {}
+        next_at = _LOG_HEADER_BYTES + _FRAME_HEADER_BYTES
         for at, page, pages_after_commit in _frames(self._log):
+            self.has_gap |= at != next_at
+            next_at = at + PAGE_BYTES + _FRAME_HEADER_BYTES
             pending[page] = at
             if pages_after_commit:
                 newer |= pending

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from module.spool.mark import Mark
 from module.spool.pages import Pages, frames_in_log, frames_taken
 from module.spool.rows import COLUMNS, is_whole, origin_checksum, whole_origin
 from module.spool.schema import connect, lenient_text
@@ -47,8 +48,8 @@ class Salvaged:
     """Captures that were there, as far as the file tells, and could not be read."""
     full: bool = False
     """The disk had no room for all of them."""
-    last_id: int | None = None
-    """The last id that the damaged file itself tells of, if it can be read."""
+    mark: Mark | None = None
+    """How far the damaged file goes by itself, if it tells."""
 
 
 def salvage(damaged: Path, into: Path) -> Salvaged:
@@ -67,7 +68,6 @@ def salvage(damaged: Path, into: Path) -> Salvaged:
             done.full = True
             if new.in_transaction:
                 new.execute("ROLLBACK")
-        count_unreadable(new, done.unreadable)
         new.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return done
 
@@ -91,10 +91,7 @@ def keep_torn_log(path: Path) -> Path | None:
 
 
 def recover(log: Path, path: Path, db: sqlite3.Connection) -> Salvaged:
-    """Add to a spool, which is open, what the pages in a log that was kept hold beyond it.
-
-    What could not be read is told, and not counted in the file.
-    """
+    """Add to a spool, which is open, what the pages in a log that was kept hold beyond it."""
     done = Salvaged()
     with Pages(path, log) as pages:
         db.execute("BEGIN IMMEDIATE")
@@ -165,21 +162,21 @@ class _Copy:
 
     def run(self) -> None:
         expected = self._copy_streams()
-        self._copy_rest()
-        columns = COLUMNS if self._has_checksums() else COLUMNS.replace("crc", "NULL")
-        try:
-            self._copy(_CAPTURE, self._rows("capture", columns))
-            # Those whose streams are not known are on readable pages, too.
-            if self._hindered or self._done.saved < expected:
-                self._copy(_CAPTURE, self._off_pages(_CAPTURE))
-        finally:
-            self._done.unreadable += max(0, expected - self._done.saved)
-        waiting = self._done.saved
         failed = sum(count for (count,) in self._all("SELECT count(*) FROM failure"))
-        self._copy(_FAILURE, self._rows("failure", f"{columns}, {_FAILED}"))
-        if self._hindered:
-            self._copy(_FAILURE, self._off_pages(_FAILURE))
-        self._done.unreadable += max(0, failed - (self._done.saved - waiting))
+        self._copy_rest(expected + failed)
+        columns = COLUMNS if self._has_checksums() else COLUMNS.replace("crc", "NULL")
+        certain = 0
+        try:
+            for table, names in ((_CAPTURE, columns), (_FAILURE, f"{columns}, {_FAILED}")):
+                self._copy(table, self._rows(table.name, names))
+            certain = self._done.saved
+            # Those whose streams are not known are on readable pages, too.
+            if self._hindered or certain < expected + failed:
+                for table in (_CAPTURE, _FAILURE):
+                    self._copy(table, self._off_pages(table))
+        finally:
+            saved = certain if self._pages.has_gap else self._done.saved
+            self._done.unreadable = max(0, expected + failed - saved)
 
     def run_on(self) -> None:
         """Add what only the pages have."""
@@ -279,7 +276,7 @@ class _Copy:
                     middle = (low + high) // 2
                     ranges += [(middle, high), (low, middle)]
 
-    def _copy_rest(self) -> None:
+    def _copy_rest(self, held: int) -> None:
         for order in ("ASC", "DESC"):
             self._new.executemany(
                 "INSERT OR IGNORE INTO sent_file VALUES (?, ?, ?)",
@@ -291,7 +288,7 @@ class _Copy:
             self._all(f"SELECT {sequence} FROM sequence"),  # noqa: S608
         )
         counted = [value for (value,) in self._all(_LAST_ID)]
-        self._done.last_id = max(counted, default=None)
+        self._done.mark = Mark(max(counted), held) if counted else None
         last_id = max(self._last_id("capture"), self._last_id("failure"), *counted, 0)
         self._new.execute(
             "UPDATE counter SET value = ? WHERE name = 'last_id'", (last_id if counted else last_id + _UNKNOWN_IDS,)

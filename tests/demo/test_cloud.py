@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,54 +25,13 @@ from viam.proto.app.datasync import (
     SensorData,
     UploadMetadata,
 )
-from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credentials
+from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub
 
 from module.demo.cloud import Arrival, Call, LocalCloud, Refusal, UploadMethod
+from tests.demo.rig import channel_to, client_on, local_cloud, token
 
 RECEIVED = datetime(2025, 1, 2, 3, 4, 6, tzinfo=UTC)
 TIMES = (datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC), RECEIVED)
-
-
-def local_cloud(folder: Path | None, *, max_message_bytes: int = 4 * 1024 * 1024) -> LocalCloud:
-    return LocalCloud(
-        folder,
-        api_keys={"key-id": "secret"},
-        part_ids=["part"],
-        max_message_bytes=max_message_bytes,
-        keep_payloads=True,
-        record_messages=True,
-    )
-
-
-def channel_to(address: str) -> Channel:
-    return Channel("127.0.0.1", int(address.rpartition(":")[2]))
-
-
-@pytest.fixture
-async def cloud(tmp_path: Path) -> AsyncIterator[LocalCloud]:
-    cloud = local_cloud(tmp_path / "cloud")
-    yield cloud
-    await cloud.stop()
-
-
-@pytest.fixture
-async def channel(cloud: LocalCloud) -> AsyncIterator[Channel]:
-    async with channel_to(await cloud.start()) as channel:
-        yield channel
-
-
-@pytest.fixture
-async def client(channel: Channel) -> DataClient:
-    return await client_on(channel)
-
-
-async def token(channel: Channel, entity: str = "key-id", key: str = "secret", kind: str = "api-key") -> str:
-    request = AuthenticateRequest(entity=entity, credentials=Credentials(type=kind, payload=key))
-    return str((await AuthServiceStub(channel).Authenticate(request)).access_token)
-
-
-async def client_on(channel: Channel) -> DataClient:
-    return DataClient(channel, {"authorization": f"Bearer {await token(channel)}"})
 
 
 async def upload_row(client: DataClient, part_id: str = "part") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,10 @@ from viam.app.data_client import DataClient
 from module.demo.chronicle import Chronicle
 from module.demo.cloud import LocalCloud
 from module.demo.exhibit import Exhibit
-from tests.demo.test_cloud import channel_to, client_on, local_cloud
+from tests.demo.rig import channel_to, client_on, local_cloud
 
 AT = datetime(2025, 1, 2, 3, 4, 5, 500_000, tzinfo=UTC)
 TIMES = (AT, AT)
-
-
-@pytest.fixture
-async def cloud(tmp_path: Path) -> AsyncIterator[LocalCloud]:
-    cloud = local_cloud(tmp_path / "cloud")
-    yield cloud
-    await cloud.stop()
-
-
-@pytest.fixture
-async def client(cloud: LocalCloud) -> AsyncIterator[DataClient]:
-    async with channel_to(await cloud.start()) as channel:
-        yield await client_on(channel)
 
 
 @pytest.fixture

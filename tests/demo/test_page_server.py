@@ -8,7 +8,6 @@ import ipaddress
 import json
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,21 +18,7 @@ from module.demo.chronicle import Chronicle
 from module.demo.cloud import LocalCloud
 from module.demo.exhibit import Exhibit
 from module.demo.page_server import PageServer
-from tests.demo.test_cloud import channel_to, client_on, local_cloud
 from tests.demo.test_exhibit import binary, rows
-
-
-@pytest.fixture
-async def cloud(tmp_path: Path) -> AsyncIterator[LocalCloud]:
-    cloud = local_cloud(tmp_path / "cloud")
-    yield cloud
-    await cloud.stop()
-
-
-@pytest.fixture
-async def client(cloud: LocalCloud) -> AsyncIterator[DataClient]:
-    async with channel_to(await cloud.start()) as channel:
-        yield await client_on(channel)
 
 
 @pytest.fixture

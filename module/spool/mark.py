@@ -1,4 +1,4 @@
-"""What was given out and held, beside the spool, so that a loss which SQLite does not notice is noticed.
+"""How far the spool goes, beside it, so that a loss which SQLite does not notice is noticed.
 
 A journal that is damaged or cut short at its end is, to SQLite, one that ends there. This file is written after each
 commit and never synced: it costs next to nothing, and is as new as the journal whenever the machine itself goes on.
@@ -20,7 +20,7 @@ class Mark(NamedTuple):
     """How many captures the spool held, failures among them."""
 
 
-class LastId:
+class MarkFile:
     """One mark in a file. Used on one thread."""
 
     def __init__(self, path: Path) -> None:
