@@ -18,6 +18,7 @@ from viam.utils import struct_to_dict
 
 from module.demo.chronicle import Chronicle
 from module.demo.cloud import Arrival, UploadMethod
+from module.demo.tally import identities
 
 _MOST_ARRIVALS = 400
 _MOST_KEYS = 64
@@ -48,6 +49,7 @@ class Exhibit:
         self._chronicle = chronicle
         self._run = str(uuid.uuid4())
         self._entries: list[dict[str, Any]] = []
+        self._seen: set[int] = set()
         self._paths: dict[str, Path] = {}
 
     def news(self, after: int, sampled: int) -> dict[str, Any]:
@@ -80,7 +82,15 @@ class Exhibit:
             kind = _kind(arrival)
             if arrival.path is not None and kind is not Kind.ROWS:
                 self._paths[arrival.file_id] = arrival.path
-            self._entries.append(_entry(arrival, kind))
+            entry = _entry(arrival, kind)
+            self._entries.append(entry | {"again": self._count_again(arrival, entry)})
+
+    def _count_again(self, arrival: Arrival, entry: Mapping[str, Any]) -> int:
+        """How many of its captures had arrived before: those of an upload whose answer was lost come twice."""
+        told = [hash((entry["source"], identity)) for identity in identities(arrival)]
+        before = sum(one in self._seen for one in told)
+        self._seen.update(told)
+        return before if len(told) == entry["items"] else before * entry["items"]
 
 
 def _kind(arrival: Arrival) -> Kind:

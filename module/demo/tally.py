@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,9 @@ def tally(
         count = counts[source]
         count.size += arrival.size
         count.methods["file_upload_from_path" if source in from_paths else str(arrival.method)] = None
-        if arrival.rows:
-            count.delivered += len(arrival.rows)
-            count.seen.update(row.SerializeToString(deterministic=True) for row in arrival.rows)
-        elif not _is_document(arrival):
-            count.delivered += 1
-            count.seen.add(_identity(arrival))
+        if not _is_document(arrival):
+            count.delivered += len(arrival.rows) or 1
+            count.seen.update(identities(arrival))
     for source in {arrival.metadata.tags[-1] for arrival in arrivals if _is_document(arrival)}:
         for document in folder.glob(f"files/{source}_*.ndjson"):
             lines = document.read_text(encoding="utf-8").splitlines()
@@ -69,8 +66,13 @@ def _is_document(arrival: Arrival) -> bool:
     return arrival.method is UploadMethod.FILE and arrival.metadata.file_extension == ".ndjson"
 
 
-def _identity(arrival: Arrival) -> tuple[Any, ...]:
-    """What tells a capture from another one, and not from its own second arrival."""
+def identities(arrival: Arrival) -> list[Hashable]:
+    """What tells the captures of an arrival from others of their source, and not from their own second arrival.
+
+    A document has one for all of its lines.
+    """
+    if arrival.rows:
+        return [row.SerializeToString(deterministic=True) for row in arrival.rows]
     if arrival.sensor_metadata is None:
-        return arrival.metadata.file_name, arrival.sha256
-    return arrival.sensor_metadata.time_requested.ToNanoseconds(), arrival.sha256
+        return [(arrival.metadata.file_name, arrival.sha256)]
+    return [(arrival.sensor_metadata.time_requested.ToNanoseconds(), arrival.sha256)]

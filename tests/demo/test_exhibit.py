@@ -95,6 +95,18 @@ async def test_a_document_counts_its_lines(client: DataClient, exhibit: Exhibit)
     assert exhibit.news(0, 0)["arrivals"][0]["items"] == 2
 
 
+async def test_what_came_twice_is_told(client: DataClient, exhibit: Exhibit, cloud: LocalCloud) -> None:
+    """As where an answer was lost: the page counts it once."""
+    await rows(client, {"t": 1}, {"t": 2})
+    await binary(client, b"x", ".jpeg")
+    await client.file_upload("part", b'{"a":1}\n{"a":2}\n', file_name="log", file_extension=".ndjson", tags=["log"])
+    cloud.arrivals.extend(list(cloud.arrivals))
+    assert [(one["items"], one["again"]) for one in exhibit.news(0, 0)["arrivals"]] == [
+        *((2, 0), (1, 0), (2, 0)),
+        *((2, 2), (1, 1), (2, 2)),
+    ]
+
+
 async def test_what_came_without_a_tag_is_told_by_its_component(client: DataClient, exhibit: Exhibit) -> None:
     await client.binary_data_capture_upload(b"x", "part", "t", "attic", "m", ".bin", data_request_times=TIMES)
     await client.file_upload("part", b"x", file_name="x")

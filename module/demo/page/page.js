@@ -14,7 +14,7 @@ const readings = new Readings();
 const images = new Images();
 const files = new Files();
 const sources = new Sources();
-const known = { run: null, arrivals: 0, bytes: 0, samples: [], delivered: { times: [], totals: [] } };
+const known = { run: null, arrivals: 0, again: 0, bytes: 0, samples: [], delivered: { times: [], totals: [] } };
 
 const readout = document.createElement("p");
 readout.className = "readout";
@@ -26,7 +26,9 @@ function take(news) {
     known.bytes += arrival.size;
     const totals = known.delivered.totals;
     known.delivered.times.push(arrival.arrived);
-    totals.push((totals.at(-1) ?? 0) + arrival.items);
+    // What came twice, as its first answer was lost, was delivered once.
+    totals.push((totals.at(-1) ?? 0) + arrival.items - arrival.again);
+    known.again += arrival.again;
     sources.add(arrival);
     if (arrival.kind === "rows") readings.add(arrival);
     else if (arrival.kind === "image" && arrival.kept) images.add(arrival);
@@ -49,7 +51,7 @@ function show(news) {
   $("captured").textContent = count(captured);
   $("captured-more").textContent = `in ${lasting(Math.max(0, end - began))}`;
   $("delivered").textContent = count(delivered);
-  $("delivered-more").textContent = `${size(known.bytes)} in ${count(known.arrivals)} uploads`;
+  $("delivered-more").textContent = `${size(known.bytes)} in ${count(known.arrivals)} uploads${known.again ? `, ${count(known.again)} twice` : ""}`;
   $("waiting").textContent = count(last?.[2] ?? 0);
   const most = known.samples.reduce((sofar, one) => Math.max(sofar, one[2]), 0);
   $("waiting-more").textContent = most ? `${size(last[3])}, peak ${count(most)}` : "nothing so far";

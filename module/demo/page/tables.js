@@ -29,7 +29,7 @@ export class Sources {
 
   add(arrival) {
     const source = this.of(arrival.source);
-    source.delivered += arrival.items;
+    source.delivered += arrival.items - arrival.again;
     source.size += arrival.size;
     source.methods.add(METHODS.get(arrival.method) ?? arrival.method);
     if (arrival.captured !== null) source.delays.push(arrival.arrived - arrival.captured);
