@@ -96,17 +96,18 @@ class Database:
         """How far the file goes."""
         return Mark(self._last_id, self._held)
 
-    def skip_to_mark(self, since: Mark, *, at_least: int = 0) -> int:
+    def skip_to_mark(self, since: Mark | None, found: Salvaged) -> int:
         """Use no id again that was given out; gives how many captures are lost, which are counted as unreadable.
 
-        ``since`` is how far the file went by itself, before what was read of it in other ways was added. ``at_least``
-        so many are known to be lost. Of what was delivered later some may be back, which nothing tells: it is taken
-        for what was saved last, so that no more are lost than are counted.
+        ``since`` is how far the file went by itself, if it told, before what was ``found`` in other ways was added. Of
+        that some may have been delivered before, which nothing tells: no more are lost than are counted.
         """
-        then, lost = self._mark_file.read(), at_least
-        if then.last_id > since.last_id:
-            left = max(0, since.held + then.last_id - since.last_id - then.held)
-            lost = max(lost, then.held - self._held + min(left, self._held))
+        then, lost = self._mark_file.read(), found.unreadable
+        since = since or then
+        # After a power cut it may be older than the file, and count what has been delivered since.
+        if then.last_id > since.last_id or (found.is_rescue and then.last_id == since.last_id):
+            left = since.held + then.last_id - since.last_id - then.held
+            lost = max(lost, then.held - self._held + min(max(left, found.doubtful), self._held))
         if lost or then.last_id > self._last_id:
             self.begin(durable=True)
             self._last_id = max(self._last_id, then.last_id)

@@ -70,13 +70,15 @@ def _open(path: Path, logger: logging.Logger, rescued: Salvaged | None = None) -
     torn = keep_torn_log(path)
     db = Database(path)
     try:
-        told = rescued or Salvaged()
-        since = told.mark or db.mark
-        known = _recover(db, torn, logger) if torn else told.unreadable
-        lost = db.skip_to_mark(since, at_least=known)
-        if lost > told.unreadable:
+        since = rescued.mark if rescued else db.mark
+        found = _recover(db, torn, logger) if torn else rescued or Salvaged()
+        lost = db.skip_to_mark(since, found)
+        if lost and not rescued:
             text = "the spool at %s lacks %d of its last captures: its journal is damaged or was cut short"
-            logger.error(text, path, lost - told.unreadable)
+            logger.error(text, path, lost)
+        elif rescued and lost > rescued.unreadable:
+            text = "the spool at %s lacks %d more captures, as far as the mark beside it tells"
+            logger.error(text, path, lost - rescued.unreadable)
         if torn:
             torn.unlink()
         return Opened(db, db.streams(), db.failed()[0], _set_aside_before(path), db.unreadable())
@@ -85,11 +87,11 @@ def _open(path: Path, logger: logging.Logger, rescued: Salvaged | None = None) -
         raise
 
 
-def _recover(db: Database, log: Path, logger: logging.Logger) -> int:
+def _recover(db: Database, log: Path, logger: logging.Logger) -> Salvaged:
     found = db.recover(log)
     text = "the journal of the spool at %s breaks off before its end: %d captures were read behind that place"
     logger.warning(text, db.path, found.saved)
-    return found.unreadable
+    return found
 
 
 def _set_aside_before(path: Path) -> str | None:

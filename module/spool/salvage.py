@@ -48,6 +48,10 @@ class Salvaged:
     """Captures that were there, as far as the file tells, and could not be read."""
     full: bool = False
     """The disk had no room for all of them."""
+    doubtful: int = 0
+    """Of those that were saved, so many may have been delivered before: they stood on pages that may be older ones."""
+    is_rescue: bool = False
+    """A damaged file was read, and not a log alone."""
     mark: Mark | None = None
     """How far the damaged file goes by itself, if it tells."""
 
@@ -57,7 +61,7 @@ def salvage(damaged: Path, into: Path) -> Salvaged:
 
     The damaged file stays as it is. Raises what ``connect`` raises.
     """
-    done = Salvaged()
+    done = Salvaged(is_rescue=True)
     with closing(connect(into)) as new:
         try:
             with closing(_open(damaged)) as old, Pages(damaged, Path(f"{damaged}-wal")) as pages:
@@ -175,8 +179,8 @@ class _Copy:
                 for table in (_CAPTURE, _FAILURE):
                     self._copy(table, self._off_pages(table))
         finally:
-            saved = certain if self._pages.has_gap else self._done.saved
-            self._done.unreadable = max(0, expected + failed - saved)
+            self._done.doubtful = self._done.saved - certain if self._pages.has_gap else 0
+            self._done.unreadable = max(0, expected + failed - self._done.saved + self._done.doubtful)
 
     def run_on(self) -> None:
         """Add what only the pages have."""

@@ -253,6 +253,17 @@ async def test_a_journal_that_is_cut_short_in_use_costs_no_capture_unnamed(
     assert store.items == 0
 
 
+async def test_what_a_file_does_not_even_tell_of_is_counted_too(opened: Opener, tmp_path: Path) -> None:
+    """Zeros where its streams and counters stood, as holes of a journal leave them: the mark beside it tells."""
+    store = await filled(opened)
+    assert len(await claim(store)) == 1
+    await store.close()
+    file = spool_file(tmp_path)
+    overwrite(file, PAGE_BYTES, bytes(file.stat().st_size - PAGE_BYTES))
+    store = await opened()
+    assert (store.items, store.unreadable) == (0, 500)
+
+
 async def test_what_was_delivered_is_not_among_what_a_lost_journal_cost(opened: Opener, tmp_path: Path) -> None:
     store = await filled(opened, 300)
     assert len(await drain(store)) == 300
