@@ -56,6 +56,35 @@ async def test_ids_grow_and_are_never_used_twice(opened: Opener) -> None:
     assert first[0] < first[1] < second[0]
 
 
+async def test_the_mark_beside_the_spool_follows_whatever_comes_and_goes(opened: Opener, tmp_path: Path) -> None:
+    """It says how far the spool went and how many captures it held; a journal that is cut short is held against it."""
+    file = tmp_path / "spool" / "last-id"
+    store = await opened(max_bytes=20_000)
+
+    def is_true(last_id: int) -> bool:
+        return file.read_text().split() == [f"{last_id:020}", f"{store.items + store.failed:020}"]
+
+    await store.append([row(number) for number in range(40)])
+    assert is_true(40)
+    taken = await claim(store)
+    await store.fail(taken[:5], "no", 1)
+    await store.acknowledge(taken[5:20])
+    store.release(taken[20:])
+    assert is_true(40)
+    assert await store.discard([taken[0].id]) == 1
+    assert await store.retry() == 4
+    assert is_true(40)
+    await store.fail((await claim(store))[:3], "no", 1)
+    for first in range(40, 250, 70):
+        await store.append([row(number) for number in range(first, first + 70)])
+    assert store.dropped > 3
+    assert is_true(250)
+    await store.close()
+    store = await opened()
+    await drain(store)
+    assert is_true(250)
+
+
 async def test_captures_outlive_the_store_and_its_configuration(opened: Opener) -> None:
     store = await opened()
     await store.append([row(1)])
