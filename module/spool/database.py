@@ -17,8 +17,8 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from module.capture import Capture, Failure, Item, Kind, Origin
-from module.errors import SpoolError
 from module.spool import sequences
+from module.spool.counts import mend_counts, recount
 from module.spool.mark import Mark, MarkFile
 from module.spool.retention import PAGE_BYTES, Line
 from module.spool.rows import (
@@ -36,7 +36,7 @@ from module.spool.rows import (
     whole_origin,
 )
 from module.spool.salvage import Salvaged, count_unreadable, recover
-from module.spool.schema import connect
+from module.spool.schema import Damaged, connect
 from module.spool.sent_files import SentFiles
 
 _FEW = 4
@@ -45,10 +45,6 @@ _MANY_STREAMS = 10_000
 _ADD = "UPDATE stream SET items = items + ?, bytes = bytes + ? WHERE id = ?"
 _SET_LAST_ID = "UPDATE counter SET value = ? WHERE name = 'last_id'"
 _BUSY_STREAMS = "SELECT id FROM stream WHERE items > 0"
-
-
-class Damaged(SpoolError):
-    """The file is a database, and no whole spool."""
 
 
 class Database:
@@ -63,6 +59,7 @@ class Database:
         is_new = not path.exists()
         self._db = connect(path)
         try:
+            mend_counts(self._db, path)
             self._last_id, self._held = self._counted()
             self._mark_file = MarkFile(path.with_name("last-id"))
         except BaseException:
@@ -222,7 +219,7 @@ class Database:
             # A damaged file may have taken the stream itself with it.
             return 0, 0
         before = self._one("SELECT bytes FROM stream WHERE id = ?", stream)
-        self.recount([stream])
+        recount(self._db, [stream])
         return gone, before - self._one("SELECT bytes FROM stream WHERE id = ?", stream)
 
     def drop(self, ids: Iterable[int]) -> list[Row]:
@@ -248,14 +245,6 @@ class Database:
             total[0] += sign
             total[1] += sign * room
         self._db.executemany(_ADD, [(items, size, stream) for stream, (items, size) in totals.items()])
-
-    def recount(self, streams: Iterable[int]) -> None:
-        """Count the captures of streams afresh."""
-        self._db.executemany(
-            "UPDATE stream SET (items, bytes) = "
-            "(SELECT count(*), coalesce(sum(footprint), 0) FROM capture WHERE stream = stream.id) WHERE id = ?",
-            [(stream,) for stream in streams],
-        )
 
     def select(
         self, stream: int, from_id: int, *, rows: int, size: int, without: Container[int]

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from module.spool.database import Damaged, Database
+from module.spool.database import Database
 from module.spool.rows import StreamRow
 from module.spool.salvage import Salvaged, keep_torn_log, salvage
+from module.spool.schema import Damaged
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _CUT_SHORT = 522

@@ -62,6 +62,10 @@ ALTER TABLE failure ADD COLUMN crc INTEGER;
 """
 
 
+class Damaged(SpoolError):
+    """The file is a database, and no whole spool."""
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open or create the file at ``path``, private to its owner, with this version's tables in it.
 

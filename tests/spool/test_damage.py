@@ -73,6 +73,35 @@ async def test_what_was_under_way_when_its_stream_was_lost_holds_nothing_up(open
     assert (store.damaged, store.last_error) == (None, None)
 
 
+@pytest.mark.parametrize(
+    "harm", ["items = 1", "items = 133", "items = -7", "items = 'x'", "bytes = 1 << 40", "bytes = -1", "bytes = 'x'"]
+)
+async def test_a_count_that_cannot_be_right_is_counted_afresh(opened: Opener, tmp_path: Path, harm: str) -> None:
+    """A flipped bit in a number is no damage to SQLite: no capture waits for ever for it, none gives way."""
+    store = await opened()
+    await store.append([_image(number) for number in range(5)])
+    there = store.items, store.bytes
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")) as db:
+        db.executescript(f"UPDATE stream SET {harm}")  # noqa: S608
+    store = await opened()
+    assert (store.items, store.bytes, store.damaged, store.unreadable) == (*there, None, 0)
+    await store.append([_image(5)])
+    assert (len(await drain(store)), store.dropped) == (6, 0)
+    assert (store.items, store.bytes) == (0, 0)
+
+
+async def test_captures_whose_stream_is_not_there_are_named(opened: Opener, tmp_path: Path) -> None:
+    store = await opened()
+    await store.append([_image(number) for number in range(5)])
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")) as db:
+        db.executescript("DELETE FROM stream")
+    store = await opened()
+    assert store.damaged is not None
+    assert (store.items, store.unreadable) == (0, 5)
+
+
 async def test_an_intact_spool_is_not_set_aside(opened: Opener) -> None:
     store = await opened()
     await store.append([_image(1)])
