@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import re
 import time
@@ -65,25 +66,43 @@ async def test_sigterm_loses_nothing_that_was_captured(start: Starter) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_kill_9_loses_nothing_older_than_a_quarter_of_a_second(start: Starter, seed: int) -> None:
-    """At random moments, while the cloud comes and goes: what was polled 0.25 s before the kill arrives."""
+    """At random moments, while the cloud comes and goes: what was polled 0.25 s before the kill arrives.
+
+    A disk that takes longer to sync keeps nobody's promise: what it takes is measured beside the module, and added.
+    """
     chance = random.Random(seed)
     sensor = CountingSensor("s1")
     rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 50}])
     enough = asyncio.Event()
-    flapping = asyncio.create_task(_flap(rig, chance, enough))
-    safe: set[int] = set()
+    syncs: list[tuple[float, float]] = []
+    beside = [asyncio.create_task(_flap(rig, chance, enough)), asyncio.create_task(_sync(rig.folder, syncs, enough))]
+    polls: list[tuple[int, float, float]] = []
     for _ in range(6):
         first = len(sensor.polls) + 1
         await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 3)
         await asyncio.sleep(chance.uniform(0.2, 1.2))
         killed = time.monotonic()
         await rig.server.kill()
-        safe |= {number for number, polled in enumerate(sensor.polls[first - 1 :], first) if polled < killed - 0.25}
+        polls += [(number, polled, killed) for number, polled in enumerate(sensor.polls[first - 1 :], first)]
         await rig.server.restart()
     enough.set()
-    await flapping
+    await asyncio.gather(*beside)
     await rig.drained()
-    assert not safe - set(rig.numbers("s1"))
+    arrived = set(rig.numbers("s1"))
+    for number, polled, killed in polls:
+        took = max((end - begun for begun, end in syncs if end > polled and begun < killed), default=0.0)
+        assert number in arrived or killed - polled <= 0.25 + took, f"{number}, {killed - polled:.2f} s before the end"
+
+
+async def _sync(folder: Path, syncs: list[tuple[float, float]], enough: asyncio.Event) -> None:
+    """Write to the disk again and again, and note when each write was begun and safe."""
+    with (folder / "beside").open("wb", buffering=0) as file:
+        while not enough.is_set():
+            begun = time.monotonic()
+            file.write(bytes(4096))
+            await asyncio.to_thread(os.fsync, file.fileno())
+            syncs.append((begun, time.monotonic()))
+            await asyncio.sleep(0.02)
 
 
 async def _flap(rig: Rig, chance: random.Random, enough: asyncio.Event) -> None:
