@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import shutil
 import subprocess
@@ -14,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.packaging import build
 from tests.process.rig import ROOT
 
 META: dict[str, Any] = json.loads((ROOT / "meta.json").read_text())
@@ -25,31 +24,10 @@ PROGRAM = "program/capture-courier"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc and at network namespaces")
 
 
-def sources() -> str:
-    """Give the sum of all that an archive is made of, but for its documents."""
-    files = ["build.sh", "run.sh", "meta.json", "requirements-build.txt", "packaging/capture-courier.spec"]
-    paths = [*(ROOT / file for file in files), ROOT / "packaging/program.py", *sorted((ROOT / "module").rglob("*.py"))]
-    total = hashlib.sha256()
-    for path in paths:
-        total.update(f"{path.relative_to(ROOT)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()[:16]
-
-
 @pytest.fixture(scope="module")
 def archive() -> Path:
-    """Build it, unless a run before has: what is there of other sources makes way."""
-    folder = ROOT / "build" / "archives"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        built = folder / f"{sources()}.tar.gz"
-        if not built.exists():
-            for other in folder.glob("*.tar.gz*"):
-                other.unlink()
-            command = [str(ROOT / "build.sh"), str(built)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-            assert done.returncode == 0, done.stderr
-    return built
+    """Built now, unless that has been done before."""
+    return build.archive()
 
 
 @pytest.fixture(scope="module")
