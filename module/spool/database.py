@@ -99,7 +99,9 @@ class Database:
         ``since`` is how far the file went by itself, if it told, before what was ``found`` in other ways was added. Of
         that some may have been delivered before, which nothing tells: no more are lost than are counted.
         """
-        then, lost = self._mark_file.read(), found.unreadable
+        then = self._mark_file.read()
+        # What is behind the end of a log was never safe, unless the mark tells of it.
+        lost = found.unreadable if found.is_rescue or then == Mark() else 0
         since = since or then
         # After a power cut it may be older than the file, and count what has been delivered since.
         if then.last_id > since.last_id or (found.is_rescue and then.last_id == since.last_id):

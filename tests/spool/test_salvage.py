@@ -3,73 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import random
 import sqlite3
-from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from module.capture import Capture, FileMark, Item, Kind, Origin
+from module.capture import Capture, FileMark, Kind, Origin
 from module.errors import SpoolError
 from module.sequence import SequenceSource
 from module.spool import opening
 from module.spool.jobs import Call
 from module.spool.opening import open_spool
-from module.spool.pages import frames_in_log
 from module.spool.retention import PAGE_BYTES
 from module.spool.salvage import Salvaged, salvage
-from module.spool.store import Store
+from tests.spool.numbered import ROWS, capture, check, filled, overwrite, payload, spool_file
 from tests.spool.rig import LOGGER, Opener, claim, drain
 
-ROWS = Origin(source="s", kind=Kind.ROW, name="s", api="rdk:component:sensor", method="Readings")
-IMAGES = Origin(source="c", kind=Kind.BINARY, priority=7, name="c", method="GetImages", extension=".jpg")
 FILES = Origin(source="/data", kind=Kind.FILE, folder="/data")
-
-
-def payload(number: int, size: int) -> bytes:
-    return number.to_bytes(8, "big") + random.Random(number).randbytes(size)
-
-
-def capture(number: int) -> Capture:
-    """Every tenth is an image, the others are rows; the bytes follow from the number."""
-    if number % 10 == 0:
-        return Capture(IMAGES, number, number, payload(number, 40_000), annotations=b"seen")
-    return Capture(ROWS, number, number, payload(number, 100 + number % 7))
-
-
-def check(items: Iterable[Item]) -> set[int]:
-    """The numbers of captures, each of which is exactly what was put in."""
-    found: set[int] = set()
-    for item in items:
-        number = int.from_bytes(item.payload[:8], "big")
-        whole = capture(number)
-        assert (item.origin, item.payload, item.requested_us) == (whole.origin, whole.payload, number)
-        assert item.annotations == whole.annotations
-        assert number not in found
-        found.add(number)
-    return found
-
-
-def spool_file(tmp_path: Path) -> Path:
-    return tmp_path / "spool" / "spool.sqlite3"
-
-
-def overwrite(path: Path, offset: int, data: bytes) -> None:
-    with path.open("r+b") as file:
-        file.seek(offset)
-        file.write(data)
-
-
-async def filled(opened: Opener, count: int = 500) -> Store:
-    store = await opened(max_bytes=10**9)
-    for first in range(0, count, 50):
-        await store.append([capture(number) for number in range(first, first + 50)])
-    return store
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -201,95 +154,6 @@ async def test_captures_outlive_the_page_that_leads_to_them(opened: Opener, tmp_
     assert store.unreadable == 0
     (new_id,) = await store.append([capture(1000)])
     assert new_id > 500
-
-
-def copied(path: Path, into: Path) -> Path:
-    """The spool as ``kill -9`` leaves it: its file, its journal and its mark."""
-    into.mkdir()
-    for name in (path.name, f"{path.name}-wal", "last-id"):
-        (into / name).write_bytes((path.parent / name).read_bytes())
-    return into / path.name
-
-
-@pytest.mark.parametrize("mark", [True, False])
-@pytest.mark.parametrize("seed", range(8))
-async def test_damage_to_the_journal_costs_no_capture_unnamed(
-    opened: Opener, tmp_path: Path, seed: int, *, mark: bool
-) -> None:
-    """SQLite takes the place where the journal breaks off for its end, and would forget all that follows."""
-    await filled(opened)
-    path, dice = copied(spool_file(tmp_path), tmp_path / "copy"), random.Random(seed)
-    if not mark:
-        (path.parent / "last-id").unlink()
-    log = Path(f"{path}-wal")
-    size = log.stat().st_size
-    assert size > 20 * PAGE_BYTES
-    for _ in range(seed % 3 + 1):
-        overwrite(log, 0 if seed == 0 else dice.randrange(size), dice.randbytes(dice.choice((16, 100, 40_000))))
-    os.truncate(log, size)
-    store = await opened(directory=str(path.parent), max_bytes=10**9)
-    delivered = check(await drain(store))
-    assert len(delivered) + store.failed + store.unreadable >= 500
-    assert len(delivered) + store.unreadable <= 500 or not mark
-    assert (store.items, store.bytes) == (0, 0)
-
-
-@pytest.mark.parametrize("seed", range(8))
-async def test_a_journal_that_is_cut_short_in_use_costs_no_capture_unnamed(
-    opened: Opener, tmp_path: Path, seed: int
-) -> None:
-    store = await filled(opened)
-    log = Path(f"{spool_file(tmp_path)}-wal")
-    os.truncate(log, random.Random(seed).randrange(log.stat().st_size))
-    delivered = set[int]()
-    for _ in range(5):
-        with contextlib.suppress(SpoolError):
-            while items := await claim(store):
-                await store.acknowledge(items)
-                delivered.update(*(check([item]) for item in items))
-    assert store.damaged is not None
-    assert len(delivered) + store.failed + store.unreadable >= 500
-    assert store.unreadable <= 500
-    assert store.items == 0
-
-
-async def test_what_a_file_does_not_even_tell_of_is_counted_too(opened: Opener, tmp_path: Path) -> None:
-    """Zeros where its streams and counters stood, as holes of a journal leave them: the mark beside it tells."""
-    store = await filled(opened)
-    assert len(await claim(store)) == 1
-    await store.close()
-    file = spool_file(tmp_path)
-    overwrite(file, PAGE_BYTES, bytes(file.stat().st_size - PAGE_BYTES))
-    store = await opened()
-    assert (store.items, store.unreadable) == (0, 500)
-
-
-async def test_what_was_delivered_is_not_among_what_a_lost_journal_cost(opened: Opener, tmp_path: Path) -> None:
-    store = await filled(opened, 300)
-    assert len(await drain(store)) == 300
-    await store.append([capture(number) for number in range(300, 320)])
-    path = copied(spool_file(tmp_path), tmp_path / "copy")
-    Path(f"{path}-wal").write_bytes(b"")
-    store = await opened(directory=str(path.parent))
-    assert (store.items, store.unreadable) == (0, 20)
-    (new_id,) = await store.append([capture(1000)])
-    assert new_id > 320
-
-
-async def test_a_journal_that_has_begun_anew_brings_nothing_back(opened: Opener, tmp_path: Path) -> None:
-    """Behind its end stand frames of its last time, with captures that have been delivered since."""
-    store = await filled(opened, 300)
-    delivered = check(await drain(store))
-    assert len(delivered) == 300
-    with closing(sqlite3.connect(spool_file(tmp_path))) as other:
-        assert other.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0] == 0
-    await store.append([capture(1000)])
-    path = copied(spool_file(tmp_path), tmp_path / "copy")
-    frames = (Path(f"{path}-wal").stat().st_size - 32) // (24 + PAGE_BYTES)
-    assert 0 < frames_in_log(Path(f"{path}-wal")) < frames
-    store = await opened(directory=str(path.parent))
-    assert check(await drain(store)) == {1000}
-    assert store.unreadable == 0
 
 
 async def test_a_spool_that_is_cut_short_gives_what_is_left(opened: Opener, tmp_path: Path) -> None:
