@@ -269,7 +269,8 @@ class _Copy:
             low, high = ranges.pop()
             try:
                 for row in self._old.execute(sql, (low, high)):
-                    low = row[0]
+                    # A page in the wrong place gives ids of other ranges: these must never grow.
+                    low = max(low, min(row[0], high))
                     yield row
             except sqlite3.DatabaseError:
                 self._hindered = True

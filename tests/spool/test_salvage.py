@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import sqlite3
 from contextlib import closing
@@ -23,6 +24,33 @@ from tests.spool.numbered import ROWS, capture, check, filled, overwrite, payloa
 from tests.spool.rig import LOGGER, Opener, claim, drain
 
 FILES = Origin(source="/data", kind=Kind.FILE, folder="/data")
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_holes_and_pages_in_the_wrong_places_cost_no_capture_unnamed(
+    opened: Opener, tmp_path: Path, seed: int
+) -> None:
+    """They lead to captures of other ranges, again and again: what is read ends all the same."""
+    store = await filled(opened)
+    await store.close()
+    path, dice = spool_file(tmp_path), random.Random(seed)
+    pages = path.read_bytes()
+    for _ in range(20):
+        place, other = (dice.randrange(2, len(pages) // PAGE_BYTES) * PAGE_BYTES for _ in range(2))
+        if seed % 2:
+            overwrite(path, place, pages[other : other + PAGE_BYTES])
+        else:
+            overwrite(path, place + dice.randrange(PAGE_BYTES // 2), bytes(dice.randrange(PAGE_BYTES // 2)))
+    async with asyncio.timeout(10):
+        store = await opened(max_bytes=10**9)
+        delivered = set[int]()
+        for _ in range(5):
+            with contextlib.suppress(SpoolError):
+                while items := await claim(store):
+                    await store.acknowledge(items)
+                    delivered.update(*(check([item]) for item in items))
+    assert len(delivered) + store.failed + store.unreadable >= 500
+    assert store.items == 0
 
 
 @pytest.mark.parametrize("seed", range(12))
