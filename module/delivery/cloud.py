@@ -14,11 +14,10 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from grpclib import GRPCError, Status
 from grpclib.client import Channel, Handler
-from grpclib.encoding.proto import ProtoCodec
 from grpclib.protocol import H2Protocol
 from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credentials
 
@@ -27,20 +26,12 @@ from module.delivery.cork import Cork
 from module.delivery.methods import CourierClient
 from module.delivery.outcome import say
 from module.delivery.throttle import Throttle
-from module.delivery.wire import Serialised
 
 CONNECT_TIMEOUT_S = 20.0
 """Of the TCP and TLS handshakes together, and of the Authenticate call."""
 _DEAD_LINK_MS = 30_000
 _UNSENT_BYTES = 128 * 1024
 _TOKENS_REMEMBERED = 16
-
-
-class _Codec(ProtoCodec):
-    """Messages that are serialised already travel as they are."""
-
-    def encode(self, message: Any, message_type: Any) -> bytes:
-        return message.data if isinstance(message, Serialised) else bytes(super().encode(message, message_type))
 
 
 class _Protocol(H2Protocol):
@@ -164,7 +155,7 @@ class Cloud:
         if self._config.tls and self._tls is None:
             # Loading the system's certificates takes tens of milliseconds of disk and CPU.
             self._tls = await asyncio.to_thread(_tls_context)
-        channel = _Channel(self._config.host, self._config.port, ssl=self._tls, codec=_Codec())
+        channel = _Channel(self._config.host, self._config.port, ssl=self._tls)
         channel.throttle = self._throttle
         try:
             if self._token is None:

@@ -6,7 +6,7 @@ same messages. Beyond the SDK's, it
 - gives up on an upload that makes no progress, and only then, however long the upload takes;
 - sends payloads and files in chunks, so that no message is large and no file is held in memory;
 - sets the MIME type of ``file_upload``, the create and modify times of files, and takes an empty extension;
-- takes rows that are serialised already;
+- takes rows that are serialised already, rows without times, and times of which one is missing;
 - sends annotations with binary data.
 
 All methods raise what grpclib raises; ``module.delivery.outcome`` knows what it means.
@@ -18,22 +18,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from grpclib.client import Channel, Stream
+from google.protobuf.struct_pb2 import Struct
+from grpclib.client import Channel, Stream, StreamUnaryMethod, UnaryUnaryMethod
 from viam.app.data_client import DataClient
 from viam.proto.app.datasync import (
     DataCaptureUploadMetadata,
-    DataCaptureUploadRequest,
     DataCaptureUploadResponse,
     DataType,
     FileData,
     FileUploadRequest,
     FileUploadResponse,
-    SensorData,
     SensorMetadata,
     StreamingDataCaptureUploadRequest,
+    StreamingDataCaptureUploadResponse,
     UploadMetadata,
 )
 
@@ -43,15 +42,20 @@ from module.delivery.stall import StallWatch, bytes_sent
 from module.delivery.throttle import Throttle
 from module.delivery.wire import (
     About,
+    Pair,
     Serialised,
     Times,
     chunk,
     file_chunk,
     payload_request,
+    row,
     rows_request,
     sensor_metadata,
+    serialised,
     timestamp,
 )
+
+_SERVICE = "/viam.app.datasync.v1.DataSyncService/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,14 @@ class CourierClient(DataClient):
         self._timeout_s = timeout_s
         self._chunk_bytes = chunk_bytes
         self._throttle = throttle
+        # As the generated stub's, but for their requests, which are bytes already.
+        self._data_capture = UnaryUnaryMethod(
+            channel, f"{_SERVICE}DataCaptureUpload", Serialised, DataCaptureUploadResponse
+        )
+        self._streaming_data_capture = StreamUnaryMethod(
+            channel, f"{_SERVICE}StreamingDataCaptureUpload", Serialised, StreamingDataCaptureUploadResponse
+        )
+        self._file = StreamUnaryMethod(channel, f"{_SERVICE}FileUpload", Serialised, FileUploadResponse)
 
     async def tabular_data_capture_upload(
         self,
@@ -89,25 +101,17 @@ class CourierClient(DataClient):
         component_type: str,
         component_name: str,
         method_name: str,
-        data_request_times: list[tuple[datetime, datetime]] | None = None,
+        data_request_times: Sequence[Pair | None] | None = None,
         method_parameters: Mapping[str, Any] | None = None,
         tags: list[str] | None = None,
     ) -> str:
-        """Upload rows of readings in one message; gives the file id.
+        """Upload rows of readings in one message; returns the file id.
 
-        As the SDK's, which it calls for rows that are dictionaries. Serialised rows hold their own times.
+        Rows that are dictionaries may have times, one pair each; serialised rows hold their own. Raises ValueError if
+        there are more or fewer pairs than rows, as the SDK's does.
         """
         if not isinstance(tabular_data, SerialisedRows):
-            return await super().tabular_data_capture_upload(
-                tabular_data,
-                part_id,
-                component_type,
-                component_name,
-                method_name,
-                data_request_times or [],
-                method_parameters,
-                tags,
-            )
+            tabular_data = SerialisedRows(_rows(tabular_data, data_request_times))
         about = About(part_id, component_type, component_name, method_name, tuple(tags or ()))
         response = await self._send_one(rows_request(about, method_parameters, tabular_data.rows))
         return response.file_id
@@ -123,7 +127,7 @@ class CourierClient(DataClient):
         method_parameters: Mapping[str, Any] | None = None,
         tags: list[str] | None = None,
         dataset_ids: list[str] | None = None,
-        data_request_times: tuple[datetime, datetime] | Times | None = None,
+        data_request_times: Pair | Times | None = None,
         mime_type: str | None = None,
         annotations: bytes = b"",
     ) -> str:
@@ -155,7 +159,7 @@ class CourierClient(DataClient):
         component_name: str | None = None,
         method_name: str | None = None,
         method_parameters: Mapping[str, Any] | None = None,
-        data_request_times: tuple[datetime, datetime] | Times | None = None,
+        data_request_times: Pair | Times | None = None,
         tags: list[str] | None = None,
         dataset_ids: list[str] | None = None,
         mime_type: str | None = None,
@@ -180,8 +184,8 @@ class CourierClient(DataClient):
             ),
             sensor_metadata=SensorMetadata.FromString(sensor_metadata(data_request_times, annotations)),
         )
-        async with self._open(self._data_sync_client.StreamingDataCaptureUpload) as stream:
-            await stream.send_message(StreamingDataCaptureUploadRequest(metadata=metadata))
+        async with self._open(self._streaming_data_capture) as stream:
+            await stream.send_message(serialised(StreamingDataCaptureUploadRequest(metadata=metadata)))
             last = max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
             for start in range(0, last + 1, self._chunk_bytes):
                 piece = data[start : start + self._chunk_bytes]
@@ -266,8 +270,8 @@ class CourierClient(DataClient):
             file_create_time=timestamp(filepath.created_us),
             file_modify_time=timestamp(filepath.modified_us),
         )
-        async with self._open(self._data_sync_client.FileUpload) as stream:
-            await stream.send_message(FileUploadRequest(metadata=metadata))
+        async with self._open(self._file) as stream:
+            await stream.send_message(serialised(FileUploadRequest(metadata=metadata)))
             # The last chunk is yielded only once the file has been found unchanged; one without any gets an empty one.
             pending = b""
             async for piece in filepath.chunks(self._chunk_bytes):
@@ -278,17 +282,12 @@ class CourierClient(DataClient):
             response = await _answer(stream)
         return str(response.binary_data_id)
 
-    # What the SDK's own methods call, so that they are watched and chunked too.
-
-    async def _data_capture_upload(
-        self, metadata: UploadMetadata, sensor_contents: list[SensorData]
-    ) -> DataCaptureUploadResponse:
-        return await self._send_one(DataCaptureUploadRequest(metadata=metadata, sensor_contents=sensor_contents))
+    # What the SDK's own method calls for a path, so that it is watched and chunked too.
 
     async def _file_upload(self, metadata: UploadMetadata, file_contents: FileData) -> FileUploadResponse:
         data = file_contents.data
-        async with self._open(self._data_sync_client.FileUpload) as stream:
-            await stream.send_message(FileUploadRequest(metadata=metadata))
+        async with self._open(self._file) as stream:
+            await stream.send_message(serialised(FileUploadRequest(metadata=metadata)))
             last = max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
             for start in range(0, last + 1, self._chunk_bytes):
                 piece = data[start : start + self._chunk_bytes]
@@ -296,8 +295,8 @@ class CourierClient(DataClient):
             response: FileUploadResponse = await _answer(stream)
         return response
 
-    async def _send_one(self, request: DataCaptureUploadRequest | Serialised) -> DataCaptureUploadResponse:
-        async with self._open(self._data_sync_client.DataCaptureUpload) as stream:
+    async def _send_one(self, request: Serialised) -> DataCaptureUploadResponse:
+        async with self._open(self._data_capture) as stream:
             await stream.send_message(request, end=True)
             response: DataCaptureUploadResponse = await _answer(stream)
         return response
@@ -321,6 +320,18 @@ async def _answer(stream: Stream[Any, Any]) -> Any:
         await stream.recv_trailing_metadata()
         raise EOFError("the cloud ended the upload without an answer")
     return response
+
+
+def _rows(rows: Sequence[Mapping[str, Any]], times: Sequence[Pair | None] | None) -> list[bytes]:
+    pairs = [None] * len(rows) if times is None else times
+    if len(pairs) != len(rows):
+        raise ValueError(f"data_request_times and tabular_data differ in length: {len(pairs)} and {len(rows)}")
+    made = []
+    for values, pair in zip(rows, pairs, strict=True):
+        struct = Struct()
+        struct.update(values)
+        made.append(row(struct, pair))
+    return made
 
 
 def _dotted(extension: str) -> str:

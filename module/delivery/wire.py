@@ -6,11 +6,16 @@ Protocol Buffers, "Encoding": each field is a tag, its length as a varint, and i
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from viam.proto.app.datasync import DataType, UploadMetadata
 
@@ -20,9 +25,21 @@ _BINARY = DataType.DATA_TYPE_BINARY_SENSOR
 
 @dataclass(frozen=True, slots=True)
 class Serialised:
-    """A request as the bytes that travel."""
+    """A request as the bytes that travel; the type of request that this module's methods name to a channel.
+
+    A codec asks a message for its bytes by this method, whatever else the message is.
+    """
 
     data: bytes
+
+    def SerializeToString(self) -> bytes:  # noqa: N802, protobuf's own name
+        """Return the bytes."""
+        return self.data
+
+
+def serialised(message: Message) -> Serialised:
+    """Return a message of protobuf as the bytes that travel."""
+    return Serialised(message.SerializeToString())
 
 
 class About(NamedTuple):
@@ -45,6 +62,23 @@ class Times(NamedTuple):
     received_us: int
 
 
+Pair = tuple[datetime | None, datetime | None]
+"""The same as the SDK's methods take it; either end may be missing."""
+
+
+@functools.lru_cache(maxsize=256)
+def method_parameters(text: str) -> dict[str, AnyMessage]:
+    """Return parameters, given as a JSON object, as they travel: each a ``google.protobuf.Value`` in an ``Any``.
+
+    So does viam-server (rdk, ``protoutils/messages.go``, ``ConvertMapToProtoAny``). An empty text has none.
+    """
+    packed: dict[str, AnyMessage] = {}
+    for name, value in json.loads(text or "{}").items():
+        packed[name] = AnyMessage()
+        packed[name].Pack(ParseDict(value, Value()))
+    return packed
+
+
 def rows_request(about: About, parameters: Mapping[str, Any] | None, rows: Iterable[bytes]) -> Serialised:
     """Make a DataCaptureUploadRequest of rows, each a serialised ``SensorData``."""
     parts = [_head(about, _ROWS, parameters)]
@@ -63,32 +97,40 @@ def payload_request(about: About, parameters: Mapping[str, Any] | None, payload:
     return Serialised(b"".join((_head(about, _BINARY, parameters), b"\x12", size, contents, payload)))
 
 
-def sensor_metadata(times: tuple[datetime, datetime] | Times | None, annotations: bytes) -> bytes:
+def row(struct: Message, times: Pair | None) -> bytes:
+    """Make a serialised SensorData of one row, a ``Struct``; ``times`` as in ``sensor_metadata``."""
+    fields = [(b"\x12", struct.SerializeToString())]
+    if times is not None:
+        fields.insert(0, (b"\x0a", sensor_metadata(times, b"")))
+    return _joined(fields)
+
+
+def sensor_metadata(times: Pair | Times | None, annotations: bytes) -> bytes:
     """Make a serialised SensorMetadata: when a capture was asked for and received, and what is seen in it.
 
-    Datetimes are aware; ``annotations`` are a serialised ``Annotations``.
+    A datetime without a zone means UTC, as in the SDK. ``annotations`` are a serialised ``Annotations``.
     """
-    if times is None:
-        requested = received = b""
-    elif isinstance(times, Times):
-        # By hand: protobuf's own way, by datetimes, takes as long as the claim of the capture.
-        requested, received = _timestamp(times.requested_us), _timestamp(times.received_us)
-    else:
-        requested, received = map(_timestamp_of, times)
-    fields = ((b"\x0a", requested), (b"\x12", received), (b"\x22", annotations))
-    return b"".join([tag + _varint(len(field)) + field for tag, field in fields if field])
+    requested, received = (None, None) if times is None else times
+    fields = [
+        (tag, _timestamp(moment)) for tag, moment in ((b"\x0a", requested), (b"\x12", received)) if moment is not None
+    ]
+    return _joined([*fields, (b"\x22", annotations)] if annotations else fields)
 
 
-def _timestamp_of(time: datetime) -> bytes:
-    stamp = Timestamp()
-    stamp.FromDatetime(time)
-    said: bytes = stamp.SerializeToString()
-    return said
+def _joined(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([tag + _varint(len(field)) + field for tag, field in fields])
 
 
-def _timestamp(microseconds: int) -> bytes:
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return b"\x08" + _long_varint(seconds) + (b"\x10" + _long_varint(rest * 1000) if rest else b"")
+def _timestamp(moment: int | datetime) -> bytes:
+    if isinstance(moment, datetime):
+        stamp = Timestamp()
+        stamp.FromDatetime(moment)
+        said: bytes = stamp.SerializeToString()
+        return said
+    # By hand: protobuf's own way, by datetimes, takes as long as the claim of the capture.
+    seconds, rest = divmod(moment, 1_000_000)
+    # A negative number travels as its two's complement of 64 bits (Protocol Buffers, "Encoding").
+    return b"\x08" + _long_varint(seconds & 2**64 - 1) + (b"\x10" + _long_varint(rest * 1000) if rest else b"")
 
 
 def _head(about: About, data_type: int, parameters: Mapping[str, Any] | None) -> bytes:

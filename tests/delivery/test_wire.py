@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 from datetime import UTC, datetime
 
 import pytest
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from viam.proto.app.data import Annotations, BoundingBox
 from viam.proto.app.datasync import (
@@ -16,11 +19,20 @@ from viam.proto.app.datasync import (
     UploadMetadata,
 )
 
-from module.delivery.wire import About, Times, payload_request, rows_request, sensor_metadata
+from module.delivery.wire import About, Times, method_parameters, payload_request, rows_request, sensor_metadata
 
 ANNOTATIONS = Annotations(bboxes=[BoundingBox(label="cat", confidence=0.5)])
 ABOUT = About("part", "rdk:component:camera", "eye", "GetImages", ("a", "b"), ("d",), ".jpg", "image/jpeg")
-MOMENTS_US = [0, 1, 999_999, 1_000_000, 1_700_000_000_000_000, random.Random().randrange(2 * 10**15)]
+MOMENTS_US = [-62_135_596_800_000_000, -1, 0, 1, 999_999, 1_000_000, 1_700_000_000_000_000, 1_234_567_890_123_456]
+    -62_135_596_800_000_000,
+    -1,
+    0,
+    1,
+    999_999,
+    1_000_000,
+    1_700_000_000_000_000,
+    random.Random().randrange(2 * 10**15),
+]
 
 
 def stamp(microseconds: int) -> Timestamp:
@@ -51,6 +63,18 @@ def test_a_payload_is_in_the_request_that_protobuf_makes(size: int) -> None:
     )
     for _ in range(2):
         assert DataCaptureUploadRequest.FromString(payload_request(ABOUT, None, payload, metadata).data) == expected
+
+
+def test_parameters_travel_as_values_of_any_kind() -> None:
+    given = {"pin": "11", "n": 1.5, "deep": {"a": [True, None]}}
+    packed = method_parameters(json.dumps(given))
+    assert packed.keys() == given.keys()
+    for name, message in packed.items():
+        assert message.type_url == "type.googleapis.com/google.protobuf.Value"
+        value = Value()
+        assert message.Unpack(value)
+        assert MessageToDict(value) == given[name]
+    assert method_parameters("") == {}
 
 
 def test_what_differs_from_the_last_upload_is_said() -> None:
