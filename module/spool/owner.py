@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import os
 import queue
 import sqlite3
 import threading
@@ -20,17 +19,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from module.config import SpoolConfig, Sync, WhenFull
+from module.config import SpoolConfig
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.ballast import BALLAST_BYTES, Ballast
 from module.spool.database import Database
 from module.spool.jobs import Acknowledge, Append, Call, Gathering, Group, Outcome, Rescue
+from module.spool.lock import LockFile
 from module.spool.opening import Opened, is_damage, open_spool
 from module.spool.queues import Held
-from module.spool.retention import drop_newest, drop_oldest, thin
-from module.spool.rows import StreamRow, room_of
+from module.spool.room import Room
+from module.spool.rows import StreamRow
 from module.spool.salvage import is_full
 
+_LOCK_RETRY_S = 0.05
 _IDLE_S = 5.0
 _KEEP_FREE_BYTES = 8 * 1024 * 1024
 _VACUUM_PAGES = 128
@@ -52,16 +53,26 @@ class Owner:
         logger: logging.Logger,
         *,
         held: Held,
+        prepare: Callable[[], None],
         on_outcome: Callable[[Outcome], None],
         on_rescue: Callable[[Rescue], None],
+        on_wait: Callable[[], None],
     ) -> None:
-        """The callbacks run on the event loop."""
+        """``prepare`` makes the spool's directory, on the thread; the callbacks run on the event loop.
+
+        ``on_wait``: called once another instance has been found to hold the spool.
+        """
         self._path = path
+        self._prepare = prepare
         self._settings = settings
         self._logger = logger
         self._held = held
         self._on_outcome = on_outcome
         self._on_rescue = on_rescue
+        self._on_wait = on_wait
+        self._lock = LockFile(path.with_name("lock"))
+        self._stopping = threading.Event()
+        self._ended: asyncio.Future[None] | None = None
         self._opened: Database | None = None
         self._damage: Exception | None = None
         self._closed_for: Exception | None = None
@@ -69,9 +80,7 @@ class Owner:
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[Group | Call | None] = queue.SimpleQueue()
         self._gathering = Gathering(self._jobs.put)
-        self._thread: threading.Thread | None = None
-        self._used = 0
-        self._thinned_to = 0
+        self._room = Room(path, settings, held)
         self._full_until = 0.0
         self._ballast = Ballast(path.with_name("reserve"))
         # Written here, read by anyone.
@@ -83,20 +92,26 @@ class Owner:
         """How many captures could not be read when files were set aside."""
 
     async def start(self) -> tuple[list[StreamRow], int]:
-        """Open the file; gives its streams and the number of its failures. Raises SpoolError."""
+        """Open the file, as soon as no other instance holds it; gives its streams and the number of its failures.
+
+        Raises SpoolError; ``start`` may be called again then.
+        """
         opened: asyncio.Future[tuple[list[StreamRow], int]] = self._loop.create_future()
+        self._ended = self._loop.create_future()
         # A daemon, so that a disk that never answers cannot keep the process from ending.
-        self._thread = threading.Thread(target=self._run, args=(opened,), name="courier-spool", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, args=(opened, self._ended), name="courier-spool", daemon=True).start()
         return await opened
 
     async def stop(self) -> None:
-        """Work off what was put before, close the file, and end the thread."""
+        """Work off what was put before, close the file, let go of its lock, and end the thread.
+
+        All of it happens whether or not somebody waits for it until the end.
+        """
         self._gathering.hand_over()
-        if self._thread is not None:
-            self._jobs.put(None)
-            await asyncio.to_thread(self._thread.join)
-            self._thread = None
+        self._stopping.set()
+        self._jobs.put(None)
+        if self._ended is not None:
+            await asyncio.shield(self._ended)
 
     def put(self, job: Append | Acknowledge | Call) -> None:
         """Queue a job."""
@@ -115,22 +130,39 @@ class Owner:
             # The loop has gone; what was committed is safe all the same.
             self._logger.debug("the event loop closed before the spool did")
 
-    def _run(self, opened: asyncio.Future[tuple[list[StreamRow], int]]) -> None:
+    def _run(self, opened: asyncio.Future[tuple[list[StreamRow], int]], ended: asyncio.Future[None]) -> None:
         try:
+            self._prepare()
+            self._take_lock()
             found = self._open()
             self._ballast.fill()
         except Exception as error:  # noqa: BLE001, whoever opens must get an answer
-            self._close()
-            self._post(_fail, opened, SpoolError(f"the spool at {self._path} cannot be opened: {error}"))
-            return
-        try:
+            self._let_go()
+            said = f"the spool at {self._path} cannot be opened: {error}"
+            self._post(_fail, opened, error if isinstance(error, SpoolClosed) else SpoolError(said))
+        else:
             self._post(_give, opened, (found.streams, found.failed))
-            self._serve()
-        except Exception:
-            self._logger.exception("the spool at %s stopped", self._path)
-        finally:
-            self._abandon()
-            self._close()
+            try:
+                self._serve()
+            except Exception:
+                self._logger.exception("the spool at %s stopped", self._path)
+            finally:
+                self._abandon()
+                self._let_go()
+        self._post(_give, ended, None)
+
+    def _take_lock(self) -> None:
+        self._lock.open()
+        if not self._lock.take():
+            self._post(self._on_wait)
+        while not self._lock.take():
+            if self._stopping.wait(_LOCK_RETRY_S):
+                raise SpoolClosed("the spool is closed")
+
+    def _let_go(self) -> None:
+        # In this order: whoever has the lock finds the file closed.
+        self._close()
+        self._lock.close()
 
     def _open(self) -> Opened:
         try:
@@ -222,7 +254,7 @@ class Owner:
         disk_is_full = time.monotonic() < self._full_until
         for _ in range(_COMMIT_TRIES):
             try:
-                outcome = self._write(self._db, group, disk_is_full=disk_is_full)
+                outcome = self._room.write(self._db, group, disk_is_full=disk_is_full)
             except Exception as error:  # noqa: BLE001, whatever it is, the next group must have its chance
                 self._recover(error)
                 refusal = error
@@ -257,68 +289,6 @@ class Owner:
             self._recover(error)
             self._logger.debug("the spool at %s could not give room back: %s", self._path, error)
 
-    def _write(self, db: Database, group: Group, *, disk_is_full: bool) -> Outcome:
-        outcome = Outcome()
-        db.begin(durable=self._settings.sync is Sync.FULL and bool(group.appends))
-        used = self._used
-        for job in group.acknowledged:
-            count, room = db.delete(job.stream, job.ids, job.room)
-            db.sent_files.remember(job.files)
-            outcome.acknowledged.append((job, count, room))
-            used -= room
-        self._used = used
-        for append in group.appends:
-            self._insert(db, append, outcome, disk_is_full=disk_is_full)
-        db.commit()
-        return outcome
-
-    def _insert(self, db: Database, append: Append, outcome: Outcome, *, disk_is_full: bool) -> None:
-        incoming = sum(room_of(capture) for capture in append.captures)
-        need = self._used + incoming - self._settings.max_bytes
-        free = 0 if disk_is_full else self._free_disk()
-        if disk_is_full or free < self._settings.min_free_bytes:
-            # Pages that are free within the file cost the disk nothing.
-            need = max(need, incoming - db.free_bytes())
-        if need > 0:
-            priority = min(capture.origin.priority for capture in append.captures)
-            victims = self._victims(db, need, priority)
-            if victims is None:
-                outcome.refused.append((append, self._full(free, incoming, disk_is_full=disk_is_full)))
-                return
-            failures = db.drop_failures(victims)
-            waiting = db.drop(victims)
-            outcome.dropped_failures += failures
-            outcome.dropped += waiting
-            self._used -= sum(room for _, _, room in failures + waiting)
-        outcome.appended.append((append, db.insert(append.captures)))
-        self._used += incoming
-
-    def _victims(self, db: Database, need: int, priority: int) -> list[int] | None:
-        policy = self._settings.when_full
-        if policy is WhenFull.DROP_NEWEST:
-            return drop_newest(db.lines(self._held, newest_first=True), need, up_to_priority=priority)
-        if policy is WhenFull.THIN:
-            # From where the last thinning ended; once more from the start; and where a half is not enough, the oldest.
-            for after_id in dict.fromkeys((self._thinned_to, 0)):
-                victims = thin(db.lines(self._held, after_id=after_id), need, up_to_priority=priority)
-                if victims is not None:
-                    self._thinned_to = max(victims, default=after_id)
-                    return victims
-        return drop_oldest(db.lines(self._held), need, up_to_priority=priority)
-
-    def _full(self, free: int, incoming: int, *, disk_is_full: bool) -> SpoolFull:
-        if disk_is_full:
-            return SpoolFull(f"no room in the spool: the disk under {self._path.parent} is full")
-        if free < self._settings.min_free_bytes:
-            return SpoolFull(
-                f"no room in the spool: the disk under {self._path.parent} has {free} bytes free, "
-                f"and spool.min_free_bytes is {self._settings.min_free_bytes}"
-            )
-        return SpoolFull(
-            f"no room in the spool for {incoming} bytes: spool.max_bytes is {self._settings.max_bytes}, "
-            "and all that is in it has a higher priority or is on its way"
-        )
-
     def _call(self, call: Call) -> None:
         try:
             db = self._db
@@ -350,16 +320,12 @@ class Owner:
             self._close()
 
     def _measure(self, db: Database) -> None:
-        self._used = db.used_bytes()
+        self._room.measure(db)
         self._look(db)
 
     def _look(self, db: Database) -> None:
         self.oldest_us = db.oldest_us()
-        self.free_disk_bytes = self._free_disk()
-
-    def _free_disk(self) -> int:
-        disk = os.statvfs(self._path.parent)
-        return disk.f_bavail * disk.f_frsize
+        self.free_disk_bytes = self._room.free_disk()
 
     def _tidy(self) -> float:
         """Give room back to the disk, a little at a time; gives the seconds until the next look."""

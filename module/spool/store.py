@@ -15,7 +15,6 @@ Appends and acknowledgements that arrive together share one transaction (group c
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import time
@@ -35,7 +34,6 @@ from module.spool.queues import Queues
 from module.spool.rows import Row
 from module.spool.sequences import SequenceBook
 
-_LOCK_RETRY_S = 0.05
 _DAMAGED = "damaged in the spool: its bytes are not those that were captured"
 _STREAMS_AT_ONCE = 8
 BATCH_BYTES = 1_000_000
@@ -50,7 +48,6 @@ class Store:
         self._upload = upload
         self._logger = logger
         self._path = Path(settings.directory) / "spool.sqlite3"
-        self._lock_fd: int | None = None
         self._closed = False
         self._queues = Queues(upload)
         self._owner = Owner(
@@ -58,8 +55,10 @@ class Store:
             settings,
             logger,
             held=self._queues.held,
+            prepare=self._make_directory,
             on_outcome=self._on_outcome,
             on_rescue=self._on_rescue,
+            on_wait=self._on_wait,
         )
         self._rescues = 0
         self._drops = DropLog(settings, logger)
@@ -115,12 +114,8 @@ class Store:
         Raises SpoolError, naming the file and the cause, when the directory or the file cannot be used; ``open`` may
         be called again then.
         """
-        try:
-            await asyncio.to_thread(self._make_directory)
-            await self._lock()
-        except OSError as error:
-            raise SpoolError(f"the spool at {self._path} cannot be opened: {error}") from error
         streams, failed = await self._owner.start()
+        self.last_error = None
         self._on_rescue(Rescue(streams, failed, set()))
 
     def _make_directory(self) -> None:
@@ -136,32 +131,18 @@ class Store:
                 Path(entry.path).unlink()
             elif entry.is_file():
                 Path(entry.path).chmod(0o600)
-        if self._lock_fd is None:
-            self._lock_fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
-    async def _lock(self) -> None:
-        if self._lock_fd is None:
-            raise SpoolClosed("the spool is closed")
-        while True:
-            try:
-                # The lock goes with the process, so that kill -9 frees it.
-                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if self.last_error is None:
-                    self.last_error = f"the spool at {self._path} is held by another instance; waiting for it"
-                    self._logger.info(self.last_error)
-                await asyncio.sleep(_LOCK_RETRY_S)
-            else:
-                self.last_error = None
-                return
+    def _on_wait(self) -> None:
+        self.last_error = f"the spool at {self._path} is held by another instance; waiting for it"
+        self._logger.info(self.last_error)
 
     async def close(self) -> None:
-        """Commit what was appended and acknowledged, and let go of the file. May be called more than once."""
+        """Commit what was appended and acknowledged, and let go of the file. May be called more than once.
+
+        Cancelling it stops nothing: the file and its lock are let go of as soon as the disk allows.
+        """
         self._closed = True
         await self._owner.stop()
-        if self._lock_fd is not None:
-            os.close(self._lock_fd)
-            self._lock_fd = None
 
     # ------------------------------------------------------------------ in
 

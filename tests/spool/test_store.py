@@ -254,7 +254,7 @@ async def test_room_in_the_file_is_used_while_the_disk_is_full(opened: Opener, m
     store = await opened(min_free_bytes=1000)
     await store.append([Capture(IMAGES, 0, 0, b"x" * 500_000)])
     await drain(store)
-    monkeypatch.setattr(store._owner, "_free_disk", lambda: 999)
+    monkeypatch.setattr(store._owner._room, "free_disk", lambda: 999)
     await store.append([Capture(IMAGES, 1, 1, b"y" * 100_000)])
     assert store.items == 1
 

@@ -1,0 +1,36 @@
+"""The lock file that keeps a second instance, of this process or of another, out of a spool's directory."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+
+class LockFile:
+    """Opened, held and closed by the thread that owns the spool's file, so that both go together."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def open(self) -> None:
+        """Open the file, made if it is missing. Raises OSError."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._descriptor = os.open(self._path, flags, 0o600)
+
+    def take(self) -> bool:
+        """Take the lock; False if another instance has it. It goes with the process, so that kill -9 frees it."""
+        if self._descriptor is None:
+            raise ValueError("the lock file is not open")
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of it. May be called more than once."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)

@@ -1,0 +1,97 @@
+"""Room for captures: what a group of writes may take, and what gives way to it. On the spool's thread."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from module.config import SpoolConfig, Sync, WhenFull
+from module.errors import SpoolFull
+from module.spool.database import Database
+from module.spool.jobs import Append, Group, Outcome
+from module.spool.queues import Held
+from module.spool.retention import drop_newest, drop_oldest, thin
+from module.spool.rows import room_of
+
+
+class Room:
+    """How full the spool is, and how it is kept within its limits."""
+
+    def __init__(self, path: Path, settings: SpoolConfig, held: Held) -> None:
+        self._path = path
+        self._settings = settings
+        self._held = held
+        self._used = 0
+        self._thinned_to = 0
+
+    def measure(self, db: Database) -> None:
+        """Take from the file how full it is."""
+        self._used = db.used_bytes()
+
+    def free_disk(self) -> int:
+        """Bytes that are free on the spool's disk. Raises OSError."""
+        disk = os.statvfs(self._path.parent)
+        return disk.f_bavail * disk.f_frsize
+
+    def write(self, db: Database, group: Group, *, disk_is_full: bool) -> Outcome:
+        """Write a group in one transaction. Raises what the database raises; what was done then must be taken back."""
+        outcome = Outcome()
+        db.begin(durable=self._settings.sync is Sync.FULL and bool(group.appends))
+        used = self._used
+        for job in group.acknowledged:
+            count, room = db.delete(job.stream, job.ids, job.room)
+            db.sent_files.remember(job.files)
+            outcome.acknowledged.append((job, count, room))
+            used -= room
+        self._used = used
+        for append in group.appends:
+            self._insert(db, append, outcome, disk_is_full=disk_is_full)
+        db.commit()
+        return outcome
+
+    def _insert(self, db: Database, append: Append, outcome: Outcome, *, disk_is_full: bool) -> None:
+        incoming = sum(room_of(capture) for capture in append.captures)
+        need = self._used + incoming - self._settings.max_bytes
+        free = 0 if disk_is_full else self.free_disk()
+        if disk_is_full or free < self._settings.min_free_bytes:
+            # Pages that are free within the file cost the disk nothing.
+            need = max(need, incoming - db.free_bytes())
+        if need > 0:
+            priority = min(capture.origin.priority for capture in append.captures)
+            victims = self._victims(db, need, priority)
+            if victims is None:
+                outcome.refused.append((append, self._full(free, incoming, disk_is_full=disk_is_full)))
+                return
+            failures = db.drop_failures(victims)
+            waiting = db.drop(victims)
+            outcome.dropped_failures += failures
+            outcome.dropped += waiting
+            self._used -= sum(room for _, _, room in failures + waiting)
+        outcome.appended.append((append, db.insert(append.captures)))
+        self._used += incoming
+
+    def _victims(self, db: Database, need: int, priority: int) -> list[int] | None:
+        policy = self._settings.when_full
+        if policy is WhenFull.DROP_NEWEST:
+            return drop_newest(db.lines(self._held, newest_first=True), need, up_to_priority=priority)
+        if policy is WhenFull.THIN:
+            # From where the last thinning ended; once more from the start; and where a half is not enough, the oldest.
+            for after_id in dict.fromkeys((self._thinned_to, 0)):
+                victims = thin(db.lines(self._held, after_id=after_id), need, up_to_priority=priority)
+                if victims is not None:
+                    self._thinned_to = max(victims, default=after_id)
+                    return victims
+        return drop_oldest(db.lines(self._held), need, up_to_priority=priority)
+
+    def _full(self, free: int, incoming: int, *, disk_is_full: bool) -> SpoolFull:
+        if disk_is_full:
+            return SpoolFull(f"no room in the spool: the disk under {self._path.parent} is full")
+        if free < self._settings.min_free_bytes:
+            return SpoolFull(
+                f"no room in the spool: the disk under {self._path.parent} has {free} bytes free, "
+                f"and spool.min_free_bytes is {self._settings.min_free_bytes}"
+            )
+        return SpoolFull(
+            f"no room in the spool for {incoming} bytes: spool.max_bytes is {self._settings.max_bytes}, "
+            "and all that is in it has a higher priority or is on its way"
+        )

@@ -1,0 +1,100 @@
+"""One owner at a time, who lets go whatever the disk does."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from module.capture import Capture, Kind, Origin
+from module.errors import SpoolClosed, SpoolError
+from module.spool.database import Database
+from module.spool.store import Store
+from tests.spool.rig import LOGGER, Opener, spool_config, upload_config
+
+ROWS = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
+
+
+class _Disk:
+    """Commits wait as long as it hangs."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._hangs = threading.Event()
+        self._works = threading.Event()
+        self._works.set()
+        commit = Database.commit
+
+        def slow(db: Database) -> None:
+            self._hangs.set()
+            assert self._works.wait(30)
+            commit(db)
+
+        patch.setattr(Database, "commit", slow)
+
+    def hang(self) -> None:
+        self._hangs.clear()
+        self._works.clear()
+
+    async def until_it_hangs(self) -> None:
+        while not self._hangs.is_set():
+            await asyncio.sleep(0.001)
+
+    def work(self) -> None:
+        self._works.set()
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Disk]:
+    disk = _Disk(monkeypatch)
+    yield disk
+    disk.work()
+
+
+async def test_a_close_that_is_given_up_still_lets_go_once_the_disk_answers(opened: Opener, disk: _Disk) -> None:
+    """As when a service is changed while a commit takes longer than closing may."""
+    first = await opened()
+    disk.hang()
+    appended = first.append_soon([Capture(ROWS, 1, 2, b"row")])
+    await disk.until_it_hangs()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(first.close(), 0.05)
+    opening = asyncio.ensure_future(opened())
+    await asyncio.sleep(0.2)
+    assert not opening.done()
+    disk.work()
+    second = await asyncio.wait_for(opening, 10)
+    assert second.items == 1
+    assert len(await appended) == 1
+    await first.close()
+
+
+async def test_whoever_waits_for_the_lock_says_so_and_may_give_up(opened: Opener, tmp_path: Path) -> None:
+    first = await opened()
+    second = Store(spool_config(directory=str(tmp_path / "spool"), min_free_bytes=0), upload_config(), LOGGER)
+    waiting = asyncio.ensure_future(second.open())
+    while second.last_error is None:
+        await asyncio.sleep(0.001)
+    assert "held by another instance" in second.last_error
+    await second.close()
+    with pytest.raises(SpoolClosed):
+        await waiting
+    await first.close()
+    await opened()
+
+
+async def test_a_spool_that_could_not_be_opened_may_be_opened_again(opened: Opener, tmp_path: Path) -> None:
+    """It keeps no lock meanwhile."""
+    settings = spool_config(directory=str(tmp_path / "spool"), min_free_bytes=0)
+    store = Store(settings, upload_config(), LOGGER)
+    (tmp_path / "spool" / "spool.sqlite3").mkdir(parents=True)
+    with pytest.raises(SpoolError, match="cannot be opened"):
+        await store.open()
+    (tmp_path / "spool" / "spool.sqlite3").rmdir()
+    other = await asyncio.wait_for(opened(), 10)
+    await other.close()
+    await store.open()
+    await store.append([Capture(ROWS, 1, 2, b"row")])
+    await store.close()
