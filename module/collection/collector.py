@@ -30,6 +30,9 @@ BACKPRESSURE_BYTES = 16 * 1024 * 1024
 """Of payload on its way to the disk, above which a source waits for its own append."""
 _MOST_ORIGINS = 64
 _SETTLE_S = 1.0
+_SET_US = 946_684_800_000_000
+"""The start of the year 2000: no camera that is set says less."""
+_DAY_US = 86_400_000_000
 
 
 class CaptureSpool(Protocol):
@@ -166,7 +169,7 @@ class Collector:
             return self._encode_row(answer, tags, requested_us, received_us)
         image = await self._encode_blob(answer)
         origin = self._origin_of(Kind.BINARY, tags, image.extension, image.mime_type)
-        received_us = answer.captured_us if answer.captured_us is not None else received_us
+        received_us = _received_us(answer.captured_us, requested_us, received_us)
         return Capture(origin, requested_us, received_us, image.data, annotations=self._annotations(answer))
 
     def _annotations(self, blob: Blob) -> bytes:
@@ -317,6 +320,16 @@ class Collector:
         if not self._ticker.has_ticks:
             return "on_demand"
         return "gated" if self._filter.gated else "active"
+
+
+def _received_us(captured_us: int | None, requested_us: int, received_us: int) -> int:
+    """Return when a frame was captured, as its camera says; ``received_us`` if the camera left that unset.
+
+    Unset are: nothing, the epoch, Go's zero time, anything before 2000, and more than a day from the poll.
+    """
+    if captured_us is None or captured_us < _SET_US or abs(captured_us - requested_us) > _DAY_US:
+        return received_us
+    return captured_us
 
 
 def _schedule_of(config: SourceConfig, phase: float) -> Schedule:

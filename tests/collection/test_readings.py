@@ -278,6 +278,13 @@ def test_an_empty_payload_is_a_struct_all_the_same(payload: dict[str, Any]) -> N
     assert (sent.metadata.time_received.seconds, sent.metadata.time_received.nanos) == (-1, 999_999_000)
 
 
+@pytest.mark.parametrize("moment_us", [-62_135_596_800_000_000, -1, 0])
+def test_a_row_of_before_the_epoch_has_its_time(moment_us: int) -> None:
+    metadata = SensorData.FromString(sensor_data({}, moment_us, moment_us + 1)).metadata
+    assert metadata.time_requested.ToMicroseconds() == moment_us
+    assert metadata.time_received.ToMicroseconds() == moment_us + 1
+
+
 def test_a_line_is_one_json_object_with_times_in_utc() -> None:
     line = document_line({"a": 1, "b": "ä\n"}, REQUESTED_US, 1_700_000_001_000_000)
     assert line.endswith(b"}\n")

@@ -24,15 +24,6 @@ from module.delivery.wire import About, Times, method_parameters, payload_reques
 ANNOTATIONS = Annotations(bboxes=[BoundingBox(label="cat", confidence=0.5)])
 ABOUT = About("part", "rdk:component:camera", "eye", "GetImages", ("a", "b"), ("d",), ".jpg", "image/jpeg")
 MOMENTS_US = [-62_135_596_800_000_000, -1, 0, 1, 999_999, 1_000_000, 1_700_000_000_000_000, 1_234_567_890_123_456]
-    -62_135_596_800_000_000,
-    -1,
-    0,
-    1,
-    999_999,
-    1_000_000,
-    1_700_000_000_000_000,
-    random.Random().randrange(2 * 10**15),
-]
 
 
 def stamp(microseconds: int) -> Timestamp:

@@ -114,7 +114,8 @@ async def test_movement_sensors_give_their_readings_too(start: Starter) -> None:
 )
 async def test_encoded_images_arrive_byte_for_byte(start: Starter, data: bytes, mime_type: str, extension: str) -> None:
     camera = StillCamera("c1", [("color", data, mime_type)])
-    camera.captured_at = 1_700_000_000.25
+    captured_us = int(time.time() - 3600) * 10**6 + 250_000
+    camera.captured_at = captured_us / 1e6
     rig = await start(camera, sources=[{"name": "c1", "api": "rdk:component:camera", "dataset_ids": ["d"]}])
     answer = await rig.command("capture", wait="uploaded")
     (arrival,) = rig.arrivals()
@@ -125,7 +126,27 @@ async def test_encoded_images_arrive_byte_for_byte(start: Starter, data: bytes, 
     assert (metadata.method_name, metadata.file_extension, metadata.mime_type) == ("GetImages", extension, mime_type)
     assert list(metadata.dataset_ids) == ["d"]
     assert arrival.sensor_metadata is not None
-    assert arrival.sensor_metadata.time_received.ToMicroseconds() == 1_700_000_000_250_000
+    assert arrival.sensor_metadata.time_received.ToMicroseconds() == captured_us
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [-62_135_596_800, 0, 946_684_799, time.time() - 90_000, time.time() + 90_000, 253_402_300_799],
+    ids=["Go's zero time", "the epoch", "1999", "the day before", "the day after", "9999"],
+)
+async def test_an_image_whose_time_the_camera_left_unset_has_the_time_of_its_poll(
+    start: Starter, seconds: float
+) -> None:
+    camera = StillCamera("c1", [("color", JPEG, "image/jpeg")])
+    camera.captured_at = seconds
+    rig = await start(camera, sources=[{"name": "c1"}])
+    before = time.time_ns() // 1000
+    answer = await rig.command("capture", wait="uploaded")
+    assert answer["errors"] == {}
+    (arrival,) = rig.arrivals()
+    assert arrival.sensor_metadata is not None
+    requested, received = arrival.sensor_metadata.time_requested, arrival.sensor_metadata.time_received
+    assert before <= requested.ToMicroseconds() <= received.ToMicroseconds() <= time.time_ns() // 1000
 
 
 async def test_raw_images_become_png_and_depth_keeps_its_millimetres(start: Starter) -> None:
