@@ -280,9 +280,12 @@ async def _spooled(courier: Courier, capture: Capture, arguments: Arguments) -> 
     answer: dict[str, Any] = {"id": capture_id, "file_id": None}
     if arguments["wait"] == "uploaded":
         future = courier.uploader.wait_for(capture_id)
-        done, _ = await asyncio.wait([future], timeout=arguments["timeout_s"])
-        if not done:
+        try:
+            done, _ = await asyncio.wait([future], timeout=arguments["timeout_s"])
+        finally:
+            # Also if the caller has gone: nobody else would forget it.
             future.cancel()
+        if not done:
             answer["error"] = f"not uploaded within {arguments['timeout_s']:g} s; it stays in the spool"
         elif not future.cancelled() and future.exception() is not None:
             answer["error"] = str(future.exception())

@@ -76,6 +76,7 @@ PURE = {
     "module.delivery.backoff": CLOCKS_AND_IO,
     "module.delivery.link": CLOCKS_AND_IO,
     "module.delivery.permit": CLOCKS_AND_IO,
+    "module.delivery.rate": CLOCKS_AND_IO,
     # It names the exceptions of these two.
     "module.delivery.outcome": CLOCKS_AND_IO - {"asyncio", "ssl"},
     "module.spool.retention": CLOCKS_AND_IO,

@@ -25,6 +25,9 @@ from module.config import OnChangeConfig
 from module.errors import PollError
 from module.throttled_log import ThrottledLog
 
+_MOST_IMAGES = 100
+"""Of one camera, by name: one that names each image afresh must not fill the memory."""
+
 
 class Filter:
     """``changed``, then ``admit``; ``run`` beside them."""
@@ -96,7 +99,11 @@ class Filter:
             return self._readings is None or self._readings.keep({"digest": digest}, at)
         loop = asyncio.get_running_loop()
         copy = await loop.run_in_executor(self._workers, images.small_grey, answer.data, answer.mime_type)
-        return self._images.setdefault(answer.name, ImageChange(on_change)).keep(copy, at)
+        change = self._images.pop(answer.name, None) or ImageChange(on_change)
+        if len(self._images) >= _MOST_IMAGES:
+            del self._images[next(iter(self._images))]
+        self._images[answer.name] = change
+        return change.keep(copy, at)
 
     async def _look(self, eye: Eye, answers: list[Answer], at: float) -> list[Answer]:
         seen: list[Answer] = []

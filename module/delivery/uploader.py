@@ -23,6 +23,7 @@ from module.delivery.cloud import Cloud
 from module.delivery.concurrency import Concurrency
 from module.delivery.link import State
 from module.delivery.permit import Permit, Ruling, Standing
+from module.delivery.rate import Rate
 from module.delivery.sender import Receipt
 from module.errors import SpoolError
 from module.throttled_log import ThrottledLog
@@ -37,7 +38,6 @@ _MOST_AT_ONCE = 100
 
 (RFC 9113, 6.5.2, SETTINGS_MAX_CONCURRENT_STREAMS: "recommended … no smaller than 100".)
 """
-_RATE_WINDOW_S = 10
 
 
 class Uploader:
@@ -69,7 +69,7 @@ class Uploader:
         self._in_flight_bytes = 0
         self._in_flight_items = 0
         self._moved = asyncio.Event()
-        self._rate: collections.deque[tuple[float, int]] = collections.deque()
+        self._rate = Rate()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -251,7 +251,7 @@ class Uploader:
 
     def _note_delivery(self, items: Sequence[Item], receipt: Receipt) -> None:
         now = time.monotonic()
-        self._rate.append((now, receipt.size))
+        self._rate.note(now, receipt.size)
         others_wait = bool(self._ready) or self._spool.items > self._in_flight_items
         self._concurrency.ended(now, receipt.size, others_wait=others_wait)
         self._moved.set()
@@ -260,8 +260,6 @@ class Uploader:
     def status(self) -> dict[str, Any]:
         """The ``upload`` part of the status; never waits."""
         now, counts, link = time.monotonic(), self._carrier.counts, self._carrier.link
-        while self._rate and self._rate[0][0] < now - _RATE_WINDOW_S:
-            self._rate.popleft()
         return {
             "state": self._state(),
             "reason": self.reason,
@@ -270,7 +268,7 @@ class Uploader:
             "uploaded_bytes": counts.bytes,
             "in_flight": self._in_flight_items,
             "retries": counts.retries,
-            "bytes_per_s": sum(size for _, size in self._rate) / _RATE_WINDOW_S,
+            "bytes_per_s": self._rate.per_s(now),
             "next_attempt_in_s": round(link.wait(now), 3),
             "offline_s": round(link.offline_s(now), 3),
             "last_error": link.last_error,
