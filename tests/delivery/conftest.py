@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grpclib.client import Channel
+from viam.app.data_client import DataClient
 
+from tests.delivery.pair import Pair, connected
 from tests.delivery.rig import KEY, Rig, Starter, config_of, local_cloud
 
 
@@ -23,3 +26,13 @@ async def start(tmp_path: Path) -> AsyncIterator[Starter]:
             return rig
 
         yield start_rig
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[Pair]:
+    async with (
+        local_cloud() as (cloud, address),
+        connected(address) as ours,
+        Channel("127.0.0.1", int(address.rpartition(":")[2])) as channel,
+    ):
+        yield Pair(cloud, address, ours, DataClient(channel, ours._metadata))

@@ -9,83 +9,30 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from grpclib import GRPCError, Status
-from grpclib.client import Channel
-from viam.app.data_client import DataClient
 from viam.proto.app.data import Annotations, BoundingBox
 from viam.proto.app.datasync import SensorMetadata
 
 from module.collection.readings import sensor_data
-from module.delivery.cloud import Cloud
 from module.delivery.files import OpenFile
-from module.delivery.methods import CourierClient, SerialisedRows
-from module.demo.cloud import Arrival, Call, LocalCloud, Refusal
+from module.delivery.methods import SerialisedRows
+from module.demo.cloud import Call, Refusal
 from module.errors import FileChanged, FileUnusable
-from tests.delivery.rig import PART, config_of, local_cloud
+from tests.delivery.pair import CAMERA, CHUNK, T1, T2, Pair, assert_same, connected
+from tests.delivery.rig import PART, local_cloud
 
-CHUNK = 4096
-T1 = datetime(2025, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-T2 = datetime(2025, 1, 2, 5, 4, 6, 1, tzinfo=timezone(timedelta(hours=2)))
-CAMERA = {"component_type": "rdk:component:camera", "component_name": "eye", "method_name": "GetImages"}
 PAYLOADS = [b"", b"x", b"a" * CHUNK, b"b" * (CHUNK + 1), os.urandom(3 * CHUNK)]
 LABELS: list[dict[str, Any]] = [
     {},
     {"tags": ["a", "ü"], "dataset_ids": ["d1", "d2"], "mime_type": "image/jpeg", "data_request_times": (T1, T2)},
     {"tags": [], "dataset_ids": [], "mime_type": ""},
 ]
-
-
-class Pair:
-    """One cloud, and two clients of it: the SDK's and ours."""
-
-    def __init__(self, cloud: LocalCloud, address: str, ours: CourierClient, sdk: DataClient) -> None:
-        self.cloud = cloud
-        self.address = address
-        self.ours = ours
-        self.sdk = sdk
-
-    async def compare(self, method: str, **arguments: Any) -> tuple[Arrival, Arrival]:
-        """Upload with both; what arrived, the SDK's first."""
-        answers = [await getattr(client, method)(**arguments) for client in (self.sdk, self.ours)]
-        theirs, own = self.cloud.arrivals[-2:]
-        assert answers == [theirs.file_id, own.file_id]
-        return theirs, own
-
-
-@contextlib.asynccontextmanager
-async def connected(address: str, *, timeout_s: float = 10, chunk_bytes: int = CHUNK) -> AsyncIterator[CourierClient]:
-    config = config_of(Path("/unused"), address, upload={}).cloud
-    cloud = Cloud(config, timeout_s=timeout_s, chunk_bytes=chunk_bytes)
-    async with cloud.session() as session:
-        yield session.client
-    cloud.close()
-
-
-@pytest.fixture
-async def pair() -> AsyncIterator[Pair]:
-    async with (
-        local_cloud() as (cloud, address),
-        connected(address) as ours,
-        Channel("127.0.0.1", int(address.rpartition(":")[2])) as channel,
-    ):
-        yield Pair(cloud, address, ours, DataClient(channel, ours._metadata))
-
-
-def assert_same(theirs: Arrival, own: Arrival) -> None:
-    """All but the borders of the chunks."""
-    assert own.method == theirs.method
-    assert own.metadata == theirs.metadata
-    assert own.sensor_metadata == theirs.sensor_metadata
-    assert own.payload == theirs.payload
-    assert own.messages[0] == theirs.messages[0]
-    of_chunks = {type(message) for message in own.messages[1:]}
-    assert of_chunks == {type(message) for message in theirs.messages[1:]}
 
 
 @pytest.mark.parametrize("labels", LABELS)
@@ -220,60 +167,6 @@ async def test_rows_are_what_the_sdk_sends(
     for arrival in (own, from_dictionaries):
         assert_same(theirs, arrival)
         assert arrival.rows == theirs.rows
-
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@pytest.mark.parametrize("upload", ["binary_data_capture_upload", "streaming_data_capture_upload"])
-@pytest.mark.parametrize("times", [(T1, None), (None, T2), (EPOCH, EPOCH), (T1.replace(tzinfo=None), T2)], ids=repr)
-async def test_a_missing_time_and_the_epoch_are_what_the_sdk_sends(pair: Pair, upload: str, times: Any) -> None:
-    names = ("binary_data", "file_extension") if upload.startswith("binary") else ("data", "file_ext")
-    arguments = {names[0]: b"x", names[1]: ".jpg", "part_id": PART, **CAMERA, "data_request_times": times}
-    theirs, own = await pair.compare(upload, **arguments)
-    assert_same(theirs, own)
-    assert own.sensor_metadata is not None
-    assert own.sensor_metadata.HasField("time_requested") is (times[0] is not None)
-    assert own.sensor_metadata.HasField("time_received") is (times[1] is not None)
-
-
-async def test_the_times_of_a_row_may_be_missing_and_may_be_the_epoch(pair: Pair) -> None:
-    rows = [{"n": 1.0}, {"n": 2.0}, {"n": 3.0}]
-    arguments: dict[str, Any] = {"tabular_data": rows, "part_id": PART, **CAMERA}
-    theirs, own = await pair.compare(
-        "tabular_data_capture_upload", data_request_times=[(EPOCH, T1), (T1, None), None], **arguments
-    )
-    assert own.messages == theirs.messages
-    await pair.ours.tabular_data_capture_upload(**arguments)
-    bare = pair.cloud.arrivals[-1].rows
-    assert [row.HasField("metadata") for row in bare] == [False] * 3
-    assert [row.struct for row in bare] == [row.struct for row in own.rows]
-
-
-async def test_rows_and_times_that_differ_in_number_are_refused_as_by_the_sdk(pair: Pair) -> None:
-    for client in (pair.sdk, pair.ours):
-        with pytest.raises(ValueError, match="length"):
-            await client.tabular_data_capture_upload(
-                [{"n": 1}, {"n": 2}], PART, **CAMERA, data_request_times=[(T1, T2)]
-            )
-    assert pair.cloud.arrivals == []
-
-
-async def test_all_five_work_on_an_ordinary_channel(pair: Pair, tmp_path: Path) -> None:
-    """One that anybody makes, with grpclib's own codec."""
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"on disk")
-    async with Channel("127.0.0.1", int(pair.address.rpartition(":")[2])) as channel:
-        client = CourierClient(channel, pair.ours._metadata, timeout_s=10, chunk_bytes=CHUNK)
-        await client.tabular_data_capture_upload([{"n": 1}], PART, **CAMERA)
-        await client.binary_data_capture_upload(b"image", PART, *CAMERA.values(), ".jpg")
-        await client.streaming_data_capture_upload(b"s" * 2 * CHUNK, PART, ".pcd")
-        await client.file_upload(PART, b"bytes", file_name="b")
-        async with OpenFile(str(tmp_path), str(path)) as file:
-            await client.file_upload_from_path(file, PART)
-        await client.file_upload_from_path(str(path), PART)
-    sizes = [arrival.size for arrival in pair.cloud.arrivals[1:]]
-    assert sizes == [5, 2 * CHUNK, 5, 7, 7]
 
 
 @pytest.mark.parametrize("method", ["stream", "bytes", "path"])
