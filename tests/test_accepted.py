@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from module.config import parse
+from module.conversion.machine import UPLOADER
 from module.discovery import DiscoveryConfig
 from module.health import HealthConfig
-from tests.test_examples import UPLOADER, WHOLE, whole
+from tests.test_examples import WHOLE, whole
 
 CASES: list[dict[str, Any]] = [
     json.loads(line) for line in (Path(__file__).parent / "accepted.jsonl").read_text().splitlines()
