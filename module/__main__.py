@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import gc
 import logging
 import os
 import sys
 
+# First, so that it knows who started this process: viam-server may end while all that follows is imported.
+from module import parent
+
+# isort: split
 from viam.module.module import Module
 from viam.resource.registry import Registry
 from viam.resource.types import API, Model
@@ -17,6 +22,7 @@ import module.health
 import module.service  # noqa: F401 - each registers its model
 from module import log_relay
 from module.discovery import Discoverer
+from module.serving import ModuleServer
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -61,15 +67,31 @@ def main() -> None:
 async def _serve() -> None:
     log_relay.install()
     served = Module.from_args()
+    served.server = server = ModuleServer(served)
     for key in Registry.REGISTERED_RESOURCE_CREATORS():
         api, _, model = key.partition("/")
         served.add_model_from_registry(API.from_string(api), Model.from_string(model))
     Discoverer.machine = staticmethod(lambda: served.parent)
+    watch = asyncio.create_task(_end_with_parent(served, server), name="parent")
     await served.start()  # type: ignore[no-untyped-call]
+    watch.cancel()
     logging.shutdown()
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # of a viam-server that has gone
+        sys.stdout.flush()
     # A look-up of a name may still hang in a thread, which the loop and the interpreter would wait for. All is safe.
     os._exit(0)
+
+
+async def _end_with_parent(served: Module, server: ModuleServer) -> None:
+    try:
+        await parent.gone(lambda: served.parent)
+    except Exception:
+        served.logger.exception("the end of viam-server will be noticed late")
+        return
+    # Not through the log, which viam-server keeps.
+    with contextlib.suppress(OSError):
+        sys.stdout.write("viam-server has ended, and this module ends with it\n")
+    server.end()
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ FLOORS = (
     ("module.verb",),
     ("module.timeline",),
     ("module.commands",),
-    ("module.service", "module.health", "module.discovery", "module.log_relay"),
+    ("module.service", "module.health", "module.discovery", "module.log_relay", "module.serving", "module.parent"),
     ("module.conversion",),
     ("module.demo",),
     ("module.__main__",),
@@ -55,6 +55,8 @@ MEETS_THE_OUTSIDE = (
     "module.health",
     "module.discovery",
     "module.log_relay",
+    "module.serving",
+    "module.parent",
     "module.demo",
     "module.__main__",
 )

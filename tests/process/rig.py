@@ -27,6 +27,7 @@ from module.demo.viam_server import ViamServer
 ROOT = Path(__file__).parents[2]
 KEY_ID, KEY, PART = "11111111-2222-3333-4444-555555555555", "the-very-secret-api-key", "part-1"
 NAME = "uploader"
+MODULE = (sys.executable, "-m", "module")
 
 
 class CountingSensor(Sensor):
@@ -96,6 +97,7 @@ class Rig:
         *,
         log_level: str = "info",
         environ: Mapping[str, str] | None = None,
+        program: Sequence[str] = MODULE,
     ) -> None:
         self.folder = folder
         self.cloud = cloud
@@ -103,7 +105,7 @@ class Rig:
         self.log = folder / "module.log"
         self.server = ViamServer(
             resources,
-            [sys.executable, "-m", "module"],
+            program,
             home=folder / "home",
             root=ROOT,
             log_file=self.log,

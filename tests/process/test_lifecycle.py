@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import re
+import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -50,6 +51,21 @@ async def test_a_silent_cloud_delays_neither_start_nor_captures_nor_stop(start: 
         assert ended is not None
         assert ended.seconds < 5
         assert ended.code == 0
+
+
+async def test_a_second_sigterm_does_not_cut_the_first_short(start: Starter) -> None:
+    """As when systemd signals all processes of viam-server's unit, and viam-server its module."""
+    rig = await start(CountingSensor("s1"), sources=[SOURCE])
+    await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 2)
+    pid = rig.server.pid
+    ending = asyncio.create_task(rig.server.terminate())
+    while not ending.done():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        await asyncio.sleep(0.001)
+    ended = await ending
+    assert ended is not None
+    assert ended.code == 0
 
 
 async def test_sigterm_loses_nothing_that_was_captured(start: Starter) -> None:

@@ -1,0 +1,68 @@
+"""Notices that viam-server has ended, so that the module lets go of the spool for the one that follows.
+
+viam-server is the process that started this one, or, with a script between them, whoever answers at its address. A
+look each second finds both; Linux reports the end of a process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from viam.robot.client import RobotClient
+
+_STARTED_BY = os.getppid()
+_LOOK_S = 1.0
+
+
+async def gone(machine: Callable[[], RobotClient | None]) -> None:
+    """Return once the process that started this one has ended, or the machine that it serves refuses connections.
+
+    The parent is the one of the time when this file was imported.
+    """
+    ended = asyncio.Event()
+    with _reported(_STARTED_BY, ended):
+        # Only now: a parent that ended before it was watched may have left its number to another process.
+        while not (ended.is_set() or os.getppid() != _STARTED_BY or await _refuses(machine())):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), _LOOK_S)
+
+
+@contextlib.contextmanager
+def _reported(pid: int, ended: asyncio.Event) -> Iterator[None]:
+    """Have ``ended`` set when the process ends, if the kernel can report it (Linux 5.3 and later)."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        yield
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+async def _refuses(machine: RobotClient | None) -> bool:
+    """Whether the connection to the machine is closed and nobody listens at its address.
+
+    A refusal alone says nothing: who cleans up /tmp may remove a socket that is in use.
+    """
+    if machine is None:
+        return False
+    try:
+        async with asyncio.timeout(_LOOK_S):
+            # Returns at once while the connection is open. The SDK has no public name for its channel, and asks
+            # itself only every 10 s, by a request.
+            await machine._channel.__connect__()  # noqa: SLF001
+    except (ConnectionRefusedError, FileNotFoundError):
+        return True
+    except (OSError, TimeoutError):
+        return False
+    return False
