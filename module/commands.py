@@ -20,9 +20,10 @@ from module.capture import Capture, FileMark, Kind, Origin
 from module.collection.collector import Collector
 from module.config import FolderConfig
 from module.containment import resolve_inside
-from module.courier import Courier, iso
+from module.courier import Courier
 from module.delivery.files import mime_type_of
 from module.errors import CommandError, CourierError, OutsideFolder, Rejected
+from module.status import iso, status_of
 from module.timeline import VERBS as TIMELINE_VERBS
 from module.timetable import parse_cron
 from module.verb import SOURCES, TAGS, Arguments, Verb, collectors_of
@@ -68,7 +69,7 @@ async def _help(_courier: Courier, _arguments: Arguments) -> dict[str, Any]:
 
 
 async def _status(courier: Courier, _arguments: Arguments) -> dict[str, Any]:
-    return courier.status()
+    return status_of(courier)
 
 
 @dataclass(slots=True)

@@ -10,12 +10,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any
 
-from module import __version__
 from module.capture import Capture
 from module.collection.collector import Collector
 from module.collection.condition_watch import ConditionWatch
@@ -31,6 +29,7 @@ from module.delivery.uploader import Uploader
 from module.errors import SpoolError, Unavailable
 from module.recent import Recent
 from module.spool.store import Store
+from module.supervised import Supervised, said_of
 
 IMAGE_THREADS = 2
 _ONLY_WHEN_HZ = 1.0
@@ -48,7 +47,8 @@ class Courier:
         self._logger = logger
         self._dependencies = dependencies
         self._sources = [find(source, dependencies) for source in config.sources]
-        self._started = time.monotonic()
+        self.started = time.monotonic()
+        """When this lifetime began, in monotonic seconds."""
         self._task: asyncio.Task[None] | None = None
         self._problem: str | None = "the spool is being opened"
         self._open = asyncio.Event()
@@ -68,7 +68,7 @@ class Courier:
         hours = ActiveHours(upload.active_hours, upload.timezone) if upload.active_hours else None
         self._only_when = self._watch_of(upload)
         self.uploader = Uploader(self.store, self.cloud, upload, self._logger, Permit(upload, hours, self._only_when))
-        self._sequences = SequenceMaker(
+        self.sequences = SequenceMaker(
             self.store.sequences, self.cloud, upload, self._logger, clear=lambda: self.uploader.clear
         )
         self.recent = Recent(source.config.id for source in self._sources)
@@ -95,6 +95,8 @@ class Courier:
             )
             for folder in self.config.folders
         ]
+        self._opening = Supervised("the spool's opening", self._open_store, self._logger)
+        self._works = {name: Supervised(name, work, self._logger) for name, work in self._all_works().items()}
         self._task = asyncio.create_task(self._run(), name="courier")
 
     def _watch_of(self, upload: UploadConfig) -> ConditionWatch | None:
@@ -109,20 +111,23 @@ class Courier:
             on_answer=lambda _holds: self.uploader.look(),
         )
 
-    async def _run(self) -> None:
-        await self._open_store()
-        works: dict[str, Coroutine[Any, Any, None]] = {
-            "uploads": self.uploader.run(),
-            "sequences": self._sequences.run(),
+    def _all_works(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """What runs beside each other once the spool is open, by the names that the log and the status have."""
+        works: dict[str, Callable[[], Awaitable[None]]] = {
+            "uploads": self.uploader.run,
+            "sequences": self.sequences.run,
         }
         if self._only_when is not None:
-            works["upload.only_when"] = self._only_when.run()
-        works |= {f"source {key}": collector.run() for key, collector in self.collectors.items()}
-        works |= {
-            f"folder {folder.path}": watch.run()
-            for folder, watch in zip(self.config.folders, self.watches, strict=True)
-        }
-        tasks = [asyncio.create_task(self._guard(name, work), name=f"courier {name}") for name, work in works.items()]
+            works["upload.only_when"] = self._only_when.run
+        for key, collector in self.collectors.items():
+            works[f"source {key}"], works[f"source {key}: gate"] = collector.run, collector.watch
+        for folder, watch in zip(self.config.folders, self.watches, strict=True):
+            works[f"folder {folder.path}"] = watch.run
+        return works
+
+    async def _run(self) -> None:
+        await self._opening.run()
+        tasks = [asyncio.create_task(work.run(), name=f"courier {name}") for name, work in self._works.items()]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -139,17 +144,13 @@ class Courier:
                     self._problem = str(error)
                     self._logger.error("nothing can be captured: %s", error)  # noqa: TRY400
                 await asyncio.sleep(_OPEN_RETRY_S)
+            except Exception as error:
+                self._problem = said_of(error)
+                raise
             else:
                 self._problem = None
                 self._open.set()
                 return
-
-    async def _guard(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception:
-            # One source's defect must not take the others with it.
-            self._logger.exception("%s stopped with an error of this module's own", name)
 
     async def close(self) -> None:
         """Stop capturing, put uploads under way back, make safe what was captured. May be called more than once."""
@@ -192,66 +193,17 @@ class Courier:
         (capture_id,) = await self.store.append([capture])
         return capture_id
 
-    def status(self) -> dict[str, Any]:
-        """The whole status, as the contract has it; never waits."""
-        store, upload = self.store, self.uploader.status()
-        upload["last_upload"] = iso(upload.pop("last_upload_us"))
-        sources = {key: collector.status(iso) for key, collector in self.collectors.items()}
-        if self._problem is not None:
-            for source in sources.values():
-                source["last_error"] = source["last_error"] or store.last_error or self._problem
-        return {
-            "version": __version__,
-            "uptime_s": round(time.monotonic() - self._started, 3),
-            "part_id": self.config.cloud.part_id,
-            "sources": sources,
-            "folders": {
-                folder.path: {
-                    "state": "paused" if watch.paused else "active",
-                    "captured": watch.captured,
-                    "errors": watch.errors,
-                    "last_capture": iso(watch.last_capture),
-                    "last_error": watch.last_error,
-                }
-                for folder, watch in zip(self.config.folders, self.watches, strict=True)
-            },
-            "spool": {
-                "items": store.items,
-                "bytes": store.bytes,
-                "oldest_age_s": self._oldest_age_s(),
-                "max_bytes": self.config.spool.max_bytes,
-                "free_disk_bytes": store.free_disk_bytes,
-                "failed": store.failed,
-                "dropped": store.dropped,
-                "damaged": store.damaged,
-                "unreadable": store.unreadable,
-                "last_error": store.last_error or self._problem,
-            },
-            "upload": upload,
-            "sequences": [
-                {
-                    "id": sequence.id,
-                    "state": sequence.state.value,
-                    "sources": [source.id for source in sequence.sources],
-                    "tags": list(sequence.tags),
-                    "start": iso(sequence.start_us),
-                    "end": iso(sequence.end_us),
-                    "waiting_for": sequence.waiting_for,
-                    "error": sequence.error or self._sequences.trouble.get(sequence.id),
-                }
-                for sequence in store.sequences.known
-            ],
-        }
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be captured; None once the spool is open."""
+        return self._problem and (self.store.last_error or self._problem)
 
-    def _oldest_age_s(self) -> float:
-        if self.store.oldest_us is None or not self.store.items:
-            return 0.0
-        return max(0.0, round(time.time() - self.store.oldest_us / 1e6, 3))
-
-
-def iso(microseconds: int | None) -> str | None:
-    """A time in µs since the epoch as ISO 8601 in UTC, with Z."""
-    if microseconds is None:
-        return None
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest).isoformat().replace("+00:00", "Z")
+    @property
+    def failing(self) -> dict[str, str]:
+        """The tasks that ended with an error of this module's own and wait to begin again, with the error."""
+        failing = {name: work.error for name, work in self._works.items() if work.error is not None}
+        if self._opening.error is not None:
+            failing["the spool's opening"] = self._opening.error
+        if self.uploader.defect is not None:
+            failing["an upload"] = self.uploader.defect
+        return failing

@@ -31,6 +31,10 @@ class PollError(CourierError):
     """A resource did not give what it was polled for; the text names the resource and its answer."""
 
 
+class Defect(CourierError):
+    """Something failed that nobody foresaw; the text names the error, and its cause has the traceback."""
+
+
 class NothingToCapture(CourierError):
     """The resource itself held this poll back: "no capture from filter module" of Viam's filter modules."""
 

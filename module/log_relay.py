@@ -34,6 +34,10 @@ class _Record(logging.LogRecord):
 
     def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(one_line(name), *args, **kwargs)
+        if self.exc_info is not None and self.exc_info[0] is not None:
+            # The SDK sends the traceback as text only if somebody has made one; viam-sdk 0.85.1, ``viam/logging.py``.
+            lines = logging.Formatter().formatException(self.exc_info).split("\n")
+            self.exc_text = "\n".join(one_line(line) for line in lines)
 
     def getMessage(self) -> str:  # noqa: N802, the name is logging's
         return one_line(super().getMessage())

@@ -27,6 +27,7 @@ from module import commands
 from module.config import Config, parse
 from module.courier import Courier
 from module.errors import CommandError, CourierError, Unavailable
+from module.status import status_of
 
 _LEFT_BEHIND: set[asyncio.Task[None]] = set()
 _MOST_SAID = 4000
@@ -78,7 +79,7 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
 
     async def get_status(self, *, timeout: float | None = None, **_: Any) -> Mapping[str, ValueTypes]:  # noqa: ARG002, ASYNC109
         """Give what ``{"command": "status"}`` answers."""
-        return self._courier.status()
+        return status_of(self._courier)
 
     async def close(self) -> None:
         """Stop, and make safe what was captured; at most a few seconds. May be called more than once."""

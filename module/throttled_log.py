@@ -15,8 +15,8 @@ class ThrottledLog:
         self._logger = logger
         self._last: dict[str, tuple[float, int]] = {}
 
-    def warning(self, subject: str, text: str) -> None:
-        """Log ``subject: text``, or count it."""
+    def warning(self, subject: str, text: str, defect: BaseException | None = None) -> None:
+        """Log ``subject: text``, with the traceback of a ``defect`` of this module's own, or count it."""
         now = time.monotonic()
         said, left_out = self._last.get(subject, (-_PERIOD_S, 0))
         if now - said < _PERIOD_S:
@@ -24,9 +24,8 @@ class ThrottledLog:
             return
         self._last[subject] = (now, 0)
         if left_out:
-            self._logger.warning("%s: %s (and %d more in the last %.0f s)", subject, text, left_out, now - said)
-        else:
-            self._logger.warning("%s: %s", subject, text)
+            text = f"{text} (and {left_out} more in the last {now - said:.0f} s)"
+        self._logger.warning("%s: %s", subject, text, exc_info=defect)
 
     def recovered(self, subject: str, text: str) -> None:
         """Log that the trouble is over, if any was logged; the next one is logged at once."""

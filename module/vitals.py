@@ -64,7 +64,8 @@ class Vitals:
         sources, spool, upload = status["sources"], status["spool"], status["upload"]
         growth = self._grown(now, float(status["uptime_s"]), _counters(status))
         offline_s = float(upload["offline_s"])
-        troubles = list(_troubles(status, growth, offline_s))
+        # A source that fails says so itself too.
+        troubles = list(dict.fromkeys(_troubles(status, growth, offline_s)))
         total = {count: sum(_whole(source[count]) for source in sources.values()) for count in _OF_SOURCE}
         room = float(spool["max_bytes"])
         return {
@@ -126,6 +127,8 @@ def _troubles(status: Mapping[str, Any], growth: Growth, offline_s: float) -> It
     """What is the matter, the gravest first: what is lost or cannot be kept, what is not sent, what is not had."""
     yield from _not_kept(status["spool"], growth)
     yield from _not_sent(status, offline_s)
+    for name, error in status.get("failing", {}).items():
+        yield f"{name}: {error}"
     for key, source in status["sources"].items():
         if trouble := _not_had(key, source, growth):
             yield f"source {key}: {trouble}"

@@ -23,7 +23,8 @@ from module.collection.schedule import ActiveHours, Cron, Periodic, describe
 from module.collection.sources import Answer, Blob, Row, Source
 from module.collection.ticker import Schedule, Ticker
 from module.config import SourceConfig
-from module.errors import CourierError, EncodeError, NothingToCapture, PollError, SpoolFull
+from module.errors import CourierError, Defect, EncodeError, NothingToCapture, PollError, SpoolFull
+from module.supervised import said_of
 from module.throttled_log import ThrottledLog
 
 BACKPRESSURE_BYTES = 16 * 1024 * 1024
@@ -100,28 +101,30 @@ class Collector:
         """Poll on schedule until cancelled; returns at once where there is nothing to poll."""
         if self._config.disabled or self.source.problem is not None:
             return
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._filter.run(), name=f"courier gate of {self._config.id}")
-            while True:
-                await self._ticker.wait()
-                self._at_rest.clear()
-                try:
-                    await self._tick()
-                finally:
-                    self._at_rest.set()
+        while True:
+            await self._ticker.wait()
+            self._at_rest.clear()
+            try:
+                await self._tick()
+            finally:
+                self._at_rest.set()
+
+    async def watch(self) -> None:
+        """Ask what opens the gate, until cancelled; returns at once if nothing is asked beside the polls."""
+        if not self._config.disabled and self.source.problem is None:
+            await self._filter.run()
 
     # ------------------------------------------------------------------ one poll
 
     async def _tick(self) -> None:
         at = asyncio.get_running_loop().time()
         try:
-            captures = await self._poll((), at)
+            captures = self._filter.admit(await self._poll((), at), at)
         except NothingToCapture:
             return
-        except (PollError, EncodeError) as error:
-            self._trouble(str(error))
+        except (PollError, EncodeError, Defect) as error:
+            self._trouble(error)
             return
-        captures = self._filter.admit(captures, at)
         if not captures:
             self._well()
             return
@@ -141,13 +144,16 @@ class Collector:
             captures = await self._poll(tags, None)
         except NothingToCapture:
             return []
-        except (PollError, EncodeError) as error:
-            self._trouble(str(error))
+        except (PollError, EncodeError, Defect) as error:
+            self._trouble(error)
             raise
         return await self._append(captures)
 
     async def _poll(self, tags: Sequence[str], at: float | None) -> list[Capture]:
-        """Poll, filter where the poll was due ``at`` some time, and encode."""
+        """Poll, filter if the poll was due ``at`` some time, and encode.
+
+        Raises NothingToCapture, PollError, EncodeError, and Defect for whatever else goes wrong with one poll.
+        """
         try:
             requested_us, received_us, answers = await self.source.poll()
         except NothingToCapture:
@@ -163,6 +169,9 @@ class Collector:
             return [await self._encode(answer, extra, requested_us, received_us) for answer in answers]
         except EncodeError as error:
             raise EncodeError(f"{self._config.id}: {error}") from error
+        except Exception as error:
+            # Libraries that work on images fail in ways of their own, and for want of memory.
+            raise Defect(f"{self._config.id}: {said_of(error)}") from error
 
     async def _encode(self, answer: Answer, tags: tuple[str, ...], requested_us: int, received_us: int) -> Capture:
         if isinstance(answer, Row):
@@ -226,12 +235,12 @@ class Collector:
             # The spool has counted and logged it as dropped.
             self._last_error = str(error)
         elif isinstance(error, CourierError):
-            self._trouble(str(error))
+            self._trouble(error)
 
-    def _trouble(self, text: str) -> None:
+    def _trouble(self, error: CourierError) -> None:
         self._errors += 1
-        self._last_error = text
-        self._log.warning(self._config.id, text)
+        self._last_error = str(error)
+        self._log.warning(self._config.id, str(error), error if isinstance(error, Defect) else None)
 
     def _well(self) -> None:
         if self._last_error is not None:

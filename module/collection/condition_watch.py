@@ -15,6 +15,7 @@ from module.collection.sources import Row, Source, find
 from module.condition import Condition
 from module.config import SourceConfig
 from module.errors import EncodeError, NothingToCapture, PollError
+from module.supervised import said_of
 from module.throttled_log import ThrottledLog
 
 _TIMEOUT_S = 10.0
@@ -47,7 +48,7 @@ class Watch(abc.ABC):
 
     @abc.abstractmethod
     async def ask(self) -> bool:
-        """Ask once. Raises PollError, NothingToCapture or EncodeError."""
+        """Ask once. Raises PollError, NothingToCapture or EncodeError; anything else is a defect."""
 
     async def run(self) -> None:
         """Ask for ever; returns at once where there is nobody to ask."""
@@ -64,6 +65,10 @@ class Watch(abc.ABC):
         except (PollError, NothingToCapture, EncodeError) as error:
             self.problem = str(error)
             self._log.warning(f"condition on {self._subject}", self.problem)
+            return
+        except Exception as error:  # noqa: BLE001, whatever it is, it is this answer that is missing
+            self.problem = f"{self._subject}: {said_of(error)}"
+            self._log.warning(f"condition on {self._subject}", self.problem, error)
             return
         if self.problem is not None:
             self._log.recovered(f"condition on {self._subject}", "there are answers again")

@@ -198,6 +198,7 @@ class FolderWatch:
     async def run(self) -> None:
         """Scan and append, for ever; ends by cancellation alone."""
         clock = asyncio.get_running_loop().time
+        self._sightings.abandoned = False
         try:
             while True:
                 await self._resumed.wait()

@@ -19,6 +19,7 @@ from module.collection.apis import Answer, Ask, Blob, Row, prepare
 from module.config import SourceConfig
 from module.errors import NothingToCapture, PollError
 from module.refusals import one_of
+from module.supervised import said_of
 
 __all__ = ["Answer", "Blob", "Row", "Source", "find"]
 
@@ -65,7 +66,7 @@ class Source:
             raise
         except Exception as error:
             # The SDK's clients raise whatever their conversions raise.
-            raise PollError(f"{config.name}: {self.method} failed: {type(error).__name__}: {error}") from error
+            raise PollError(f"{config.name}: {self.method} failed: {said_of(error)}") from error
         # The wall clock may have stepped meanwhile: no answer comes before its question.
         return requested_us, requested_us + (time.monotonic_ns() - begun_ns) // 1000, answers
 

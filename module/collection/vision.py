@@ -23,6 +23,7 @@ from module.collection.images import dimensions
 from module.collection.sources import Blob
 from module.config import Find, GateConfig
 from module.errors import PollError
+from module.supervised import said_of
 
 _TIMEOUT_S = 10.0
 _CLASSES = 20
@@ -87,6 +88,9 @@ class Eye:
             raise PollError(f"{self.name}: {method} failed with {error.status.name}: {error.message}") from error
         except (TimeoutError, OSError) as error:
             raise PollError(f"{self.name}: no answer to {method} within {_TIMEOUT_S:g} s") from error
+        except Exception as error:
+            # A stream that is reset, a connection that ends: grpclib has errors beside those of gRPC.
+            raise PollError(f"{self.name}: {method} failed: {said_of(error)}") from error
 
     def _sure(self, seen: Sequence[Any]) -> list[Any]:
         gate = self._gate

@@ -26,6 +26,7 @@ from module.delivery.permit import Permit, Ruling, Standing
 from module.delivery.rate import Rate
 from module.delivery.sender import Receipt
 from module.errors import SpoolError
+from module.supervised import said_of
 from module.throttled_log import ThrottledLog
 
 IN_FLIGHT_BYTES = 32 * 1024 * 1024
@@ -59,6 +60,8 @@ class Uploader:
         self.on_delivered: Callable[[Sequence[Item], str], None] = lambda _items, _file_id: None
         """Called with (items, the cloud's id) after each delivery."""
         self._paused = False
+        self.defect: str | None = None
+        """What ended the last upload, where that was an error of this module's own; None once one goes through."""
         self._loads: list[int] = []
         """The priorities of the uploads under way."""
         self._ready: collections.deque[list[Item]] = collections.deque()
@@ -157,6 +160,10 @@ class Uploader:
         except SpoolError as error:
             self._log.warning("uploads", str(error))
             self._carrier.put_off(load, items)
+        except Exception as error:  # noqa: BLE001, a defect costs this upload a delay, and is not met again at once
+            self.defect = said_of(error)
+            self._log.warning("uploads", f"an upload ended with an error of this module's own: {self.defect}", error)
+            self._carrier.put_off(load, items)
         finally:
             self._loads.remove(items[0].origin.priority)
             self._in_flight_bytes -= load.bytes
@@ -251,6 +258,7 @@ class Uploader:
 
     def _note_delivery(self, items: Sequence[Item], receipt: Receipt) -> None:
         now = time.monotonic()
+        self.defect = None
         self._rate.note(now, receipt.size)
         others_wait = bool(self._ready) or self._spool.items > self._in_flight_items
         self._concurrency.ended(now, receipt.size, others_wait=others_wait)
@@ -271,7 +279,7 @@ class Uploader:
             "bytes_per_s": self._rate.per_s(now),
             "next_attempt_in_s": round(link.wait(now), 3),
             "offline_s": round(link.offline_s(now), 3),
-            "last_error": link.last_error,
+            "last_error": link.last_error or self.defect,
             "last_upload_us": counts.last_us,
             "by_method": dict(counts.by_method),
             "large": self._carrier.progress.status(),

@@ -1,0 +1,104 @@
+"""What the command ``status`` answers: the state of everything that a Courier owns. Nothing here waits."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from module import __version__
+from module.courier import Courier
+
+
+def status_of(courier: Courier) -> dict[str, Any]:
+    """The whole status, as docs/uploader.md has it."""
+    return {
+        "version": __version__,
+        "uptime_s": round(time.monotonic() - courier.started, 3),
+        "part_id": courier.config.cloud.part_id,
+        "sources": _sources(courier),
+        "folders": _folders(courier),
+        "spool": _spool(courier),
+        "upload": _upload(courier),
+        "sequences": _sequences(courier),
+        "failing": courier.failing,
+    }
+
+
+def _sources(courier: Courier) -> dict[str, Any]:
+    sources, failing = {}, courier.failing
+    for key, collector in courier.collectors.items():
+        source = collector.status(iso)
+        if gate := failing.get(f"source {key}: gate"):
+            source["last_error"] = source["last_error"] or f"gate: {gate}"
+        if error := failing.get(f"source {key}"):
+            source |= {"state": "failed", "last_error": error}
+        source["last_error"] = source["last_error"] or courier.problem
+        sources[key] = source
+    return sources
+
+
+def _folders(courier: Courier) -> dict[str, Any]:
+    folders = {}
+    for folder, watch in zip(courier.config.folders, courier.watches, strict=True):
+        error = courier.failing.get(f"folder {folder.path}")
+        folders[folder.path] = {
+            "state": "failed" if error else "paused" if watch.paused else "active",
+            "captured": watch.captured,
+            "errors": watch.errors,
+            "last_capture": iso(watch.last_capture),
+            "last_error": error or watch.last_error,
+        }
+    return folders
+
+
+def _spool(courier: Courier) -> dict[str, Any]:
+    store = courier.store
+    return {
+        "items": store.items,
+        "bytes": store.bytes,
+        "oldest_age_s": _age_s(store.oldest_us) if store.items else 0.0,
+        "max_bytes": courier.config.spool.max_bytes,
+        "free_disk_bytes": store.free_disk_bytes,
+        "failed": store.failed,
+        "dropped": store.dropped,
+        "damaged": store.damaged,
+        "unreadable": store.unreadable,
+        "last_error": store.last_error or courier.problem,
+    }
+
+
+def _age_s(since_us: int | None) -> float:
+    return 0.0 if since_us is None else max(0.0, round(time.time() - since_us / 1e6, 3))
+
+
+def _upload(courier: Courier) -> dict[str, Any]:
+    upload = courier.uploader.status()
+    upload["last_upload"] = iso(upload.pop("last_upload_us"))
+    if error := courier.failing.get("uploads"):
+        upload |= {"state": "failed", "last_error": error}
+    return upload
+
+
+def _sequences(courier: Courier) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": sequence.id,
+            "state": sequence.state.value,
+            "sources": [source.id for source in sequence.sources],
+            "tags": list(sequence.tags),
+            "start": iso(sequence.start_us),
+            "end": iso(sequence.end_us),
+            "waiting_for": sequence.waiting_for,
+            "error": sequence.error or courier.sequences.trouble.get(sequence.id),
+        }
+        for sequence in courier.store.sequences.known
+    ]
+
+
+def iso(microseconds: int | None) -> str | None:
+    """A time in µs since the epoch as ISO 8601 in UTC, with Z."""
+    if microseconds is None:
+        return None
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest).isoformat().replace("+00:00", "Z")
