@@ -95,11 +95,47 @@ is_whole() {
     [ "$stamp" = "$sum ${COURIER_PYTHON:-} $1" ]
 }
 
+# Says that the environment in $venv is whole.
+put_stamp() {
+    printf '%s\n' "$sum ${COURIER_PYTHON:-} $venv" >"$venv/courier.stamp.new"
+    mv -f "$venv/courier.stamp.new" "$venv/courier.stamp"
+}
+
+# Moves the environment in $former to $venv, if one rename can: it needs no network then.
+move_here() {
+    rm -rf "$venv"
+    "$python" -I -c 'import os, sys; os.rename(*sys.argv[1:])' "$former" "$venv" 2>/dev/null && put_stamp
+}
+
+# Sets venv to where the environment lies if the checkout cannot be written to, and former to where earlier versions had
+# it. viam-server deletes the data folder that it made for a module which does not run; one that a person chose stays.
+find_place() {
+    [ -n "${VIAM_MODULE_DATA:-}" ] || die "$here cannot be written to, and VIAM_MODULE_DATA is not set"
+    place=$VIAM_MODULE_DATA/.venv
+    home=${VIAM_HOME:-}
+    home=${home%/}
+    # Two checkouts must not make one environment in turns.
+    checkout=$(printf '%s' "$here" | cksum)
+    case $VIAM_MODULE_DATA in
+        "${home:-none}"/module-data/*/*/*) ;;
+        "${home:-none}"/module-data/*/*)
+            machine=${VIAM_MODULE_DATA#"$home/module-data/"}
+            place=$home/capture-courier/${machine%%/*}/.venv-${checkout%% *}
+            former=$(CDPATH='' cd -P "$VIAM_MODULE_DATA" 2>/dev/null && pwd -P || :)/.venv
+            ;;
+    esac
+    (umask 077 && mkdir -p "${place%/*}") || die "cannot make ${place%/*}"
+    venv=$(CDPATH='' cd -P "${place%/*}" && pwd -P)/${place##*/}
+}
+
 # Makes the environment in $venv, unless another start has done so by the time that the lock is ours.
 make() {
     find_python
     exec 9<"${venv%/*}"
     "$python" -c "$lock" || die "cannot lock ${venv%/*}"
+    if [ -n "${former:-}" ] && is_whole "$former" && move_here; then
+        say "moved $former to $venv, where viam-server deletes nothing"
+    fi
     if ! is_whole "$venv"; then
         say "installing what the module needs into $venv; later starts do without"
         rm -rf "$venv"
@@ -109,8 +145,7 @@ make() {
             die "cannot install into $venv: the reason stands above; the next start tries again"
         # A power cut must not leave the stamp on the disk without the files that it vouches for.
         sync
-        printf '%s\n' "$sum ${COURIER_PYTHON:-} $venv" >"$venv/courier.stamp.new"
-        mv -f "$venv/courier.stamp.new" "$venv/courier.stamp"
+        put_stamp
     fi
     exec 9<&-
 }
@@ -151,9 +186,7 @@ unset PYTHONPATH PYTHONHOME
 venv=$here/.venv
 if ! is_whole "$venv"; then
     if [ ! -w "$here" ]; then
-        [ -n "${VIAM_MODULE_DATA:-}" ] || die "$here cannot be written to, and VIAM_MODULE_DATA is not set"
-        mkdir -p "$VIAM_MODULE_DATA"
-        venv=$(CDPATH='' cd -P "$VIAM_MODULE_DATA" && pwd -P)/.venv
+        find_place
     fi
     is_whole "$venv" || make
 fi

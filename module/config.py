@@ -12,12 +12,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from module import refusals
+from module.data_home import spool_places
 from module.errors import ConfigError
 from module.refusals import Allowed, absent, choice, number, refused, text
 from module.source_config import (
@@ -153,6 +153,7 @@ class SpoolConfig(Part):
     """The durable queue on disk."""
 
     directory: Annotated[str, refusals.DIRECTORY] = Field(default="", validate_default=True)
+    _former: str | None = PrivateAttr(default=None)
     max_bytes: Annotated[int, BYTES] = 8 * 1024**3
     min_free_bytes: Annotated[int, number(at_least=0, at_most=2**53, whole=True)] = 512 * 1024**2
     when_full: Annotated[WhenFull, choice(WhenFull)] = WhenFull.DROP_OLDEST
@@ -163,20 +164,39 @@ class SpoolConfig(Part):
     def _directory_of_module(cls, directory: Any, info: ValidationInfo) -> Any:
         if directory not in ("", None):
             return directory
-        data = context_of(info).environ.get("VIAM_MODULE_DATA", "")
-        if not data.startswith("/"):
+        context = context_of(info)
+        places = spool_places(context.service, context.environ)
+        if places is None:
             raise absent("an absolute path in spool.directory, or one in the variable VIAM_MODULE_DATA")
-        # A service's name is one path segment, whatever it holds: quoted, no two names meet in one directory.
-        name = quote(context_of(info).service, safe=" ")
-        return str(PurePosixPath(data, name if name.strip(".") else name.replace(".", "%2E")))
+        # What validated while spools lay at the former place goes on to.
+        if places.former is not None and _folder_around(places.directory, context.folders):
+            return str(places.former)
+        return str(places.directory)
 
     @field_validator("directory")
     @classmethod
     def _directory_is_in_no_folder(cls, directory: str, info: ValidationInfo) -> str:
-        for folder in sorted(context_of(info).folders):
-            if PurePosixPath(directory).is_relative_to(folder):
-                raise refused(f"a directory outside {folder}, whose files are uploaded: the spool's are not")
+        folder = _folder_around(PurePosixPath(directory), context_of(info).folders)
+        if folder is not None:
+            raise refused(f"a directory outside {folder}, whose files are uploaded: the spool's are not")
         return directory
+
+    @model_validator(mode="after")
+    def _moves_from_former(self, info: ValidationInfo) -> Self:
+        context = context_of(info)
+        places = spool_places(context.service, context.environ)
+        if places is not None and self.directory == str(places.directory):
+            self._former = None if places.former is None else str(places.former)
+        return self
+
+    @property
+    def former(self) -> str | None:
+        """Where earlier versions had the spool of a service that has none in ``directory`` yet."""
+        return self._former
+
+
+def _folder_around(directory: PurePosixPath, folders: set[str]) -> str | None:
+    return next((folder for folder in sorted(folders) if directory.is_relative_to(folder)), None)
 
 
 class OnlyWhenConfig(Conditional):

@@ -25,6 +25,7 @@ FLOORS = (
         "module.throttled_log",
         "module.supervised",
         "module.containment",
+        "module.data_home",
         "module.refusals",
         "module.source_config",
         "module.config",
@@ -70,6 +71,8 @@ PURE = {
     "module.condition": CLOCKS_AND_IO,
     "module.timetable": CLOCKS_AND_IO,
     "module.api_methods": CLOCKS_AND_IO,
+    # Its paths are pure ones.
+    "module.data_home": CLOCKS_AND_IO - {"pathlib"},
     "module.collection.schedule": CLOCKS_AND_IO,
     "module.collection.images": CLOCKS_AND_IO,
     "module.collection.gate": CLOCKS_AND_IO,

@@ -350,3 +350,45 @@ def test_importing_the_config_brings_neither_viam_nor_the_network() -> None:
     code = f"import sys, module.config; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+HOME = {**MACHINE, "VIAM_HOME": "/home/viam"}
+
+
+@pytest.mark.parametrize(
+    ("data", "directory", "former"),
+    [
+        ("/home/viam/module-data/id/courier", "/home/viam/capture-courier/id/s", "/home/viam/module-data/id/courier/s"),
+        ("/home/viam/module-data/local/m/", "/home/viam/capture-courier/local/s", "/home/viam/module-data/local/m/s"),
+        ("/home/viam/module-data/id", "/home/viam/module-data/id/s", None),
+        ("/home/viam/module-data/id/m/deeper", "/home/viam/module-data/id/m/deeper/s", None),
+        ("/home/viam/other/id/m", "/home/viam/other/id/m/s", None),
+        ("/mnt/disk", "/mnt/disk/s", None),
+    ],
+)
+def test_a_spool_lies_in_viams_home_unless_a_person_chose_the_modules_directory(
+    data: str, directory: str, former: str | None
+) -> None:
+    spool = accept({}, service="s", environ={**HOME, "VIAM_MODULE_DATA": data}).spool
+    assert (spool.directory, spool.former) == (directory, former)
+    given = accept({"spool": {"directory": "/mine"}}, service="s", environ={**HOME, "VIAM_MODULE_DATA": data}).spool
+    assert (given.directory, given.former) == ("/mine", None)
+
+
+@pytest.mark.parametrize("home", [None, "", "relative", "/elsewhere"])
+def test_without_viams_home_the_modules_directory_stays_in_use(home: str | None) -> None:
+    environ = {**MACHINE, "VIAM_MODULE_DATA": "/home/viam/module-data/id/m", **({"VIAM_HOME": home} if home else {})}
+    spool = accept({}, service="s", environ=environ).spool
+    assert (spool.directory, spool.former) == ("/home/viam/module-data/id/m/s", None)
+
+
+@pytest.mark.parametrize("home", ["/home/viam/", "/home//viam", "/home/./other/../viam"])
+def test_viams_home_is_known_however_it_is_written(home: str) -> None:
+    environ = {**MACHINE, "VIAM_MODULE_DATA": "/home/viam/module-data/id/m", "VIAM_HOME": home}
+    assert accept({}, service="s", environ=environ).spool.directory == "/home/viam/capture-courier/id/s"
+
+
+def test_a_folder_around_the_new_place_is_allowed_as_it_was_and_the_spool_stays_out_of_it() -> None:
+    environ = {**HOME, "VIAM_MODULE_DATA": "/home/viam/module-data/id/m"}
+    config = accept({"folders": [{"path": "/home/viam/capture-courier"}]}, service="s", environ=environ)
+    assert (config.spool.directory, config.spool.former) == ("/home/viam/module-data/id/m/s", None)

@@ -9,15 +9,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from module.spool.place import Place
+
 BALLAST_BYTES = 20 * 1024 * 1024
 
 
 class Ballast:
     """One file that holds nothing. Used on one thread."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self.held = False
+
+    @property
+    def _path(self) -> Path:
+        return self._place.directory / "reserve"
 
     def fill(self) -> None:
         """Take the reserve, if the disk has it and it is not held; a disk that has not is no error."""

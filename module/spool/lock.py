@@ -29,6 +29,15 @@ class LockFile:
             return False
         return True
 
+    def is_in_place(self) -> bool:
+        """Whether the path still leads to the file that is open."""
+        if self._descriptor is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.lstat(self._path))
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Let go of it. May be called more than once."""
         descriptor, self._descriptor = self._descriptor, None

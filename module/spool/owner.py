@@ -16,7 +16,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from module.config import SpoolConfig
@@ -24,8 +23,8 @@ from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.ballast import BALLAST_BYTES, Ballast
 from module.spool.database import Database
 from module.spool.jobs import Acknowledge, Append, Call, Gathering, Group, Outcome, Rescue
-from module.spool.lock import LockFile
 from module.spool.opening import Opened, is_damage, open_spool
+from module.spool.place import Place
 from module.spool.queues import Held
 from module.spool.room import Room
 from module.spool.rows import StreamRow
@@ -48,29 +47,26 @@ class Owner:
 
     def __init__(
         self,
-        path: Path,
+        place: Place,
         settings: SpoolConfig,
         logger: logging.Logger,
         *,
         held: Held,
-        prepare: Callable[[], None],
         on_outcome: Callable[[Outcome], None],
         on_rescue: Callable[[Rescue], None],
         on_wait: Callable[[], None],
     ) -> None:
-        """``prepare`` makes the spool's directory, on the thread; the callbacks run on the event loop.
+        """The callbacks run on the event loop.
 
         ``on_wait``: called once another instance has been found to hold the spool.
         """
-        self._path = path
-        self._prepare = prepare
+        self._place = place
         self._settings = settings
         self._logger = logger
         self._held = held
         self._on_outcome = on_outcome
         self._on_rescue = on_rescue
         self._on_wait = on_wait
-        self._lock = LockFile(path.with_name("lock"))
         self._stopping = threading.Event()
         self._ended: asyncio.Future[None] | None = None
         self._opened: Database | None = None
@@ -80,9 +76,9 @@ class Owner:
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[Group | Call | None] = queue.SimpleQueue()
         self._gathering = Gathering(self._jobs.put)
-        self._room = Room(path, settings, held)
+        self._room = Room(place, settings, held)
         self._full_until = 0.0
-        self._ballast = Ballast(path.with_name("reserve"))
+        self._ballast = Ballast(place)
         # Written here, read by anyone.
         self.oldest_us: int | None = None
         self.free_disk_bytes = 0
@@ -132,47 +128,46 @@ class Owner:
 
     def _run(self, opened: asyncio.Future[tuple[list[StreamRow], int]], ended: asyncio.Future[None]) -> None:
         try:
-            self._prepare()
-            self._take_lock()
+            self._take_place()
             found = self._open()
             self._ballast.fill()
         except Exception as error:  # noqa: BLE001, whoever opens must get an answer
             self._let_go()
-            said = f"the spool at {self._path} cannot be opened: {error}"
+            said = f"the spool at {self._place.file} cannot be opened: {error}"
             self._post(_fail, opened, error if isinstance(error, SpoolClosed) else SpoolError(said))
         else:
             self._post(_give, opened, (found.streams, found.failed))
             try:
                 self._serve()
             except Exception:
-                self._logger.exception("the spool at %s stopped", self._path)
+                self._logger.exception("the spool at %s stopped", self._place.file)
             finally:
                 self._abandon()
                 self._let_go()
         self._post(_give, ended, None)
 
-    def _take_lock(self) -> None:
-        self._lock.open()
-        if not self._lock.take():
-            self._post(self._on_wait)
-        while not self._lock.take():
+    def _take_place(self) -> None:
+        if self._place.take():
+            return
+        self._post(self._on_wait)
+        while not self._place.take():
             if self._stopping.wait(_LOCK_RETRY_S):
                 raise SpoolClosed("the spool is closed")
 
     def _let_go(self) -> None:
         # In this order: whoever has the lock finds the file closed.
         self._close()
-        self._lock.close()
+        self._place.let_go()
 
     def _open(self) -> Opened:
         try:
-            found = open_spool(self._path, self._logger, self._damage)
+            found = open_spool(self._place.file, self._logger, self._damage)
         except Exception as error:
             if not is_full(error):
                 raise
             # What is held in reserve may be all that it takes.
             self._ballast.release()
-            found = open_spool(self._path, self._logger, self._damage)
+            found = open_spool(self._place.file, self._logger, self._damage)
         try:
             self._measure(found.db)
         except Exception as error:
@@ -196,7 +191,7 @@ class Owner:
         """The open file. After damage it is a new one, as soon as the disk allows; SpoolError until then."""
         if self._opened is None:
             if time.monotonic() < self._open_again:
-                raise SpoolError(f"the spool at {self._path} cannot be opened again: {self._closed_for}")
+                raise SpoolError(f"the spool at {self._place.file} cannot be opened again: {self._closed_for}")
             try:
                 found = self._open()
                 held = found.db.present(list(self._held.in_flight))
@@ -268,7 +263,9 @@ class Owner:
                 self._post(self._on_outcome, outcome)
                 self._look_after(disk_is_full=disk_is_full)
                 return Group()
-        problem = (SpoolFull if is_full(refusal) else SpoolError)(f"the spool at {self._path} took nothing: {refusal}")
+        problem = (SpoolFull if is_full(refusal) else SpoolError)(
+            f"the spool at {self._place.file} took nothing: {refusal}"
+        )
         self._post(self._on_outcome, Outcome(refused=[(append, problem) for append in group.appends]))
         return Group(acknowledged=group.acknowledged)
 
@@ -287,7 +284,7 @@ class Owner:
             self._db.give_back(_VACUUM_PAGES)
         except (sqlite3.Error, OSError, SpoolError) as error:
             self._recover(error)
-            self._logger.debug("the spool at %s could not give room back: %s", self._path, error)
+            self._logger.debug("the spool at %s could not give room back: %s", self._place.file, error)
 
     def _call(self, call: Call) -> None:
         try:
@@ -300,7 +297,7 @@ class Owner:
                 self._measure(db)
         except Exception as error:  # noqa: BLE001, whatever it is, appends must go on
             self._recover(error)
-            self._post(_fail, call.done, SpoolError(f"the spool at {self._path}: {error}"))
+            self._post(_fail, call.done, SpoolError(f"the spool at {self._place.file}: {error}"))
         else:
             self._post(_give, call.done, result)
 
@@ -314,7 +311,7 @@ class Owner:
                 self._measure(self._opened)
             except Exception as problem:  # noqa: BLE001, the thread must go on whatever the file is like
                 error = problem
-                self._logger.error("the spool at %s: %s", self._path, problem)  # noqa: TRY400, the cause is in the line
+                self._logger.error("the spool at %s: %s", self._place.file, problem)  # noqa: TRY400, the cause is in the line
         if is_damage(error):
             self._damage = error
             self._close()
@@ -339,7 +336,7 @@ class Owner:
             db.vacuum(_VACUUM_PAGES)
         except (sqlite3.Error, OSError, SpoolError) as error:
             self._recover(error)
-            self._logger.warning("the spool at %s could not be tidied: %s", self._path, error)
+            self._logger.warning("the spool at %s could not be tidied: %s", self._place.file, error)
             return _IDLE_S
         return _IDLE_STEP_S
 

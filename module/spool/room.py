@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from module.config import SpoolConfig, Sync, WhenFull
 from module.errors import SpoolFull
 from module.spool.database import Database
 from module.spool.jobs import Append, Group, Outcome
+from module.spool.place import Place
 from module.spool.queues import Held
 from module.spool.retention import drop_newest, drop_oldest, thin
 from module.spool.rows import room_of
@@ -17,8 +17,8 @@ from module.spool.rows import room_of
 class Room:
     """How full the spool is, and how it is kept within its limits."""
 
-    def __init__(self, path: Path, settings: SpoolConfig, held: Held) -> None:
-        self._path = path
+    def __init__(self, place: Place, settings: SpoolConfig, held: Held) -> None:
+        self._place = place
         self._settings = settings
         self._held = held
         self._used = 0
@@ -30,7 +30,7 @@ class Room:
 
     def free_disk(self) -> int:
         """Bytes that are free on the spool's disk. Raises OSError."""
-        disk = os.statvfs(self._path.parent)
+        disk = os.statvfs(self._place.directory)
         return disk.f_bavail * disk.f_frsize
 
     def write(self, db: Database, group: Group, *, disk_is_full: bool) -> Outcome:
@@ -85,10 +85,10 @@ class Room:
 
     def _full(self, free: int, incoming: int, *, disk_is_full: bool) -> SpoolFull:
         if disk_is_full:
-            return SpoolFull(f"no room in the spool: the disk under {self._path.parent} is full")
+            return SpoolFull(f"no room in the spool: the disk under {self._place.directory} is full")
         if free < self._settings.min_free_bytes:
             return SpoolFull(
-                f"no room in the spool: the disk under {self._path.parent} has {free} bytes free, "
+                f"no room in the spool: the disk under {self._place.directory} has {free} bytes free, "
                 f"and spool.min_free_bytes is {self._settings.min_free_bytes}"
             )
         return SpoolFull(

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from module.spool.database import Database
 from module.spool.drop_log import DropLog
 from module.spool.jobs import Acknowledge, Append, Call, Outcome, Rescue
 from module.spool.owner import Owner
+from module.spool.place import Place
 from module.spool.queues import Queues
 from module.spool.rows import Row
 from module.spool.sequences import SequenceBook
@@ -47,15 +47,15 @@ class Store:
         self._settings = settings
         self._upload = upload
         self._logger = logger
-        self._path = Path(settings.directory) / "spool.sqlite3"
+        former = None if settings.former is None else Path(settings.former)
+        self._place = Place(Path(settings.directory), former, logger)
         self._closed = False
         self._queues = Queues(upload)
         self._owner = Owner(
-            self._path,
+            self._place,
             settings,
             logger,
             held=self._queues.held,
-            prepare=self._make_directory,
             on_outcome=self._on_outcome,
             on_rescue=self._on_rescue,
             on_wait=self._on_wait,
@@ -118,22 +118,8 @@ class Store:
         self.last_error = None
         self._on_rescue(Rescue(streams, failed, set()))
 
-    def _make_directory(self) -> None:
-        directory = self._path.parent
-        # The mode of ``mkdir`` is for the last of them alone.
-        for missing in reversed([each for each in directory.parents if not each.exists()]):
-            missing.mkdir(mode=0o700, exist_ok=True)
-        directory.mkdir(mode=0o700, exist_ok=True)
-        directory.chmod(0o700)
-        for entry in os.scandir(directory):
-            # What others put here while the directory was open to them: a link must not make their file the spool's.
-            if entry.is_symlink():
-                Path(entry.path).unlink()
-            elif entry.is_file():
-                Path(entry.path).chmod(0o600)
-
     def _on_wait(self) -> None:
-        self.last_error = f"the spool at {self._path} is held by another instance; waiting for it"
+        self.last_error = f"the spool at {self._place.file} is held by another instance; waiting for it"
         self._logger.info(self.last_error)
 
     async def close(self) -> None:

@@ -1,0 +1,51 @@
+"""Where on the machine a service's spool lies if nobody says so; pure.
+
+After each reconfiguration viam-server deletes ``$VIAM_HOME/module-data/<machine>/<module>`` of every module that does
+not run then. So the spool lies elsewhere in that home, in ``capture-courier/<machine>/<service>``.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import NamedTuple
+from urllib.parse import quote
+
+_FOLDER = "capture-courier"
+_PARTS_OF_MODULE_DATA = 3
+"""``module-data``, the machine's id, the module's name."""
+
+
+class SpoolPlaces(NamedTuple):
+    """Where a service's spool lies."""
+
+    directory: PurePosixPath
+    """Where it lies by default."""
+    former: PurePosixPath | None
+    """Where earlier versions had it, if viam-server may delete it there."""
+
+
+def spool_places(service: str, environ: Mapping[str, str]) -> SpoolPlaces | None:
+    """Return the places of a service's spool; None without a ``VIAM_MODULE_DATA`` that is absolute.
+
+    A ``VIAM_MODULE_DATA`` that viam-server would not set itself was set by a person, and is used as it is.
+    """
+    data = environ.get("VIAM_MODULE_DATA", "")
+    if not data.startswith("/"):
+        return None
+    # A service's name is one path segment, whatever it holds: quoted, no two names meet in one directory.
+    quoted = quote(service, safe=" ")
+    name = quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+    # viam-server joins the two without a "..", whatever its home is written like.
+    home = PurePosixPath(posixpath.normpath(environ.get("VIAM_HOME", "")))
+    machine = _machine_of(PurePosixPath(data), home)
+    if machine is None:
+        return SpoolPlaces(PurePosixPath(data, name), None)
+    return SpoolPlaces(home / _FOLDER / machine / name, PurePosixPath(data, name))
+
+
+def _machine_of(data: PurePosixPath, home: PurePosixPath) -> str | None:
+    """Return the machine's id in a directory that viam-server made for a module; None for any other directory."""
+    parts = data.relative_to(home).parts if home.is_absolute() and data.is_relative_to(home) else ()
+    return parts[1] if len(parts) == _PARTS_OF_MODULE_DATA and parts[0] == "module-data" else None

@@ -1,0 +1,170 @@
+"""The directory that one spool lies in: made, locked, moved here from where earlier versions had it.
+
+Invariants
+----------
+1. What is not the spool's own is left as it is: in a directory that others use too, only the names below are touched.
+2. A new spool begins in an empty directory only. One that holds a spool is opened, whatever else lies there.
+3. A spool is moved by one rename, while its lock is held; so it is in one of the two places, and never in both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import re
+import stat
+from pathlib import Path
+
+from module.errors import SpoolError
+from module.spool.lock import LockFile
+
+SPOOL_FILE = "spool.sqlite3"
+LOCK_FILE = "lock"
+_OWN = re.compile(
+    r"lock|reserve|last-id"
+    r"|spool\.sqlite3(?:\.salvaging|\.salvaged|\.torn-log|\.damaged-[0-9TZ:.-]+)?(?:-wal|-shm|-journal)?"
+)
+_BESIDE = "lost+found"
+"""Lies at the top of each disk of its own."""
+_SHOWN = 3
+
+
+def is_own(name: str) -> bool:
+    """Whether a file of this name in a spool's directory is the spool's."""
+    return _OWN.fullmatch(name) is not None
+
+
+def holds_spool(directory: Path) -> bool:
+    """Whether a spool lies there; a link is none."""
+    return any(_is_file(directory / name) for name in (SPOOL_FILE, f"{SPOOL_FILE}.salvaged"))
+
+
+class Place:
+    """Where a spool lies. ``take`` and ``let_go`` are called on the thread that owns its file."""
+
+    def __init__(self, directory: Path, former: Path | None, logger: logging.Logger) -> None:
+        """``former``: from where a spool is moved to ``directory``, if that holds none."""
+        self.directory = directory
+        """Where the spool lies: as wanted, or as ``take`` found it."""
+        self._wanted = directory
+        self._former = former
+        self._logger = logger
+        self._lock: LockFile | None = None
+
+    @property
+    def file(self) -> Path:
+        """The spool's file."""
+        return self.directory / SPOOL_FILE
+
+    def take(self) -> bool:
+        """Make the directory, and take its lock; False if another instance has it, and may be called again then.
+
+        Raises OSError, and SpoolError for a directory that others use and that holds no spool.
+        """
+        here = self._where()
+        _prepare(here)
+        lock = LockFile(here / LOCK_FILE)
+        lock.open()
+        # Another instance may have moved or removed the directory while the lock was its own.
+        if not lock.take() or not lock.is_in_place():
+            lock.close()
+            return False
+        if here != self._wanted:
+            moved = self._move(here)
+            if moved is None:
+                lock.close()
+                return False
+            here = moved
+        self.directory, self._lock = here, lock
+        return True
+
+    def let_go(self) -> None:
+        """Let go of the lock. May be called more than once."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _where(self) -> Path:
+        if self._former is not None and _is_absent(self._wanted) and holds_spool(self._former):
+            return self._former
+        return self._wanted
+
+    def _move(self, former: Path) -> Path | None:
+        """Move the spool to where it is wanted; returns where it is then, None if a spool has come to lie there."""
+        try:
+            _make_parents(self._wanted)
+            former.rename(self._wanted)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return None
+            text = (
+                "the spool stays at %s, which viam-server deletes when the module does not run: it cannot be renamed "
+                "to %s (%s); stop viam-server and move it there, or let spool.directory name another place"
+            )
+            self._logger.warning(text, former, self._wanted, error.strerror)
+            return former
+        for parent in (former.parent, self._wanted.parent):
+            _sync(parent)
+        self._logger.info("the spool at %s was moved to %s, where viam-server deletes nothing", former, self._wanted)
+        return self._wanted
+
+
+def _is_absent(directory: Path) -> bool:
+    try:
+        return not any(directory.iterdir())
+    except FileNotFoundError:
+        return True
+    except NotADirectoryError:
+        return False
+
+
+def _prepare(directory: Path) -> None:
+    """Make the directory and keep it private, as far as it is the spool's. Raises OSError and SpoolError."""
+    _make_parents(directory)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    names = os.listdir(directory)  # noqa: PTH208, names alone
+    others = sorted(name for name in names if not is_own(name) and name != _BESIDE)
+    if others and not holds_spool(directory):
+        raise SpoolError(_refusal(directory, others))
+    if not others:
+        directory.chmod(0o700)
+    for own in (directory / name for name in names if is_own(name)):
+        # Whoever could write here: a link must not make another file the spool's.
+        if own.is_symlink():
+            own.unlink()
+        elif own.is_file():
+            own.chmod(0o600)
+
+
+def _refusal(directory: Path, others: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in others[:_SHOWN])
+    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    return (
+        f"{directory} is somebody's directory, with {shown}{more} in it; "
+        "allowed in spool.directory is one that is empty, missing, or holds a spool"
+    )
+
+
+def _make_parents(directory: Path) -> None:
+    # The mode of ``mkdir`` is for the last of them only.
+    for missing in reversed([each for each in directory.parents if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _sync(directory: Path) -> None:
+    # Some folders may be read by others only; a power cut may then undo the rename, and it is done again.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
