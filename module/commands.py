@@ -12,14 +12,15 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
+from module import file_threads
 from module.arguments import Argument, choice, ids, number, read_all, refuse, text, text_of, texts, whole
 from module.capture import Capture, FileMark, Kind, Origin
 from module.collection.collector import Collector
 from module.config import FolderConfig
-from module.containment import resolve_inside
+from module.containment import mark_inside
 from module.courier import Courier
 from module.delivery.files import mime_type_of
 from module.errors import CommandError, CourierError, OutsideFolder, Rejected
@@ -194,7 +195,7 @@ async def _upload_file(courier: Courier, arguments: Arguments) -> dict[str, Any]
     path = arguments["path"]
     if path is None:
         raise CommandError("upload_file.path: nothing given; allowed is the absolute path of a file")
-    folder, mark = await asyncio.to_thread(_locate, courier.config.folders, path)
+    folder, mark = await _locate(courier.config.folders, path)
     origin = Origin(
         source="upload_file",
         kind=Kind.FILE,
@@ -254,14 +255,13 @@ def _decode(encoded: str) -> bytes:
         raise CommandError(f"upload_data.data_base64: this is no base64 (RFC 4648): {error}") from error
 
 
-def _locate(folders: Sequence[FolderConfig], path: str) -> tuple[FolderConfig, FileMark]:
+async def _locate(folders: Sequence[FolderConfig], path: str) -> tuple[FolderConfig, FileMark]:
+    # The likely one first: a folder that hangs must not hold up the files of another.
+    folders = sorted(folders, key=lambda folder: not path.startswith(f"{folder.path}/"))
     allowed = ", ".join(folder.path for folder in folders) or "none is configured"
     for folder in folders:
         try:
-            real = resolve_inside(folder.path, path)
-            real.encode()
-            info = Path(real).stat()
-            return folder, FileMark(real, info.st_size, info.st_mtime_ns)
+            return folder, await file_threads.answer(folder.path, mark_inside, folder.path, path)
         except UnicodeEncodeError as error:
             # Where a link leads to it: no upload's metadata can hold such a name.
             raise CommandError(f"upload_file.path: {path!r} leads to a name that is no UTF-8, rename it") from error

@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from module.capture import FileMark
 from module.errors import OutsideFolder
 
 if TYPE_CHECKING:
@@ -40,6 +41,17 @@ def resolve_inside(folder: str, path: str) -> str:
         raise OutsideFolder(f"{path!r} leads out of {folder!r}")
     _require_regular(Path(real).stat(), path)
     return real
+
+
+def mark_inside(folder: str, path: str) -> FileMark:
+    """Return which file ``path`` names inside ``folder``, and its state; raises as ``resolve_inside`` does.
+
+    Raises ``UnicodeEncodeError`` if a link leads to a name that is no UTF-8: no upload's metadata can hold such a name.
+    """
+    real = resolve_inside(folder, path)
+    real.encode()
+    info = Path(real).stat()
+    return FileMark(real, info.st_size, info.st_mtime_ns)
 
 
 def open_inside(folder: str, path: str) -> int:

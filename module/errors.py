@@ -59,6 +59,10 @@ class FileChanged(CourierError):
     """A file was changed while it was being sent."""
 
 
+class FileUnavailable(CourierError):
+    """A file cannot be read for now; the text names what is at fault. Trying it again later may work."""
+
+
 class FileUnusable(CourierError):
     """A file that was to be sent cannot be read any more; the text names it and says why."""
 

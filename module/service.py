@@ -26,7 +26,7 @@ from viam.utils import ValueTypes, struct_to_dict
 from module import commands
 from module.config import Config, parse
 from module.courier import Courier
-from module.errors import CommandError, CourierError, Unavailable
+from module.errors import CommandError, CourierError, FileUnavailable, Unavailable
 from module.status import status_of
 
 _LEFT_BEHIND: set[asyncio.Task[None]] = set()
@@ -72,7 +72,7 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
                 return await commands.run(self._courier, command)
         except CommandError as error:
             raise ValidationError(_said(error)) from error
-        except Unavailable as error:
+        except (Unavailable, FileUnavailable) as error:
             raise ViamGRPCError(_said(error), Status.UNAVAILABLE) from error
         except CourierError as error:
             raise ViamGRPCError(_said(error), Status.INTERNAL) from error

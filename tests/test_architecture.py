@@ -26,6 +26,7 @@ FLOORS = (
         "module.supervised",
         "module.containment",
         "module.data_home",
+        "module.file_threads",
         "module.refusals",
         "module.source_config",
         "module.config",

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
+from module import file_threads
 from module.capture import Capture, FileMark, Kind, Origin
 from module.config import AfterUpload, FolderConfig
 from module.errors import CourierError, SpoolFull
@@ -82,6 +83,8 @@ class Sightings:
     """Files dated in the future, with when they were first seen so, in seconds since the epoch."""
     skipped: dict[str, str] = field(default_factory=dict)
     """What could not be read below the folder, with the reason."""
+    looked_at: int = 0
+    """Entries of folders so far: it stands still while the disk does not answer."""
     abandoned: bool = False
     """Set when nobody waits for the scan any more: it ends early."""
 
@@ -212,7 +215,7 @@ class FolderWatch:
         """Do one scan and append what is new; return what went wrong."""
         stuck: dict[str, str] = {}
         try:
-            root, marks = await asyncio.to_thread(self._look)
+            root, marks = await self._scan()
             for some in _groups(marks, _ASK_AT_ONCE):
                 for group in _groups(await self._spool.unknown_files(some), _APPEND_AT_ONCE):
                     if self.paused:
@@ -233,6 +236,16 @@ class FolderWatch:
             return _told(path, reason) + (f" (and {more} more)" if more else "")
         return None
 
+    async def _scan(self) -> tuple[str, list[FileMark]]:
+        """Look through the folder, and tell when it does not answer."""
+        looking = file_threads.start(self._config.path, self._look)
+        while not looking.done():
+            before = self._sightings.looked_at
+            await asyncio.wait({looking}, timeout=file_threads.ANSWER_S)
+            if not looking.done() and self._sightings.looked_at == before:
+                self._tell(_told(self._config.path, "it does not answer"))
+        return looking.result()
+
     async def _finish(self, root: str, marks: Sequence[FileMark]) -> dict[str, str]:
         """Put away what was delivered and is still here, and return what could not be, with the reason."""
         stuck: dict[str, str] = {}
@@ -240,7 +253,8 @@ class FolderWatch:
             return stuck
         for mark in await self._spool.sent_files(marks):
             try:
-                await asyncio.to_thread(self._put_away, self._origin(self._configured(root, mark)), mark)
+                origin = self._origin(self._configured(root, mark))
+                await file_threads.start(self._config.path, self._put_away, origin, mark)
             except OSError as error:
                 # One that cannot be moved must not hold up all that come after it.
                 stuck[error.filename or mark.path] = error.strerror or str(error)
@@ -302,6 +316,7 @@ def _files(folder: FolderConfig, sightings: Sightings, skipped: dict[str, str]) 
         directory = unread.pop()
         try:
             for entry in _entries(directory, skipped):
+                sightings.looked_at += 1
                 if sightings.abandoned:
                     return
                 if entry.is_dir(follow_symlinks=False):

@@ -22,7 +22,7 @@ from module.delivery.link import Link, State
 from module.delivery.outcome import Verdict, judge, say
 from module.delivery.progress import Progress
 from module.delivery.sender import METHODS, Receipt, method_of, send
-from module.errors import FileChanged, FileUnusable, Rejected
+from module.errors import FileChanged, FileUnavailable, FileUnusable, Rejected
 from module.throttled_log import ThrottledLog
 
 UNSURE_TRIES = 10
@@ -212,8 +212,9 @@ class Carrier:
             self._spool.acknowledge(load.take(items))
             self._records.pop(items[0].id, None)
             return None
-        except FileUnusable as error:
-            return _Trouble(Verdict.REJECTED, str(error), epoch, alone=True)
+        except (FileUnavailable, FileUnusable) as error:
+            verdict = Verdict.LATER if isinstance(error, FileUnavailable) else Verdict.REJECTED
+            return _Trouble(verdict, str(error), epoch, alone=True)
         except Exception as error:  # noqa: BLE001, what it means is judged in one place
             verdict, text = judge(error), self._cloud.redact(say(error))
             if verdict is Verdict.RENEW and session is not None:
@@ -271,6 +272,10 @@ class Carrier:
                 return
         if trouble.verdict is Verdict.REFUSED:
             self._refuse(trouble)
+            return
+        if trouble.verdict is Verdict.LATER:
+            self.put_off(load, items)
+            self._log.warning(items[0].origin.source, f"a file cannot be read for now: {trouble.text}")
             return
         its_own = trouble.alone or trouble.verdict in (Verdict.UNSURE, Verdict.RENEW)
         if its_own and not self.aside.full:

@@ -18,9 +18,10 @@ import stat
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Self
 
+from module import file_threads
 from module.capture import FileMark, Origin
 from module.containment import naming, open_inside, parent_inside, parts_inside
-from module.errors import FileChanged, FileUnusable, OutsideFolder
+from module.errors import FileChanged, FileUnavailable, FileUnusable, OutsideFolder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -72,7 +73,8 @@ def mime_type_of(extension: str) -> str:
 class OpenFile:
     """A file as it was when it was opened: what an upload says of it, and its bytes in chunks.
 
-    ``async with OpenFile(folder, path) as file`` opens it in a thread, and raises as ``containment.open_inside`` does.
+    ``async with OpenFile(folder, path) as file`` opens it in a thread of the folder, and raises as
+    ``containment.open_inside`` does, or FileUnavailable if the folder does not answer.
     """
 
     def __init__(self, folder: str, path: str) -> None:
@@ -82,25 +84,29 @@ class OpenFile:
         self._info: os.stat_result
 
     async def __aenter__(self) -> Self:
-        opening = asyncio.ensure_future(asyncio.to_thread(open_inside, self._folder, self._path))
+        opening = file_threads.start(self._folder, _opened, self._folder, self._path)
         try:
-            self._descriptor = await asyncio.shield(opening)
-        except asyncio.CancelledError:
+            opened = await file_threads.within(self._folder, opening, file_threads.ANSWER_S)
+        except (asyncio.CancelledError, FileUnavailable):
             # The thread opens it all the same, and somebody has to close it.
-            opening.add_done_callback(_close_late)
+            opening.add_done_callback(self._close_late)
             raise
-        self._info = os.fstat(self._descriptor)
+        self._descriptor, self._info = opened
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close the file; does nothing where it is closed."""
+        """Close the file, in a thread as soon as the folder allows; does nothing where it is closed."""
         # A cancelled read may still run in its thread: it reads in vain, as nobody waits for what it gives.
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            os.close(descriptor)
+            file_threads.close(self._folder, descriptor)
+
+    def _close_late(self, opening: asyncio.Future[tuple[int, os.stat_result]]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            file_threads.close(self._folder, opening.result()[0])
 
     @property
     def mark(self) -> FileMark:
@@ -141,18 +147,19 @@ class OpenFile:
         """The MIME type that the extension stands for, or nothing; of ``.gz`` and its like, that of the packed file."""
         return mime_type_of(self.extension)
 
-    async def chunks(self, size: int) -> AsyncIterator[bytes]:
+    async def chunks(self, size: int, *, patience_s: float = file_threads.ANSWER_S) -> AsyncIterator[bytes]:
         """Give the file's bytes in chunks of ``size``, the last one shorter, each read while the last one is in use.
 
         There are as many bytes as the file had when it was opened, read in a thread; an empty file gives one empty
         chunk. Raises ``FileChanged`` in place of the last chunk, or before, where the file was cut, grew or was written
-        to meanwhile, and ``FileUnusable`` where the disk does not give it.
+        to meanwhile, ``FileUnusable`` where the disk does not give it, and ``FileUnavailable`` where the disk has not
+        answered for ``patience_s``.
         """
         last = max(self.size - 1, 0) // size * size
         ahead = self._start_reading(0, size, last)
         try:
             for offset in range(0, last + 1, size):
-                data = await ahead
+                data = await file_threads.within(self._folder, ahead, patience_s)
                 if offset < last:
                     ahead = self._start_reading(offset + size, size, last)
                 yield data
@@ -162,8 +169,8 @@ class OpenFile:
                 ahead.exception()
 
     def _start_reading(self, offset: int, size: int, last: int) -> asyncio.Future[bytes]:
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(None, self._read, offset, min(size, self.size - offset), offset == last)
+        size = min(size, self.size - offset)
+        return file_threads.start(self._folder, self._read, offset, size, offset == last)
 
     def _read(self, offset: int, size: int, last: bool) -> bytes:
         if self._descriptor is None:
@@ -188,9 +195,9 @@ def _read_whole(descriptor: int, offset: int, size: int) -> bytes:
     return data
 
 
-def _close_late(opening: asyncio.Future[int]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        os.close(opening.result())
+def _opened(folder: str, path: str) -> tuple[int, os.stat_result]:
+    descriptor = open_inside(folder, path)
+    return descriptor, os.fstat(descriptor)
 
 
 def finish(origin: Origin, mark: FileMark) -> None:

@@ -36,6 +36,7 @@ from viam.proto.app.datasync import (
     UploadMetadata,
 )
 
+from module import file_threads
 from module.delivery.files import OpenFile
 from module.delivery.progress import report
 from module.delivery.stall import StallWatch, bytes_sent
@@ -274,7 +275,9 @@ class CourierClient(DataClient):
             await stream.send_message(serialised(FileUploadRequest(metadata=metadata)))
             # The last chunk is yielded only once the file has been found unchanged; one without any gets an empty one.
             pending = b""
-            async for piece in filepath.chunks(self._chunk_bytes):
+            # The file must not be taken for the cloud: whose trouble it is shows before the upload counts as stalled.
+            patience_s = min(file_threads.ANSWER_S, self._timeout_s / 2)
+            async for piece in filepath.chunks(self._chunk_bytes, patience_s=patience_s):
                 if pending:
                     await stream.send_message(file_chunk(pending))
                 pending = piece

@@ -28,6 +28,8 @@ class Verdict(enum.Enum):
     """The cloud will never take this capture."""
     TOO_LARGE = "too large"
     """The message is larger than the receiver takes: send it in chunks, or in smaller batches."""
+    LATER = "later"
+    """The capture's own file cannot be read for now: keep it, hold nobody else up, try again for ever."""
     UNSURE = "unsure"
     """Nobody can say; a few tries will tell."""
 
