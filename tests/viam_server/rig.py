@@ -230,10 +230,11 @@ class Machine:
         uploads = self.cloud.arrivals
         return sum(each.metadata.component_name == name and (not tag or tag in each.metadata.tags) for each in uploads)
 
-    def rows(self, name: str) -> int:
-        """Return how many rows of a resource are in the cloud."""
+    def rows(self, name: str, tag: str = "") -> int:
+        """Return how many rows of a resource, with this tag, are in the cloud."""
         of_name = [each for each in self.cloud.arrivals if each.metadata.component_name == name]
-        return sum(len(each.rows) for each in of_name if each.method is UploadMethod.TABULAR)
+        tabular = [each for each in of_name if each.method is UploadMethod.TABULAR]
+        return sum(len(each.rows) for each in tabular if not tag or tag in each.metadata.tags)
 
     def printed(self) -> str:
         """Return what viam-server has logged, the module's records among it."""
