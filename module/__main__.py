@@ -20,7 +20,7 @@ from viam.resource.types import API, Model
 
 import module.health
 import module.service  # noqa: F401 - each registers its model
-from module import log_relay
+from module import command_service, log_relay
 from module.discovery import Discoverer
 from module.serving import ModuleServer
 
@@ -66,6 +66,7 @@ def main() -> None:
 
 async def _serve() -> None:
     log_relay.install()
+    command_service.install()
     served = Module.from_args()
     served.server = server = ModuleServer(served)
     for key in Registry.REGISTERED_RESOURCE_CREATORS():

@@ -7,9 +7,11 @@ given, and what is allowed.
 from __future__ import annotations
 
 import difflib
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from module.errors import CommandError
@@ -17,7 +19,11 @@ from module.refusals import shown
 
 _MOST_SHOWN = 80
 _MOST_LIST_BYTES = 64 * 1024
-"""Of all texts of a list together: tags travel with every upload, whose message may have four megabytes."""
+"""Of a list of texts, or an object: they travel with every upload, whose message may have four megabytes."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_TIMES_S = (-62_135_596_800, 253_402_300_799)
+"""From the year 1 to the end of 9999: what a protobuf ``Timestamp`` holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,74 @@ def text_of(most_bytes: int) -> Callable[[str, Any], str]:
         if len(text(path, value).encode()) > most_bytes:
             raise refuse(path, value, f"a text of at most {most_bytes} bytes")
         return str(value)
+
+    return read
+
+
+def text_or_empty(most_bytes: int) -> Callable[[str, Any], str]:
+    """A reader of texts of at most so many bytes of UTF-8, the empty one too."""
+
+    def read(path: str, value: Any) -> str:
+        if not isinstance(value, str) or len(value.encode()) > most_bytes:
+            raise refuse(path, value, f"a text of at most {most_bytes} bytes")
+        return value
+
+    return read
+
+
+def mapping(path: str, value: Any) -> str:
+    """An object, as one line of JSON with sorted keys; empty for one that holds nothing."""
+    if not isinstance(value, Mapping):
+        raise refuse(path, value, "an object")
+    line = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False) if value else ""
+    if len(line.encode()) > _MOST_LIST_BYTES:
+        raise refuse(path, value, f"an object of at most {_MOST_LIST_BYTES} bytes")
+    return line
+
+
+def moment(path: str, value: Any) -> int:
+    """A time in microseconds since the epoch, from RFC 3339 text (UTC without a zone) or seconds since the epoch."""
+    try:
+        if isinstance(value, str):
+            read = datetime.fromisoformat(value)
+            return ((read if read.tzinfo else read.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+        seconds = number(*_TIMES_S)(path, value)
+    except (ValueError, OverflowError, CommandError):
+        raise refuse(path, value, "a time as RFC 3339 has it, or in seconds since the epoch") from None
+    return round(seconds * 1e6)
+
+
+def pairs(path: str, value: Any) -> list[tuple[int, int]]:
+    """A list of pairs of times (requested, received), each as ``moment`` reads it; one pair may come bare."""
+    allowed = "a pair of times [requested, received], or a list of such pairs"
+    if not _is_list(value) or not value:
+        raise refuse(path, value, allowed)
+    if not any(map(_is_list, value)):
+        return [_pair(path, value, allowed)]
+    return [_pair(f"{path}[{index}]", pair, allowed) for index, pair in enumerate(value)]
+
+
+def _pair(path: str, value: Any, allowed: str) -> tuple[int, int]:
+    if not _is_list(value) or len(value) != 2:  # noqa: PLR2004, it is a pair
+        raise refuse(path, value, allowed)
+    return moment(f"{path}[0]", value[0]), moment(f"{path}[1]", value[1])
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def objects(most: int) -> Callable[[str, Any], Sequence[Mapping[str, Any]]]:
+    """A reader of lists of at most so many objects, and of one at least."""
+
+    def read(path: str, value: Any) -> Sequence[Mapping[str, Any]]:
+        if not _is_list(value) or not 1 <= len(value) <= most:
+            given = f"a list of {len(value)}" if _is_list(value) else shown(value)
+            raise CommandError(f"{path}: {given} given; allowed is a list of 1 to {most} objects")
+        for index, item in enumerate(value):
+            if not isinstance(item, Mapping):
+                raise refuse(f"{path}[{index}]", item, "an object")
+        return list(value)
 
     return read
 

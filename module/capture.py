@@ -76,6 +76,13 @@ class Origin:
     extension: str = ""
     """Of the payload, with its dot, e.g. ``.jpg``; empty for rows and files."""
     mime_type: str = ""
+    """Of the payload; empty for rows. Of a file, what a command says of it; empty: by its extension."""
+    method_parameters: str = ""
+    """What the method was asked with, as a JSON object with sorted keys; empty without any."""
+    times_given: bool = False
+    """A command named the times of these captures, so no correction of the machine's clock is theirs."""
+    file_name: str | None = None
+    """Files only: the name that a command gives it; None: its own."""
     after_upload: str = "keep"
     """Files only: ``keep``, ``delete`` or ``move``."""
     move_to: str = ""

@@ -6,36 +6,24 @@ Everything that is wrong with a command is a CommandError, whose text says what 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
-from module import file_threads
-from module.arguments import Argument, choice, ids, number, read_all, refuse, text, text_of, texts, whole
-from module.capture import Capture, FileMark, Kind, Origin
+from module.arguments import Argument, choice, ids, number, read_all, refuse, text, text_of, whole
 from module.collection.collector import Collector
-from module.config import FolderConfig
-from module.containment import mark_inside
 from module.courier import Courier
-from module.delivery.files import mime_type_of
-from module.errors import CommandError, CourierError, OutsideFolder, Rejected
+from module.errors import CommandError, CourierError, Rejected
 from module.status import iso, status_of
 from module.timeline import VERBS as TIMELINE_VERBS
 from module.timetable import parse_cron
+from module.upload_commands import TIMEOUT, WAIT
+from module.upload_commands import VERBS as UPLOAD_VERBS
 from module.verb import SOURCES, TAGS, Arguments, Verb, collectors_of
 
-MAX_DATA_BYTES = 64 * 1024 * 1024
-"""Of ``upload_data``: it is held in memory, and written to the spool as one row."""
-_MOST_NAME_BYTES = 255
-_MOST_PATH_BYTES = 4096
-"""What Linux takes; to resolve a longer path would cost a time that grows with the square of its length."""
 _MOST_CRON_BYTES = 1000
-_DEFAULT_TIMEOUT_S = 30.0
 _MOST_CAPTURES = 10_000
 
 
@@ -51,9 +39,6 @@ async def run(courier: Courier, command: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _SCHEDULES = ("capture_frequency_hz", "interval_s", "cron")
-_DATASETS = Argument("dataset_ids", texts, (), "list of texts")
-_WAIT = Argument("wait", choice("spooled", "uploaded"), "spooled", "spooled (default) or uploaded")
-_TIMEOUT = Argument("timeout_s", number(0.001, 3600), _DEFAULT_TIMEOUT_S, "seconds; 30")
 
 
 # ---------------------------------------------------------------------- the verbs
@@ -191,110 +176,6 @@ async def _flush(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     return remains if reason is None else {**remains, "reason": reason}
 
 
-async def _upload_file(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    path = arguments["path"]
-    if path is None:
-        raise CommandError("upload_file.path: nothing given; allowed is the absolute path of a file")
-    folder, mark = await _locate(courier.config.folders, path)
-    origin = Origin(
-        source="upload_file",
-        kind=Kind.FILE,
-        priority=folder.priority,
-        tags=_union(courier.config.tags, folder.tags, arguments["tags"]),
-        dataset_ids=_union(courier.config.dataset_ids, folder.dataset_ids, arguments["dataset_ids"]),
-        after_upload=folder.after_upload,
-        move_to=folder.move_to or "",
-        folder=folder.path,
-    )
-    now_us = time.time_ns() // 1000
-    return await _spooled(courier, Capture(origin, now_us, now_us, file=mark), arguments)
-
-
-async def _upload_data(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    encoded, words, name = arguments["data_base64"], arguments["text"], arguments["file_name"]
-    if (encoded is None) == (words is None):
-        raise CommandError("upload_data: allowed is exactly one of data_base64 and text")
-    if name is None:
-        raise CommandError("upload_data.file_name: nothing given; allowed is a file's name, e.g. report.txt")
-    if name in (".", "..") or "/" in name or not name.isprintable():
-        raise refuse("upload_data.file_name", name, "a name without slashes and control characters")
-    data = _limited(words) if encoded is None else await asyncio.to_thread(_decode, encoded)
-    suffix = PurePosixPath(name).suffix
-    origin = Origin(
-        source="upload_data",
-        kind=Kind.DATA,
-        tags=_union(courier.config.tags, arguments["tags"]),
-        dataset_ids=_union(courier.config.dataset_ids, arguments["dataset_ids"]),
-        extension=suffix,
-        mime_type=mime_type_of(suffix),
-    )
-    now_us = time.time_ns() // 1000
-    return await _spooled(courier, Capture(origin, now_us, now_us, data, file_name=name), arguments)
-
-
-def _limited(words: str) -> bytes:
-    data = words.encode()
-    if len(data) > MAX_DATA_BYTES:
-        raise _too_large("text", f"{len(data)} bytes")
-    return data
-
-
-def _too_large(argument: str, given: str) -> CommandError:
-    return CommandError(
-        f"upload_data.{argument}: {given} given; allowed are {MAX_DATA_BYTES} bytes of data. "
-        "Put it into a file under a configured folder and use upload_file"
-    )
-
-
-def _decode(encoded: str) -> bytes:
-    if len(encoded) > MAX_DATA_BYTES * 4 // 3 + 4:
-        raise _too_large("data_base64", f"{len(encoded)} characters")
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise CommandError(f"upload_data.data_base64: this is no base64 (RFC 4648): {error}") from error
-
-
-async def _locate(folders: Sequence[FolderConfig], path: str) -> tuple[FolderConfig, FileMark]:
-    # The likely one first: a folder that hangs must not hold up the files of another.
-    folders = sorted(folders, key=lambda folder: not path.startswith(f"{folder.path}/"))
-    allowed = ", ".join(folder.path for folder in folders) or "none is configured"
-    for folder in folders:
-        try:
-            return folder, await file_threads.answer(folder.path, mark_inside, folder.path, path)
-        except UnicodeEncodeError as error:
-            # Where a link leads to it: no upload's metadata can hold such a name.
-            raise CommandError(f"upload_file.path: {path!r} leads to a name that is no UTF-8, rename it") from error
-        except OutsideFolder:
-            continue
-        except OSError as error:
-            raise CommandError(f"upload_file.path: {path!r} cannot be read: {error.strerror}") from error
-    raise CommandError(f"upload_file.path: {path!r} lies in no configured folder; allowed are files under: {allowed}")
-
-
-def _union(*lists: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(item for items in lists for item in items))
-
-
-async def _spooled(courier: Courier, capture: Capture, arguments: Arguments) -> dict[str, Any]:
-    capture_id = await courier.spool_data(capture)
-    answer: dict[str, Any] = {"id": capture_id, "file_id": None}
-    if arguments["wait"] == "uploaded":
-        future = courier.uploader.wait_for(capture_id)
-        try:
-            done, _ = await asyncio.wait([future], timeout=arguments["timeout_s"])
-        finally:
-            # Also if the caller has gone: nobody else would forget it.
-            future.cancel()
-        if not done:
-            answer["error"] = f"not uploaded within {arguments['timeout_s']:g} s; it stays in the spool"
-        elif not future.cancelled() and future.exception() is not None:
-            answer["error"] = str(future.exception())
-        elif not future.cancelled():
-            answer["file_id"] = future.result()
-    return answer
-
-
 async def _failures(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     await courier.opened()
     found = await courier.store.failures(arguments["limit"])
@@ -340,8 +221,8 @@ VERBS = {
                 Argument("count", whole(1, _MOST_CAPTURES), 1, "how many polls of each; 1"),
                 Argument("interval_s", number(0, 3600), 0.0, "seconds between them; 0"),
                 TAGS,
-                _WAIT,
-                _TIMEOUT,
+                WAIT,
+                TIMEOUT,
             ),
             _capture,
         ),
@@ -366,27 +247,8 @@ VERBS = {
             _set_schedule,
         ),
         Verb("set_tags", "add tags to what is captured from now on", (TAGS, SOURCES), _set_tags),
-        Verb("flush", "upload now what waits", (_TIMEOUT,), _flush),
-        Verb(
-            "upload_file",
-            "upload a file that lies under a configured folder",
-            (Argument("path", text_of(_MOST_PATH_BYTES), None, "absolute path"), TAGS, _DATASETS, _WAIT, _TIMEOUT),
-            _upload_file,
-        ),
-        Verb(
-            "upload_data",
-            "upload bytes or a text as a file",
-            (
-                Argument("data_base64", text, None, "base64"),
-                Argument("text", text, None, "text, instead of it"),
-                Argument("file_name", text_of(_MOST_NAME_BYTES), None, "name of the file"),
-                TAGS,
-                _DATASETS,
-                _WAIT,
-                _TIMEOUT,
-            ),
-            _upload_data,
-        ),
+        Verb("flush", "upload now what waits", (TIMEOUT,), _flush),
+        *UPLOAD_VERBS,
         Verb(
             "failures",
             "captures that the cloud rejected, newest first",

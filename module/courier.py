@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -187,11 +187,10 @@ class Courier:
         if not self._open.is_set():
             raise Unavailable(f"the spool is not open: {self.store.last_error or self._problem}")
 
-    async def spool_data(self, capture: Capture) -> int:
-        """Put one capture of a command into the spool; durable when it returns, with its id."""
+    async def spool_data(self, captures: Sequence[Capture]) -> list[int]:
+        """Put captures of a command into the spool, all or none; durable when it returns, with their ids."""
         await self.opened()
-        (capture_id,) = await self.store.append([capture])
-        return capture_id
+        return await self.store.append(captures)
 
     @property
     def problem(self) -> str | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from module.capture import Item, Kind, UploadAs
+from module.capture import Item, Kind, Origin, UploadAs
 from module.delivery.files import OpenFile
 from module.delivery.methods import CourierClient, SerialisedRows
-from module.delivery.wire import Times
+from module.delivery.wire import Times, method_parameters
 from module.errors import FileChanged, FileUnusable, OutsideFolder
 
 _DOCUMENT_EXTENSION = ".ndjson"
@@ -54,67 +54,47 @@ async def send(client: CourierClient, part_id: str, items: Sequence[Item], metho
     Raises what grpclib raises, FileUnusable and FileChanged.
     """
     origin = items[0].origin
-    tags = list(origin.tags)
-    dataset_ids = list(origin.dataset_ids)
+    said = _said_of(origin)
+    if method == "file_upload_from_path":
+        return await _send_file(client, part_id, items[0], said)
     if method == "tabular_data_capture_upload":
         rows = SerialisedRows([item.payload for item in items])
-        file_id = await client.tabular_data_capture_upload(
-            rows, part_id, origin.api, origin.name, origin.method, tags=tags
-        )
+        # The cloud keeps rows in no dataset, and the method takes none.
+        del said["dataset_ids"]
+        file_id = await client.tabular_data_capture_upload(rows, part_id, **said)
         return Receipt(method, file_id, sum(len(item.payload) for item in items))
-    if method == "file_upload_from_path":
-        return await _send_file(client, part_id, items[0], tags, dataset_ids)
     payload = items[0].payload if len(items) == 1 else b"".join(item.payload for item in items)
     if method == "file_upload":
         name, extension, mime_type = _as_file(items[0])
         file_id = await client.file_upload(
-            part_id,
-            payload,
-            component_type=origin.api,
-            component_name=origin.name,
-            method_name=origin.method,
-            file_name=name,
-            file_extension=extension,
-            tags=tags,
-            dataset_ids=dataset_ids,
-            mime_type=mime_type,
+            part_id, payload, file_name=name, file_extension=extension, mime_type=mime_type, **said
         )
         return Receipt(method, file_id, len(payload))
-    times = Times(items[0].requested_us, items[0].received_us)
+    said |= {
+        "data_request_times": Times(items[0].requested_us, items[0].received_us),
+        "mime_type": origin.mime_type,
+        "annotations": items[0].annotations,
+    }
     if method == "streaming_data_capture_upload":
-        file_id = await client.streaming_data_capture_upload(
-            payload,
-            part_id,
-            origin.extension,
-            component_type=origin.api,
-            component_name=origin.name,
-            method_name=origin.method,
-            data_request_times=times,
-            tags=tags,
-            dataset_ids=dataset_ids,
-            mime_type=origin.mime_type,
-            annotations=items[0].annotations,
-        )
-        return Receipt(method, file_id, len(payload))
-    file_id = await client.binary_data_capture_upload(
-        payload,
-        part_id,
-        origin.api,
-        origin.name,
-        origin.method,
-        origin.extension,
-        tags=tags,
-        dataset_ids=dataset_ids,
-        data_request_times=times,
-        mime_type=origin.mime_type,
-        annotations=items[0].annotations,
-    )
+        file_id = await client.streaming_data_capture_upload(payload, part_id, origin.extension, **said)
+    else:
+        file_id = await client.binary_data_capture_upload(payload, part_id, file_extension=origin.extension, **said)
     return Receipt(method, file_id, len(payload))
 
 
-async def _send_file(
-    client: CourierClient, part_id: str, item: Item, tags: list[str], dataset_ids: list[str]
-) -> Receipt:
+def _said_of(origin: Origin) -> dict[str, Any]:
+    """The arguments that all five methods have by the same names."""
+    return {
+        "component_type": origin.api,
+        "component_name": origin.name,
+        "method_name": origin.method,
+        "method_parameters": method_parameters(origin.method_parameters),
+        "tags": list(origin.tags),
+        "dataset_ids": list(origin.dataset_ids),
+    }
+
+
+async def _send_file(client: CourierClient, part_id: str, item: Item, said: dict[str, Any]) -> Receipt:
     origin = item.origin
     if item.file is None:
         raise FileUnusable(f"capture {item.id} of {origin.source} names no file")
@@ -128,7 +108,9 @@ async def _send_file(
         if origin.source == origin.folder and file.mark != item.file:
             # Its folder's watch takes the new state for the new file that it is.
             raise FileChanged(f"{item.file.path} has changed since it was found")
-        file_id = await client.file_upload_from_path(file, part_id, tags=tags, dataset_ids=dataset_ids)
+        file_id = await client.file_upload_from_path(
+            file, part_id, file_name=origin.file_name, mime_type=origin.mime_type or None, **said
+        )
         return Receipt("file_upload_from_path", file_id, file.size)
     finally:
         file.close()

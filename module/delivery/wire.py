@@ -75,7 +75,7 @@ def method_parameters(text: str) -> dict[str, AnyMessage]:
     packed: dict[str, AnyMessage] = {}
     for name, value in json.loads(text or "{}").items():
         packed[name] = AnyMessage()
-        packed[name].Pack(ParseDict(value, Value()))
+        packed[name].Pack(ParseDict(value, Value()), deterministic=True)
     return packed
 
 
@@ -83,17 +83,17 @@ def rows_request(about: About, parameters: Mapping[str, Any] | None, rows: Itera
     """Make a DataCaptureUploadRequest of rows, each a serialised ``SensorData``."""
     parts = [_head(about, _ROWS, parameters)]
     for row in rows:
-        parts += (b"\x12", _varint(len(row)), row)
+        parts += (b"\x12", varint(len(row)), row)
     return Serialised(b"".join(parts))
 
 
 def payload_request(about: About, parameters: Mapping[str, Any] | None, payload: bytes, metadata: bytes) -> Serialised:
     """Make a DataCaptureUploadRequest of one payload; ``metadata`` is a serialised ``SensorMetadata``."""
     # The payload is the last field of SensorData, number 3.
-    contents = b"\x1a" + _varint(len(payload))
+    contents = b"\x1a" + varint(len(payload))
     if metadata:
-        contents = b"".join((b"\x0a", _varint(len(metadata)), metadata, contents))
-    size = _varint(len(contents) + len(payload))
+        contents = b"".join((b"\x0a", varint(len(metadata)), metadata, contents))
+    size = varint(len(contents) + len(payload))
     return Serialised(b"".join((_head(about, _BINARY, parameters), b"\x12", size, contents, payload)))
 
 
@@ -118,7 +118,7 @@ def sensor_metadata(times: Pair | Times | None, annotations: bytes) -> bytes:
 
 
 def _joined(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"".join([tag + _varint(len(field)) + field for tag, field in fields])
+    return b"".join([tag + varint(len(field)) + field for tag, field in fields])
 
 
 def _timestamp(moment: int | datetime) -> bytes:
@@ -146,7 +146,7 @@ def _known_head(about: About, data_type: int) -> bytes:
 def _make_head(about: About, data_type: int, parameters: Mapping[str, Any] | None) -> bytes:
     metadata = UploadMetadata(type=data_type, method_parameters=parameters, **about._asdict())  # type: ignore[arg-type]
     said: bytes = metadata.SerializeToString()
-    return b"\x0a" + _varint(len(said)) + said
+    return b"\x0a" + varint(len(said)) + said
 
 
 def timestamp(microseconds: int) -> Timestamp:
@@ -156,12 +156,12 @@ def timestamp(microseconds: int) -> Timestamp:
 
 def chunk(*parts: bytes) -> Serialised:
     """Make a message of nothing but its field 2: a StreamingDataCaptureUploadRequest with a chunk, for one."""
-    return Serialised(b"".join((b"\x12", _varint(sum(map(len, parts))), *parts)))
+    return Serialised(b"".join((b"\x12", varint(sum(map(len, parts))), *parts)))
 
 
 def file_chunk(data: bytes) -> Serialised:
     """Make a FileUploadRequest with a FileData, whose data are its field 1."""
-    return chunk(b"\x0a", _varint(len(data)), data) if data else chunk()
+    return chunk(b"\x0a", varint(len(data)), data) if data else chunk()
 
 
 def _long_varint(number: int) -> bytes:
@@ -173,4 +173,4 @@ def _long_varint(number: int) -> bytes:
     return bytes(out)
 
 
-_varint = functools.lru_cache(maxsize=4096)(_long_varint)
+varint = functools.lru_cache(maxsize=4096)(_long_varint)
