@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -20,7 +21,7 @@ from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credential
 
 from module.delivery.wire import method_parameters
 from module.demo.cloud import Arrival
-from tests.process.rig import KEY, KEY_ID, PART, Rig, Starter
+from tests.process.rig import KEY, KEY_ID, PART, ROOT, Rig, Starter
 
 T1 = datetime(2025, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 T2 = datetime(2025, 1, 2, 5, 4, 6, 1, tzinfo=timezone(timedelta(hours=2)))
@@ -174,6 +175,25 @@ async def test_one_row_takes_one_bare_pair(rig: Rig) -> None:
     ((row,),) = (arrival.rows for arrival in rig.cloud.arrivals)
     assert row.metadata.time_requested.ToDatetime(UTC) == T1
     assert row.metadata.time_received.ToDatetime(UTC) == T2
+
+
+async def test_the_examples_of_the_page_arrive_by_the_method_that_they_stand_for(rig: Rig) -> None:
+    page = (ROOT / "docs" / "uploader.md").read_text()
+    section = page.partition("## The five methods")[2].partition("\n## ")[0]
+    commands = [json.loads(found) for found in re.findall(r"```json\n(.*?)\n```", section, re.DOTALL)]
+    (rig.folder / "files" / "today.log").write_text("all is well")
+    methods = []
+    for command in commands:
+        if "path" in command:
+            command["path"] = str(rig.folder / "files" / "today.log")
+        before = (await rig.status())["upload"]["by_method"]
+        await rig.command(command.pop("command"), wait="uploaded", **command)
+        after = await rig.until(lambda status, before=before: status["upload"]["by_method"] != before)  # type: ignore[misc]
+        methods += [name for name, count in after["upload"]["by_method"].items() if count > before[name]]
+    assert methods == [f"{name}_data_capture_upload" for name in ("tabular", "binary", "streaming")] + [
+        "file_upload",
+        "file_upload_from_path",
+    ]
 
 
 def taken(rig: Rig) -> tuple[Arrival, Arrival]:
