@@ -15,3 +15,10 @@ and gRPC are imported only where the outside is met.
 """
 
 __version__ = "0.1.0"
+
+NAMESPACE = "courier"
+"""Whose module it is in the registry. Who publishes it under another namespace changes this and ``meta.json``."""
+FAMILY = "capture"
+"""The module's name within the namespace, and the family of its models."""
+MODULE_ID = f"{NAMESPACE}:{FAMILY}"
+UPLOADER_MODEL = f"{MODULE_ID}:uploader"

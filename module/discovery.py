@@ -31,7 +31,7 @@ from viam.services.discovery import Discovery
 from viam.services.generic import Generic
 from viam.utils import ValueTypes, dict_to_struct, struct_to_dict
 
-from module import refusals
+from module import FAMILY, NAMESPACE, refusals
 from module.api_methods import CAMERA, GETS_IMAGES, MOVEMENT_SENSOR, POWER_SENSOR, READS, SENSOR
 from module.collection import images, readings
 from module.collection.sources import Answer, Row, find
@@ -51,7 +51,7 @@ _METHODS = {
 _AT_ONCE = 16
 _LIST_S = 5.0
 _CLOUD = ("VIAM_MACHINE_PART_ID", "VIAM_API_KEY_ID", "VIAM_API_KEY")
-_FAMILY = ModelFamily("courier", "capture")
+_FAMILY = ModelFamily(NAMESPACE, FAMILY)
 _UPLOADER, _HEALTH = "courier", "courier-health"
 
 

@@ -20,11 +20,11 @@ from viam.proto.app.robot import ComponentConfig
 from viam.proto.common import ResourceName
 from viam.resource.base import ResourceBase
 from viam.resource.easy_resource import EasyResource
-from viam.resource.types import Model, ModelFamily
+from viam.resource.types import Model
 from viam.services.generic import Generic
 from viam.utils import SensorReading, struct_to_dict
 
-from module import refusals
+from module import MODULE_ID, UPLOADER_MODEL, refusals
 from module.errors import ConfigError
 from module.source_config import NAME, Flag, Part
 from module.vitals import Vitals
@@ -48,7 +48,7 @@ class HealthConfig(Part):
 class Health(Sensor, EasyResource):  # type: ignore[misc, no-untyped-call]
     """``courier:capture:health``: the uploader's health as readings."""
 
-    MODEL: ClassVar[Model] = Model(ModelFamily("courier", "capture"), "health")
+    MODEL: ClassVar[Model] = Model.from_string(f"{MODULE_ID}:health")
 
     _config: HealthConfig
     _uploader: ResourceBase | None
@@ -91,7 +91,7 @@ class Health(Sensor, EasyResource):  # type: ignore[misc, no-untyped-call]
         except GRPCError as error:
             return self._vitals.silent(error.message or error.status.name)
         except (KeyError, TypeError, ValueError, AttributeError):
-            return self._vitals.silent("its answer is no status; is it a courier:capture:uploader?")
+            return self._vitals.silent(f"its answer is no status; is it a {UPLOADER_MODEL}?")
         except Exception as error:  # noqa: BLE001 - the SDK's clients raise whatever their conversions raise
             return self._vitals.silent(f"{type(error).__name__}: {error}")
 

@@ -19,11 +19,11 @@ from viam.proto.app.robot import ComponentConfig
 from viam.proto.common import ResourceName
 from viam.resource.base import ResourceBase
 from viam.resource.easy_resource import EasyResource
-from viam.resource.types import Model, ModelFamily
+from viam.resource.types import Model
 from viam.services.generic import Generic
 from viam.utils import ValueTypes, struct_to_dict
 
-from module import commands
+from module import UPLOADER_MODEL, commands
 from module.config import Config, parse
 from module.courier import Courier
 from module.errors import CommandError, CourierError, FileUnavailable, Unavailable
@@ -37,7 +37,7 @@ _MOST_SAID = 4000
 class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
     """``courier:capture:uploader``: captures, spools, uploads, answers commands."""
 
-    MODEL: ClassVar[Model] = Model(ModelFamily("courier", "capture"), "uploader")
+    MODEL: ClassVar[Model] = Model.from_string(UPLOADER_MODEL)
 
     _courier: Courier
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from module import UPLOADER_MODEL
 from module.arguments import read_all
 from module.commands import VERBS
 from module.config import Config, parse
-from module.conversion.machine import UPLOADER, convert
+from module.conversion.machine import convert
 from module.timetable import parse_cron
 
 ROOT = Path(__file__).parent.parent
@@ -77,7 +78,7 @@ def uploaders(machine: dict[str, Any]) -> dict[str, Config]:
     return {
         service["name"]: parse(service["attributes"], service=service["name"], environ=MACHINE)
         for service in machine["services"]
-        if service["model"] == UPLOADER
+        if service["model"] == UPLOADER_MODEL
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import os
@@ -24,7 +25,7 @@ META: dict[str, Any] = json.loads((ROOT / "meta.json").read_text())
 README = (ROOT / "README.md").read_text()
 FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXAMPLES = [json.loads(text) for language, text in FENCES.findall(README) if language == "json"]
-UPLOADER, HEALTH, DISCOVERY = (f"courier:capture:{model}" for model in ("uploader", "health", "discovery"))
+UPLOADER, HEALTH, DISCOVERY = (f"{module.MODULE_ID}:{model}" for model in ("uploader", "health", "discovery"))
 PAGES = [(ROOT / "docs" / f"{model}.md").read_text() for model in ("uploader", "health", "discovery")]
 EXAMPLES_OF_PAGES = [
     json.loads(text) for page in PAGES for language, text in FENCES.findall(page) if language == "json"
@@ -58,7 +59,7 @@ def services(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_what_the_schema_requires_is_there_and_of_its_form() -> None:
     """As https://dl.viam.dev/module.schema.json has it."""
     assert META["$schema"] == "https://dl.viam.dev/module.schema.json"
-    assert re.fullmatch(r"[^:]+:[^:]+", META["module_id"])
+    assert META["module_id"] == module.MODULE_ID
     assert META["visibility"] in {"private", "public", "public_unlisted"}
     assert re.fullmatch(r"https://\S+", META["url"])
     assert META["description"]
@@ -94,7 +95,7 @@ def test_models_are_those_that_the_module_registers() -> None:
     for each in pkgutil.iter_modules(module.__path__):
         if each.name != "__main__" and not each.ispkg:
             importlib.import_module(f"module.{each.name}")
-    registered = {name for name in Registry.REGISTERED_RESOURCE_CREATORS() if "/courier:" in name}
+    registered = {name for name in Registry.REGISTERED_RESOURCE_CREATORS() if f"/{module.NAMESPACE}:" in name}
     assert registered == {f"{model['api']}/{model['model']}" for model in META["models"]}
 
 
@@ -124,6 +125,17 @@ def test_modules_of_the_readme_are_this_one() -> None:
     assert {Path(each["executable_path"]).name for each in modules if each["type"] == "local"} == {META["entrypoint"]}
     models = {(each["api"], each["model"]) for each in resources(EXAMPLES + EXAMPLES_OF_PAGES)}
     assert models == {(each["api"], each["model"]) for each in META["models"]}
+
+
+def test_no_code_but_one_line_knows_the_namespace() -> None:
+    """So that the module can be published under another; docstrings and examples name it for people."""
+    strings = [
+        (path.relative_to(ROOT), node.value)
+        for path in (ROOT / "module").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not node.value.startswith("``")
+    ]
+    assert not [found for found in strings if re.search(rf"\b{module.NAMESPACE}[:_]{module.FAMILY}", found[1])]
 
 
 def test_the_cloud_build_runs_what_is_there() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from module import MODULE_ID, UPLOADER_MODEL
 from module.config import parse
 from module.conversion.captures import Captures
 from module.conversion.document import Place, is_variable
@@ -15,8 +16,7 @@ from module.conversion.findings import Finding, Kind
 from module.conversion.settings import Settings
 from module.errors import ConfigError
 
-UPLOADER = "courier:capture:uploader"
-_MODULE = {"type": "registry", "name": "courier_capture", "module_id": "courier:capture", "version": "latest"}
+_MODULE = {"type": "registry", "name": MODULE_ID.replace(":", "_"), "module_id": MODULE_ID, "version": "latest"}
 _MANAGER = "rdk:service:data_manager"
 _MACHINE = {"VIAM_MODULE_DATA": "/", "VIAM_MACHINE_PART_ID": "-", "VIAM_API_KEY_ID": "-", "VIAM_API_KEY": "-"}
 """What a machine will know and this program does not."""
@@ -96,7 +96,7 @@ def _manager(root: Place) -> Place | None:
 
 def _refuse_converted(root: Place, name: str) -> None:
     for place in [*root.each("components"), *root.each("services")]:
-        if place.object().get("model") == UPLOADER:
+        if place.object().get("model") == UPLOADER_MODEL:
             raise ConfigError(f"{place.path}: an uploader stands here already")
         if place.object().get("name") == name:
             raise ConfigError(f"{place.path}.name: {json.dumps(name)} is taken; give the uploader another with --name")
@@ -172,7 +172,7 @@ def _add(converted: dict[str, Any], name: str, attributes: dict[str, Any]) -> No
     modules: list[Any] = converted.setdefault("modules", [])
     if not any(isinstance(each, dict) and each.get("module_id") == _MODULE["module_id"] for each in modules):
         modules.append(dict(_MODULE))
-    uploader = {"name": name, "api": "rdk:service:generic", "model": UPLOADER, "attributes": attributes}
+    uploader = {"name": name, "api": "rdk:service:generic", "model": UPLOADER_MODEL, "attributes": attributes}
     converted.setdefault("services", []).append(uploader)
 
 

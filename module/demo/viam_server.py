@@ -37,10 +37,10 @@ from viam.robot.service import RobotService
 from viam.rpc.server import Server
 from viam.utils import dict_to_struct
 
+from module import UPLOADER_MODEL
 from module.errors import CourierError
 
 GENERIC_SERVICE = "rdk:service:generic"
-UPLOADER = "courier:capture:uploader"
 
 # How long viam-server gives a module.
 _START_S = 300.0
@@ -174,13 +174,13 @@ class ViamServer:
         return self._running().channel
 
     async def validate(
-        self, name: str, attributes: Mapping[str, Any], *, model: str = UPLOADER, api: str = GENERIC_SERVICE
+        self, name: str, attributes: Mapping[str, Any], *, model: str = UPLOADER_MODEL, api: str = GENERIC_SERVICE
     ) -> tuple[list[str], list[str]]:
         """Have the module check attributes: its required and its optional dependencies, as it names them."""
         return await self._validate(_config(name, attributes, model, api))
 
     async def add_resource(
-        self, name: str, attributes: Mapping[str, Any], *, model: str = UPLOADER, api: str = GENERIC_SERVICE
+        self, name: str, attributes: Mapping[str, Any], *, model: str = UPLOADER_MODEL, api: str = GENERIC_SERVICE
     ) -> None:
         """Validate a resource, add it to the module with the dependencies that the machine has, and serve it there."""
         await self._add(_config(name, attributes, model, api))
