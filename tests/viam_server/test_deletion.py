@@ -72,6 +72,8 @@ async def test_a_backlog_arrives_after(machines: Maker, happens: Callable[[Machi
     await machine.command(command="pause", what="capture")
     waiting = (await machine.status())["spool"]["items"]
 
+    # What is captured after it is told from the backlog.
+    machine.attributes["sources"][0]["tags"] = ["after"]
     await happens(machine)
     assert DELETED in machine.printed(), "viam-server did not delete: this shows nothing"
     await machines.cloud.start()
