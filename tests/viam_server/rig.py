@@ -84,6 +84,7 @@ class Machine:
         self._file = folder / "viam-server.json"
         self._pid_file = folder / "module.pid"
         self._program = folder / "start.sh"
+        self._failed_starts = folder / "failed-starts"
         self.fix_module()
         self.write()
 
@@ -123,7 +124,11 @@ class Machine:
 
     def break_module(self) -> None:
         """Let the module's next starts fail, as a bad release does."""
-        self._write_program("echo 'no such release' >&2\nexit 1\n")
+        self._write_program(f'echo failed >> "{self._failed_starts}"\nexit 1\n')
+
+    async def start_fails(self) -> None:
+        """Wait until a start of the module has failed."""
+        await self.until(self._failed_starts.exists, "no start of the module failed")
 
     def fix_module(self) -> None:
         """Let the module's next start succeed."""

@@ -17,6 +17,7 @@ async def a_release_that_does_not_start(machine: Machine) -> None:
     machine.break_module()
     module["env"] = {"RELEASE": "broken"}
     await machine.reconfigured()
+    await machine.start_fails()
     await change_something_else(machine)
     machine.fix_module()
     module["env"] = {"RELEASE": "good"}
@@ -28,7 +29,7 @@ async def a_first_start_that_fails(machine: Machine) -> None:
     await machine.stop()
     machine.break_module()
     await machine.start()
-    await machine.prints("no such release")
+    await machine.start_fails()
     await change_something_else(machine)
     await machine.stop()
     machine.fix_module()
