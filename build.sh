@@ -19,7 +19,8 @@ die() {
 probe='
 import ensurepip, os, sys, sysconfig
 shared = sysconfig.get_config_var("Py_ENABLE_SHARED") or sysconfig.get_config_var("PYTHONFRAMEWORK")
-sys.exit(sys.version_info < (3, 11) or not shared or print(os.path.realpath(sys.executable)))
+final = sys.version_info[3] == "final"
+sys.exit(sys.version_info < (3, 11) or not final or not shared or print(os.path.realpath(sys.executable)))
 '
 
 archive=${1:-dist/archive.tar.gz}
@@ -31,11 +32,11 @@ if [ -x "$venv/bin/python" ] && [ -r "$venv/courier.stamp" ]; then
 fi
 if [ "$stamp" != "$key" ]; then
     python=
-    for name in ${COURIER_PYTHON:+"$COURIER_PYTHON"} python3.13 python3.12 python3.11 python3; do
+    for name in ${COURIER_PYTHON:+"$COURIER_PYTHON"} python3.14 python3.13 python3.12 python3.11 python3; do
         python=$("$name" -c "$probe" 2>/dev/null) && break
         python=
     done
-    [ -n "$python" ] || die "no Python of 3.11 or newer with venv and a shared library found: packaging/setup.sh installs it"
+    [ -n "$python" ] || die "no release of Python 3.11 or newer with venv and a shared library found: packaging/setup.sh installs it"
     echo "build.sh: installing what the build needs into $venv" >&2
     rm -rf "$venv"
     "$python" -I -m venv "$venv"

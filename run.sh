@@ -8,25 +8,51 @@
 # shows without starting Python.
 set -eu
 
-say() {
-    printf 'run.sh: %s\n' "$*" >&2
+# Where to say what is no error. viam-server logs standard error as errors, and what `convert` prints is a document.
+notes=1
+[ "${1:-}" != convert ] || notes=2
+
+note() {
+    printf 'run.sh: %s\n' "$*" >&"$notes"
 }
 
 die() {
-    say "$@"
+    printf 'run.sh: %s\n' "$*" >&2
     exit 1
 }
 
-if [ $# -eq 0 ]; then
-    cat >&2 <<'USAGE'
+usage() {
+    cat <<'USAGE'
 usage: run.sh SOCKET [--log-level=LEVEL]   serve the module on a unix socket, as viam-server starts it
        run.sh demo [OPTION...]             show it at work on this machine, without a Viam account
        run.sh convert FILE [OPTION...]     put the uploader in place of the data manager in a machine config
+       run.sh help                         print this; demo --help and convert --help print their options
+       run.sh --version                    print the module's version
 USAGE
-    exit 2
-fi
+}
 
-# Prints "ok FILE", "old VERSION" or "bare VERSION"; also understood by the Pythons that are too old.
+# Prints the command that $1 is within two letters of, if there is one.
+nearest() {
+    awk -v given="$1" '
+        function least(a, b) { return a < b ? a : b }
+        function distance(a, b, i, j, d) {
+            for (i = 0; i <= length(a); i++) d[i, 0] = i
+            for (j = 0; j <= length(b); j++) d[0, j] = j
+            for (i = 1; i <= length(a); i++)
+                for (j = 1; j <= length(b); j++)
+                    d[i, j] = least(d[i - 1, j - 1] + (substr(a, i, 1) != substr(b, j, 1)), 1 + least(d[i - 1, j], d[i, j - 1]))
+            return d[length(a), length(b)]
+        }
+        BEGIN {
+            best = 3
+            count = split("demo convert help --help --version", commands, " ")
+            for (k = 1; k <= count; k++)
+                if ((found = distance(given, commands[k])) < best) { best = found; command = commands[k] }
+            print command
+        }'
+}
+
+# Prints "ok FILE", "old VERSION", "pre VERSION" or "bare VERSION"; also understood by the Pythons that are too old.
 probe='
 import os, sys
 version = "%d.%d.%d" % tuple(sys.version_info[:3])
@@ -37,6 +63,8 @@ except ImportError:
     whole = False
 if tuple(sys.version_info[:2]) < (3, 11):
     print("old " + version)
+elif sys.version_info[3] != "final":
+    print("pre " + version + {"alpha": "a", "beta": "b"}.get(sys.version_info[3], "rc") + str(sys.version_info[4]))
 elif not whole:
     print("bare " + version)
 else:
@@ -50,7 +78,7 @@ import fcntl, sys
 try:
     fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
 except BlockingIOError:
-    sys.stderr.write("run.sh: waiting for another start that makes the virtual environment\n")
+    print("run.sh: waiting for another start that makes the virtual environment", flush=True)
     fcntl.flock(9, fcntl.LOCK_EX)
 '
 
@@ -58,28 +86,35 @@ except BlockingIOError:
 find_python() {
     python=
     bare=
+    pre=
     old=
     if [ -n "${COURIER_PYTHON:-}" ]; then
         set -- "$COURIER_PYTHON"
     else
-        set -- python3.13 python3.12 python3.11 python3
+        set -- python3.14 python3.13 python3.12 python3.11 python3
     fi
     for name in "$@"; do
         # A name that does not start is passed over: pyenv, for one, has such names on the PATH.
         found=$("$name" -c "$probe" 2>/dev/null) || continue
+        version=${found#* }
         case $found in
             "ok "*)
-                python=${found#ok }
+                python=$version
                 return
                 ;;
-            "bare "*) bare=${bare:-"$name (${found#bare })"} ;;
-            "old "*) old=${old:-"$name is Python ${found#old }"} ;;
+            "pre "*)
+                # pip takes 3.11.0rc1 for older than 3.11, and leaves out what the lock file has for that.
+                note "$name is Python $version, a pre-release, and is passed over"
+                pre=${pre:-"$name is Python $version, a pre-release"}
+                ;;
+            "bare "*) bare=${bare:-"$name ($version) lacks venv: install it (Debian, Ubuntu: apt-get install python${version%.*}-venv)"} ;;
+            "old "*) old=${old:-"$name is Python $version"} ;;
         esac
     done
     if [ -n "$bare" ]; then
-        die "$bare lacks venv: install it (Debian, Ubuntu: apt-get install python3-venv)"
-    elif [ -n "$old" ]; then
-        die "$old, and 3.11 or newer is needed: install one, or name one in COURIER_PYTHON"
+        die "$bare"
+    elif [ -n "$pre$old" ]; then
+        die "${pre:-$old}, and a release of 3.11 or newer is needed: install one, or name one in COURIER_PYTHON"
     elif [ -n "${COURIER_PYTHON:-}" ]; then
         die "COURIER_PYTHON is $COURIER_PYTHON, which does not start: name a Python of 3.11 or newer"
     fi
@@ -132,12 +167,12 @@ find_place() {
 make() {
     find_python
     exec 9<"${venv%/*}"
-    "$python" -c "$lock" || die "cannot lock ${venv%/*}"
+    "$python" -c "$lock" >&"$notes" || die "cannot lock ${venv%/*}"
     if [ -n "${former:-}" ] && is_whole "$former" && move_here; then
-        say "moved $former to $venv, where viam-server deletes nothing"
+        note "moved $former to $venv, where viam-server deletes nothing"
     fi
     if ! is_whole "$venv"; then
-        say "installing what the module needs into $venv; later starts do without"
+        note "installing what the module needs into $venv; later starts do without"
         rm -rf "$venv"
         "$python" -I -m venv "$venv" >&2 || die "cannot make $venv: the reason stands above"
         "$venv/bin/python" -I -m pip --disable-pip-version-check --no-input --quiet install \
@@ -166,8 +201,8 @@ do
 done
 here=$(CDPATH='' cd -P "${self%/*}/" && pwd -P)
 
-# The registry's archive holds the module as a program with all that it needs, which looks for no Python.
-if [ -x "$here/program/capture-courier" ]; then
+# Becomes the program that the registry's archive holds: the module with all that it needs, which looks for no Python.
+run_program() {
     # A library that most systems have, and that the program brings for the others; theirs fits their glibc.
     for library in /usr/lib*/libexpat.so.1 /usr/lib/*/libexpat.so.1 /lib*/libexpat.so.1 /lib/*/libexpat.so.1; do
         [ ! -e "$library" ] || break
@@ -176,6 +211,51 @@ if [ -x "$here/program/capture-courier" ]; then
         export LD_LIBRARY_PATH="$here/program/_internal/spare${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
     fi
     exec "$here/program/capture-courier" "$@"
+}
+
+case ${1:-} in
+    demo | convert) [ "${2:-}" != help ] || set -- "$1" --help ;;
+    help)
+        usage
+        exit
+        ;;
+    "")
+        usage >&2
+        exit 2
+        ;;
+    *)
+        socket=
+        for argument in "$@"; do
+            case $argument in
+                -h | --help)
+                    usage
+                    exit
+                    ;;
+                --version)
+                    [ ! -x "$here/program/capture-courier" ] || run_program --version
+                    sed -n 's/^__version__ = "\(.*\)"$/capture-courier \1/p' "$here/module/__init__.py"
+                    exit
+                    ;;
+                -*) ;;
+                *) socket=${socket:-$argument} ;;
+            esac
+        done
+        case $socket in
+            */* | *:*) ;;
+            *)
+                mistyped=${socket:-$1}
+                meant=$(nearest "$mistyped")
+                printf 'run.sh: %s is no command, and no path or address of a socket%s\n' "$mistyped" \
+                    "${meant:+; did you mean $meant?}" >&2
+                usage >&2
+                exit 2
+                ;;
+        esac
+        ;;
+esac
+
+if [ -x "$here/program/capture-courier" ]; then
+    run_program "$@"
 fi
 
 sum=$(cksum <"$here/requirements.txt")

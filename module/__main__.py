@@ -20,7 +20,7 @@ from viam.resource.types import API, Model
 
 import module.health
 import module.service  # noqa: F401 - each registers its model
-from module import command_service, log_relay
+from module import __version__, command_service, log_relay
 from module.discovery import Discoverer
 from module.serving import ModuleServer
 
@@ -49,6 +49,9 @@ def _keep_on_time() -> None:
 
 def main() -> None:
     """Run what the command line asks for."""
+    if sys.argv[1:2] == ["--version"]:
+        sys.stdout.write(f"capture-courier {__version__}\n")
+        return
     if sys.argv[1:2] == ["demo"]:
         from module.demo.main import main as demo  # noqa: PLC0415, only the demo needs the C core
 

@@ -15,15 +15,15 @@ if [ -x "$venv/bin/python" ] && [ -r "$venv/courier.stamp" ]; then
 fi
 if [ "$stamp" != "$key" ]; then
     python=
-    for name in ${COURIER_PYTHON:+"$COURIER_PYTHON"} python3.13 python3.12 python3.11 python3; do
+    for name in ${COURIER_PYTHON:+"$COURIER_PYTHON"} python3.14 python3.13 python3.12 python3.11 python3; do
         if python=$("$name" -c 'import ensurepip, os, sys
-sys.exit(sys.version_info < (3, 11) or print(os.path.realpath(sys.executable)))' 2>/dev/null); then
+sys.exit(sys.version_info < (3, 11) or sys.version_info.releaselevel != "final" or print(os.path.realpath(sys.executable)))' 2>/dev/null); then
             break
         fi
         python=
     done
     if [ -z "$python" ]; then
-        echo "tests/run.sh: Python 3.11 or newer with venv is needed (Debian, Ubuntu: python3 and python3-venv)" >&2
+        echo "tests/run.sh: a release of Python 3.11 or newer with venv is needed (Debian, Ubuntu: python3 and python3-venv)" >&2
         exit 1
     fi
     echo "tests/run.sh: installing what the tests need into $venv" >&2

@@ -213,7 +213,7 @@ def _texts() -> Iterator[str]:
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
                 yield re.sub(r"%[.\d]*[a-z]", "…", node.value)
     for line in re.sub(r'\$\{\w+:-"', '"', (ROOT / "run.sh").read_text()).splitlines():
-        yield re.sub(r"\$\{?\w+(?:[#%:][^}]*)?\}?", "…", re.sub(r"\b(say|die) \"", "run.sh: ", line))
+        yield re.sub(r"\$\{?\w+(?:[#%:][^}]*)?\}?", "…", re.sub(r"\b(note|die) \"", "run.sh: ", line))
 
 
 TEXTS = list(_texts())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_run_sh import SHELL_PYTHON, install, said
+from tests.installation import SHELL_PYTHON, install, said
 
 
 class ReadOnly:
@@ -27,7 +27,7 @@ class ReadOnly:
 
     def run(self, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(self.installation.run_sh), "a.sock"],
+            [str(self.installation.run_sh), "./a.sock"],
             env=self.installation.environment(**more),
             user=65534 if os.geteuid() == 0 else None,
             cwd=self.folder,

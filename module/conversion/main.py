@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from module import __version__
 from module.conversion.findings import report
 from module.conversion.machine import convert
 from module.errors import ConfigError
@@ -50,4 +51,5 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--drain", action="store_true", help="let the data manager go on syncing what it has captured before"
     )
+    parser.add_argument("--version", action="version", version=f"capture-courier {__version__}")
     return parser.parse_args(arguments)

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from module import __version__
 from module.demo.page_server import PageServer
 from module.demo.report import Outcome, faults, summary
 from module.demo.story import Story
@@ -88,6 +89,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--keep", action="store_true", help="go on showing the page of what arrived afterwards, until Ctrl-C"
     )
+    parser.add_argument("--version", action="version", version=f"capture-courier {__version__}")
     return parser.parse_args(arguments)
 
 
