@@ -16,7 +16,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
-from module import refusals
+from module import refusals, resource_names
 from module.data_home import spool_places
 from module.errors import ConfigError
 from module.refusals import Allowed, absent, choice, number, refused, text
@@ -314,15 +314,24 @@ class Config(Part):
     def dependencies(self) -> tuple[list[str], list[str]]:
         """Return the resources that the service cannot start without, and those that it can, none of them twice.
 
-        Each is ``name``, or ``api/name`` where the source gives an ``api``. A disabled source needs nothing to start.
+        Each is ``name``, or ``api/name`` if the source gives an ``api``. A disabled source needs nothing to start, nor
+        does one with a name ``remote:name``, which viam-server may know by another.
         """
-        required = [source.dependency for source in self.sources if source.required and not source.disabled]
-        optional = [source.dependency for source in self.sources]
-        for gate in (source.gate for source in self.sources if source.gate):
-            optional += filter(None, (gate.sensor, gate.vision, gate.camera))
+        required = [
+            name
+            for source in self.sources
+            if source.required and not source.disabled and not resource_names.is_remote(source.name)
+            for name in source.dependencies
+        ]
+        optional = [name for source in self.sources for name in source.dependencies]
+        asked = [name for gate in self._gates() for name in (gate.sensor, gate.vision, gate.camera)]
         if self.upload.only_when:
-            optional.append(self.upload.only_when.sensor)
+            asked.append(self.upload.only_when.sensor)
+        optional += [name for each in asked if each for name in resource_names.asked(each)]
         return list(dict.fromkeys(required)), [name for name in dict.fromkeys(optional) if name not in required]
+
+    def _gates(self) -> list[GateConfig]:
+        return [source.gate for source in self.sources if source.gate]
 
 
 def parse(attributes: Mapping[str, Any], *, service: str, environ: Mapping[str, str]) -> Config:

@@ -20,12 +20,14 @@ from viam.proto.app.robot import ComponentConfig
 from viam.proto.common import ResourceName
 from viam.resource.base import ResourceBase
 from viam.resource.easy_resource import EasyResource
-from viam.resource.types import Model
+from viam.resource.types import API, Model
 from viam.services.generic import Generic
 from viam.utils import SensorReading, struct_to_dict
 
-from module import MODULE_ID, UPLOADER_MODEL, refusals
+from module import MODULE_ID, UPLOADER_MODEL, refusals, resource_names
+from module.collection.sources import passed
 from module.errors import ConfigError
+from module.resource_names import missing
 from module.source_config import NAME, Flag, Part
 from module.vitals import Vitals
 
@@ -40,9 +42,9 @@ class HealthConfig(Part):
     per_source: Flag = False
 
     @property
-    def dependency(self) -> str:
+    def dependencies(self) -> tuple[str, ...]:
         """The uploader as viam-server's dependencies name it."""
-        return f"{Generic.API}/{self.service}"
+        return resource_names.asked(self.service, str(Generic.API))
 
 
 class Health(Sensor, EasyResource):  # type: ignore[misc, no-untyped-call]
@@ -57,14 +59,15 @@ class Health(Sensor, EasyResource):  # type: ignore[misc, no-untyped-call]
     @classmethod
     def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
         """Give the uploader as an optional dependency. Raises ConfigError, which names each path."""
-        return [], [_parse(config).dependency]
+        return [], list(_parse(config).dependencies)
 
     @classmethod
     def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> Self:
         """Make the sensor; it asks for nothing before it is read. Raises ConfigError."""
         self = cls(config.name)
         self._config = _parse(config)
-        self._uploader = next((each for name, each in dependencies.items() if name.subtype == "generic"), None)
+        services = {name: each for name, each in dependencies.items() if API.from_resource_name(name) == Generic.API}
+        self._uploader = next(iter(passed(self._config.service, services).values()), None)
         self._vitals = Vitals(self._config.service, per_source=self._config.per_source)
         return self
 
@@ -80,7 +83,7 @@ class Health(Sensor, EasyResource):  # type: ignore[misc, no-untyped-call]
         Raises nothing on the uploader's account: a dashboard sees ``ok`` fall, and why.
         """
         if self._uploader is None:
-            return self._vitals.silent("this machine has no such service, or it is not ready")
+            return self._vitals.silent(missing(self._config.service))
         limit = _ANSWER_S if timeout is None else min(_ANSWER_S, 0.8 * timeout)
         try:
             async with asyncio.timeout(limit):

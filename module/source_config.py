@@ -9,11 +9,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from module import refusals
+from module import refusals, resource_names
 from module.api_methods import AUDIO_IN, GETS_IMAGES, ApiMethod, Gives, audio_s, method_of, methods_of
 from module.capture import UploadAs
 from module.condition import Condition, Test
@@ -23,8 +23,10 @@ _ROWS = (UploadAs.AUTO, UploadAs.TABULAR, UploadAs.FILE)
 _PAYLOADS = (UploadAs.AUTO, UploadAs.BINARY, UploadAs.STREAMING, UploadAs.FILE)
 _WAYS = {Gives.ROW: _ROWS, Gives.IMAGES: _PAYLOADS, Gives.BYTES: _PAYLOADS}
 
+_SERVICE = "rdk:service:generic"
+"""The API of the uploader itself."""
 _ONE_PATH_PART = r"[^/:\s](?:[^/:]*[^/:\s])?"
-NAME = text("a resource's name, or remote:name", rf"{_ONE_PATH_PART}(?::{_ONE_PATH_PART})*")
+NAME = text("a resource's name", rf"{_ONE_PATH_PART}(?::{_ONE_PATH_PART})*")
 _API = text("namespace:component:subtype or namespace:service:subtype", r"[\w-]+:(?:component|service):[\w-]+")
 TEXT = text()
 COMMENT = text("a text", r"(?s).*")
@@ -211,16 +213,27 @@ class SourceConfig(Part):
     on_change: OnChangeConfig | None = None
     gate: GateConfig | None = None
     comment: Annotated[str, COMMENT] | None = None
+    _is_this_service: bool = PrivateAttr(default=False)
 
     @property
-    def dependency(self) -> str:
-        """The resource as viam-server's dependencies name it."""
-        return f"{self.api}/{self.name}" if self.api else self.name
+    def is_this_service(self) -> bool:
+        """Whether it names the very service that would poll it."""
+        return self._is_this_service
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """The resource as viam-server's dependencies name it; none for this service itself."""
+        return () if self.is_this_service else resource_names.asked(self.name, self.api)
 
     @property
     def period_s(self) -> float | None:
         """Seconds from one poll to the next; None for cron, and for what is polled on command alone."""
         return _period_s(self.capture_frequency_hz, self.interval_s)
+
+    @model_validator(mode="after")
+    def _names_this_service(self, info: ValidationInfo) -> Self:
+        self._is_this_service = self.name == context_of(info).service and self.api in (None, _SERVICE)
+        return self
 
     @field_validator("id")
     @classmethod

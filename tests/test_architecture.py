@@ -19,6 +19,7 @@ FLOORS = (
         "module.condition",
         "module.timetable",
         "module.api_methods",
+        "module.resource_names",
         "module.capture",
         "module.recent",
         "module.sequence",
@@ -83,6 +84,7 @@ PURE = {
     "module.api_methods": CLOCKS_AND_IO,
     # Its paths are pure ones.
     "module.data_home": CLOCKS_AND_IO - {"pathlib"},
+    "module.resource_names": CLOCKS_AND_IO,
     "module.collection.schedule": CLOCKS_AND_IO,
     "module.collection.images": CLOCKS_AND_IO,
     "module.collection.gate": CLOCKS_AND_IO,

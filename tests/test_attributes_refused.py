@@ -18,7 +18,7 @@ GPIOS = "an object with pin_name or pin (a text) for Gpios"
 COMMAND = "an object with command or docommand_input (an object) for DoCommand"
 
 
-NAMES = "a resource's name, or remote:name"
+NAMES = "a resource's name"
 TEXT = "a non-empty text"
 FLAG = "true or false"
 PRIORITY = "a whole number from 0 to 9"

@@ -290,30 +290,6 @@ def test_a_service_that_uploads_nothing_needs_no_identity() -> None:
         accept({"upload": {"disabled": False}}, environ={"VIAM_MODULE_DATA": "/d"})
 
 
-def test_dependencies_are_optional_unless_a_source_requires_them() -> None:
-    config = accept(
-        {
-            "sources": [
-                {"name": "cam1", "api": CAMERA, "required": True},
-                {"name": "cam1", "api": CAMERA, "id": "again"},
-                {"name": "a", "required": True},
-                {"name": "a", "id": "a2", "gate": {"sensor": "w", "key": "k"}},
-                {"name": "b", "gate": {"vision": "v", "camera": "c"}},
-                {"name": "d", "disabled": True, "required": True, "gate": {"sensor": "a", "key": "k"}},
-                {"name": "remote:e"},
-            ],
-            "upload": {"only_when": {"sensor": "sync", "key": "should_sync"}},
-        }
-    )
-    required, optional = config.dependencies()
-    assert required == ["rdk:component:camera/cam1", "a"]
-    assert optional == ["b", "d", "remote:e", "w", "v", "c", "sync"]
-
-
-def test_nothing_depends_on_nothing() -> None:
-    assert accept({}).dependencies() == ([], [])
-
-
 def test_defaults_may_be_spelled_out() -> None:
     image = {"format": "passthrough", "quality": 85.0, "max_width": None, "crop": None, "names": ["color"]}
     attributes = {

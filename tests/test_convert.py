@@ -174,14 +174,6 @@ def test_audio_has_time_for_a_whole_period() -> None:
     assert (source["timeout_s"], source["extra"]) == (30, {"codec": "mp3"})
 
 
-def test_resources_of_remotes_are_named_with_their_remote() -> None:
-    given = machine()
-    methods = [reads(name=f"rdk:component:sensor/{name}") for name in ("belt", "other:deep")]
-    given["remotes"] = [{"name": "line", **component(*methods)} | {"name": "line"}]
-    sources = parsed(convert(given)).sources
-    assert [source.name for source in sources] == ["line:belt", "other:deep"]
-
-
 def test_old_forms_of_a_resource_are_understood() -> None:
     """``type`` and ``namespace`` in the place of ``api``, as configs of some years ago have them."""
     given = machine(component(reads()), component(reads(), name="own"))

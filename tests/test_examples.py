@@ -94,7 +94,7 @@ def test_a_machine_is_valid_and_polls_what_it_has(name: str) -> None:
     parsed = uploaders(machine)
     assert len(parsed) == 1
     assert len([each for each in machine["modules"] if "courier" in each["name"]]) == 1
-    remotes = tuple(f"{each['name']}:" for each in machine.get("remotes", []))
+    remotes = tuple(each["prefix"] for each in machine.get("remotes", []))
     had = {each["name"] for each in machine.get("components", [])}
     for config in parsed.values():
         required, optional = config.dependencies()
@@ -147,7 +147,7 @@ def test_what_comes_after_a_migration_is_what_the_conversion_gives(before: str) 
 def test_two_parts_never_capture_the_same() -> None:
     main, press = (LOADED[f"two-parts/{name}.json"] for name in ("main", "press"))
     of_press = {source.name for source in uploaders(press)["uploader"].sources}
-    of_main = {source.name.removeprefix("press:") for source in uploaders(main)["uploader"].sources}
+    of_main = {source.name.removeprefix("press-") for source in uploaders(main)["uploader"].sources}
     assert not of_press & of_main
     assert {"oil"} | of_press <= {each["name"] for each in press["components"]}
 

@@ -13,7 +13,7 @@ from module.errors import ConfigError
 from tests.attributes import API_KEY, MACHINE, accept, folder, gate, only_when, refuse, source
 
 CAMERA_API = "rdk:component:camera"
-NAMES = "a resource's name, or remote:name"
+NAMES = "a resource's name"
 PATHS = 'an absolute path without ".."'
 NO_KEY = "a dotted path into the sensor's readings"
 

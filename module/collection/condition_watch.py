@@ -103,4 +103,4 @@ class ConditionWatch(Watch):
 
 def _readings_of(sensor: str, dependencies: Mapping[Any, Any]) -> Source:
     config = SourceConfig.model_construct(name=sensor, id=sensor, method="Readings", timeout_s=_TIMEOUT_S)
-    return find(config, dependencies)
+    return find(config, dependencies, remedy="rename one")

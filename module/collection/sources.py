@@ -19,9 +19,10 @@ from module.collection.apis import Answer, Ask, Blob, Row, prepare
 from module.config import SourceConfig
 from module.errors import NothingToCapture, PollError
 from module.refusals import one_of
+from module.resource_names import meant, missing
 from module.supervised import said_of
 
-__all__ = ["Answer", "Blob", "Row", "Source", "find"]
+__all__ = ["Answer", "Blob", "Row", "Source", "find", "passed"]
 
 _NOTHING = NoCaptureToStoreError().message  # type: ignore[no-untyped-call]
 
@@ -71,25 +72,35 @@ class Source:
         return requested_us, requested_us + (time.monotonic_ns() - begun_ns) // 1000, answers
 
 
-def find(config: SourceConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> Source:
-    """The source with its resource, out of those that viam-server handed over; never raises."""
-    found = {
-        str(API.from_resource_name(name)): resource
-        for name, resource in dependencies.items()
-        if _is_named(name, config)
-    }
+def passed(name: str, dependencies: Mapping[ResourceName, ResourceBase]) -> dict[ResourceName, ResourceBase]:
+    """Return those resources that viam-server passed which a config means by a name; several if their APIs differ."""
+    names = meant(name, (each.name for each in dependencies))
+    return {each: resource for each, resource in dependencies.items() if each.name in names}
+
+
+def find(
+    config: SourceConfig, dependencies: Mapping[ResourceName, ResourceBase], *, remedy: str = "give its api"
+) -> Source:
+    """The source with its resource, out of those that viam-server passed; never raises.
+
+    ``remedy``: what to do about two resources of one name, of which viam-server passes neither.
+    """
+    if config.is_this_service:
+        problem = f"{config.name} is this service itself, which cannot capture itself"
+        return Source(config, config.api or "", config.method or "", problem=problem)
+    resources = passed(config.name, dependencies)
+    found = {str(API.from_resource_name(name)): resource for name, resource in resources.items()}
     if config.api is not None:
         found = {api: resource for api, resource in found.items() if api == config.api}
     if len(found) > 1 and config.method is not None:
         found = {api: resource for api, resource in found.items() if method_of(api, config.method) is not None}
     if len(found) > 1:
-        problem = f"two resources are named {config.name}: give its api, one of {', '.join(sorted(found))}"
+        problem = f"two resources are named {config.name}: {remedy}, one of {', '.join(sorted(found))}"
         return Source(config, "", config.method or "", problem=problem)
     if not found:
-        meant = method_of(config.api or "", config.method)
-        method = config.method or (meant.name if meant and config.api else "")
-        problem = f"this machine has no {config.name}, or it is not ready"
-        return Source(config, config.api or "", method, problem=problem)
+        of_api = method_of(config.api or "", config.method)
+        method = config.method or (of_api.name if of_api and config.api else "")
+        return Source(config, config.api or "", method, problem=missing(config.name, "" if config.api else remedy))
     ((api, resource),) = found.items()
     return _prepared(config, api, resource)
 
@@ -107,8 +118,3 @@ def _prepared(config: SourceConfig, api: str, resource: ResourceBase) -> Source:
         return Source(config, api, method.name, problem=problem)
     ask = prepare(api, method.name)(resource, config)
     return Source(config, api, method.name, ask, method.beside(config.extra))
-
-
-def _is_named(name: ResourceName, config: SourceConfig) -> bool:
-    # viam-server resolves a remote's resource by its short name where that is unique.
-    return name.name == config.name or name.name.rpartition(":")[2] == config.name

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpclib import GRPCError
+from viam.components.camera import Camera
 from viam.proto.service.vision import (
     GetClassificationsFromCameraRequest,
     GetClassificationsRequest,
@@ -20,9 +21,10 @@ from viam.services.vision.client import VisionClient
 from module.collection.annotations import annotations_of
 from module.collection.condition_watch import Watch
 from module.collection.images import dimensions
-from module.collection.sources import Blob
+from module.collection.sources import Blob, passed
 from module.config import Find, GateConfig
 from module.errors import PollError
+from module.resource_names import missing
 from module.supervised import said_of
 
 _TIMEOUT_S = 10.0
@@ -43,43 +45,41 @@ class Eye:
 
     def __init__(self, gate: GateConfig, dependencies: Mapping[Any, Any]) -> None:
         self.name = gate.vision or ""
+        """As the config has it."""
         self._gate = gate
-        found = [
-            resource
-            for name, resource in dependencies.items()
-            if isinstance(resource, VisionClient) and self.name in (name.name, name.name.rpartition(":")[2])
-        ]
+        known = passed(self.name, dependencies)
+        found = [resource for resource in known.values() if isinstance(resource, VisionClient)]
         self._service: Any = found[0] if len(found) == 1 else None
-        self.problem = (
-            None if self._service is not None else f"this machine has no vision service {self.name}, or it is not ready"
-        )
+        self.problem = None if self._service is not None else missing(self.name, "rename one")
+        cameras = passed(gate.camera or "", dependencies)
+        known_as = [each.name for each in cameras if each.subtype == Camera.API.resource_subtype]
+        self._camera = known_as[0] if known_as else gate.camera or ""
 
     async def look(self, frame: Blob) -> Sighting:
         """Ask about one frame. Raises PollError, with what the service said."""
         width, height = dimensions(frame.data, frame.mime_type) or (0, 0)
         if self._gate.find is Find.DETECTIONS:
-            request = GetDetectionsRequest(
-                name=self.name, image=frame.data, width=width, height=height, mime_type=frame.mime_type
-            )
+            request = GetDetectionsRequest(image=frame.data, width=width, height=height, mime_type=frame.mime_type)
             hits = self._sure((await self._ask("GetDetections", request)).detections)
             return Sighting(bool(hits), annotations_of(hits, (), width=width, height=height) if hits else b"")
         classify = GetClassificationsRequest(
-            name=self.name, image=frame.data, width=width, height=height, mime_type=frame.mime_type, n=_CLASSES
+            image=frame.data, width=width, height=height, mime_type=frame.mime_type, n=_CLASSES
         )
         hits = self._sure((await self._ask("GetClassifications", classify)).classifications)
         return Sighting(bool(hits), annotations_of((), hits, width=width, height=height) if hits else b"")
 
-    async def look_through(self, camera: str) -> bool:
-        """Ask about what a camera sees now. Raises PollError."""
+    async def look_through(self) -> bool:
+        """Ask about what the gate's camera sees now. Raises PollError."""
         if self._gate.find is Find.DETECTIONS:
-            request = GetDetectionsFromCameraRequest(name=self.name, camera_name=camera)
+            request = GetDetectionsFromCameraRequest(camera_name=self._camera)
             return bool(self._sure((await self._ask("GetDetectionsFromCamera", request)).detections))
-        classify = GetClassificationsFromCameraRequest(name=self.name, camera_name=camera, n=_CLASSES)
+        classify = GetClassificationsFromCameraRequest(camera_name=self._camera, n=_CLASSES)
         return bool(self._sure((await self._ask("GetClassificationsFromCamera", classify)).classifications))
 
     async def _ask(self, method: str, request: Any) -> Any:
         if self.problem is not None:
             raise PollError(self.problem)
+        request.name = self._service.name
         try:
             # Not the client's own methods: they scan the frame for its size, and trip over broken ones.
             async with asyncio.timeout(_TIMEOUT_S):
@@ -105,8 +105,7 @@ class EyeWatch(Watch):
     ) -> None:
         super().__init__(f"{eye.name} on {camera}", eye.problem, logger, poll_hz=poll_hz, on_answer=on_answer)
         self._eye = eye
-        self._camera = camera
 
     async def ask(self) -> bool:
         """Whether the camera sees now what is looked for. Raises PollError."""
-        return await self._eye.look_through(self._camera)
+        return await self._eye.look_through()

@@ -12,6 +12,7 @@ from module.api_methods import AUDIO_IN, CAMERA, GETS_IMAGES, method_of, methods
 from module.conversion.document import Place, is_variable
 from module.conversion.findings import Finding, Kind
 from module.refusals import one_of
+from module.resource_names import last_part
 
 _MOST_HZ = 1000
 _TIMEOUT_S = 10
@@ -33,6 +34,8 @@ class Captures:
 
     def take(self, methods: list[Place], *, api: str | None, name: str) -> list[dict[str, Any]]:
         """Add the sources of one resource's methods, or (no ``api``) of those that each name a resource of a remote.
+
+        ``name`` is the resource's, or the remote's prefix.
 
         Gives those methods, disabled, that must stay where they are because the cloud reads something from them.
         Raises ConfigError.
@@ -137,15 +140,17 @@ class Captures:
         self.findings.append(Finding(kind, place.path, text))
 
 
-def _of_remote(place: Place, remote: str) -> tuple[str, str]:
-    """Return the API of a remote's resource, and its name on this machine: ``remote:name``."""
+def _of_remote(place: Place, prefix: str) -> tuple[str, str]:
+    """Return the API of a remote's resource, and its name on this machine: the remote's prefix and its own name."""
     text = place.text()
     api, slash, name = "", "", ""
     if isinstance(text, str):
         api, slash, name = text.partition("/")
     if not slash or not name or api.count(":") != 2:  # noqa: PLR2004 - namespace:component:subtype
         raise place.refused('the full name of a resource of the remote, e.g. "rdk:component:camera/front"')
-    return api, name if ":" in name else f"{remote}:{name}"
+    # The data manager of today knows it by its prefix too, that of earlier years by the remote.
+    own = last_part(name)
+    return api, own if own.startswith(prefix) else f"{prefix}{own}"
 
 
 def _is_rate(value: Any) -> bool:

@@ -50,7 +50,7 @@ def convert(config: Any, *, name: str = "uploader", drain: bool = False) -> Conv
     _refuse_converted(root, name)
     off = manager is not None and _flag(manager, "capture_disabled")
     captures = Captures(off=bool(off) and not is_variable(off), findings=findings)
-    found = [_take(captures, *resource, converted) for resource in _resources(root)]
+    found = [_take(captures, *resource, converted) for resource in _resources(root, findings)]
     if manager is None and not any(found):
         hint = "; what a fragment has stands in the fragment's own JSON" if root.each("fragments") else ""
         raise ConfigError(f"the config: neither a data manager nor a capture method stands in it{hint}")
@@ -70,14 +70,26 @@ def convert(config: Any, *, name: str = "uploader", drain: bool = False) -> Conv
     return Conversion(converted, tuple(findings))
 
 
-def _resources(root: Place) -> Iterator[tuple[Place, str | None, str]]:
-    """Give all that may have capture methods: with its API and name, or, a remote, with its name alone."""
+def _resources(root: Place, findings: list[Finding]) -> Iterator[tuple[Place, str | None, str]]:
+    """Yield all that may have capture methods: with its API and name, or, a remote, with its prefix only."""
     for kind in ("component", "service"):
         for place in root.each(f"{kind}s"):
             api = _api(place, kind)
             yield place, api, place.need("name").text() if "service_configs" in place.object() else ""
     for place in root.each("remotes"):
-        yield place, None, place.need("name").text()
+        yield place, None, _prefix(place, findings)
+
+
+def _prefix(remote: Place, findings: list[Finding]) -> str:
+    """Return the prefix of a remote's resources; none if a variable stands for it, which the report then says."""
+    prefix = remote.get("prefix")
+    if prefix is None or prefix.value == "":
+        return ""
+    if is_variable(prefix.value):
+        text = "a variable: put it before the names of this remote's resources in sources"
+        findings.append(Finding(Kind.DIFFERS, prefix.path, text))
+        return ""
+    return str(prefix.text())
 
 
 def _api(place: Place, kind: str) -> str:

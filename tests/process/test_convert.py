@@ -46,7 +46,7 @@ def told(config: dict[str, Any]) -> Iterator[Told]:
     for place in [*config["components"], *config.get("remotes", [])]:
         for service in place["service_configs"]:
             for method in service["attributes"]["capture_methods"]:
-                resource = f"{place['name']}:{method['name'].partition('/')[2]}" if "name" in method else place["name"]
+                resource = method["name"].partition("/")[2] if "name" in method else place["name"]
                 # The cloud knows the images that viam-server's ReadImage gave as those of GetImages.
                 called = {"ReadImage": "GetImages"}.get(method["method"], method["method"])
                 yield Told(resource, called, method["capture_frequency_hz"], not method.get("disabled"))
@@ -118,7 +118,7 @@ async def test_cameras(start: Starter) -> None:
 async def test_sensors_with_tags(start: Starter) -> None:
     config = before("sensors")
     mains = fake(PowerSensor, "mains", get_power=3.5, get_voltage=(230, True))
-    resources: list[ResourceBase] = [CountingSensor("climate"), mains, CountingSensor("line:belt")]
+    resources: list[ResourceBase] = [CountingSensor("climate"), mains, CountingSensor("line-belt")]
     pins = {"door": Pin(get=True), "lid": Pin(get=False)}
     rig = await start(*resources, fake(Board, "io", gpio_pin_by_name=pins.__getitem__))
     await rig.server.add_resource(NAME, rig.attributes(**converted(config)))

@@ -130,7 +130,7 @@ async def test_without_the_uploader_the_sensor_is_there_and_says_so(start: Start
     health = await add_health(rig)
     assert await read(health) == {
         "ok": False,
-        "reason": f"{NAME}: this machine has no such service, or it is not ready",
+        "reason": f"{NAME}: this machine has no {NAME}, or it is not ready",
     }
     await rig.configure(sources=[])
     await rig.server.reconfigure_resource("health")

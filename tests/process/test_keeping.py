@@ -193,7 +193,8 @@ async def test_without_the_gates_sensor_the_gate_stays_closed_and_says_why(start
     status = await rig.until(lambda status: status["sources"]["s1"]["filtered"] >= 3)
     source = status["sources"]["s1"]
     assert (source["state"], source["captured"]) == ("gated", 0)
-    assert source["last_error"] == "gate: this machine has no door, or it is not ready"
+    told = "gate: this machine has no door, or it is not ready; if two resources have this name, rename one"
+    assert source["last_error"] == told
 
 
 async def test_trigger_opens_a_gate_with_the_seconds_before_and_after(start: Starter) -> None:

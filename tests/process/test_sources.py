@@ -15,8 +15,9 @@ from viam.errors import NoCaptureToStoreError
 from viam.proto.common import GeoPoint, Vector3
 
 from module.demo.cloud import UploadMethod
+from module.demo.viam_server import GENERIC_SERVICE as GENERIC
 from module.demo.viam_server import MachineError
-from tests.process.rig import CountingSensor, Starter, StillCamera
+from tests.process.rig import NAME, CountingSensor, Starter, StillCamera
 
 
 def _noise(height: int, width: int) -> Any:
@@ -250,6 +251,28 @@ async def test_a_source_of_the_wrong_kind_says_what_the_resource_is(start: Start
     assert source["state"] == "waiting"
     has = "it has Readings or DoCommand"
     assert source["last_error"] == f"s1 is a rdk:component:sensor, which has no NextPointCloud; {has}"
+
+
+async def test_two_resources_of_one_name_are_told_apart_by_their_api(start: Starter) -> None:
+    """viam-server passes neither, and the source says what may be the case."""
+    sources = [{"name": "twin"}, {"name": "twin", "id": "sensor", "api": "rdk:component:sensor"}]
+    rig = await start(CountingSensor("twin"), StillCamera("twin", []), sources=sources[:1])
+    source = (await rig.status())["sources"]["twin"]
+    assert (source["state"], source["last_error"]) == (
+        "waiting",
+        "this machine has no twin, or it is not ready; if two resources have this name, give its api",
+    )
+    await rig.server.reconfigure_resource(NAME, rig.attributes(sources=sources[1:]))
+    await rig.command("capture")
+
+
+@pytest.mark.parametrize("more", [{}, {"required": True}, {"api": GENERIC, "extra": {"command": {"command": "help"}}}])
+async def test_a_source_that_names_its_own_service_says_so(start: Starter, more: dict[str, Any]) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": NAME, "id": "own", **more}, {"name": "s1"}])
+    source = (await rig.status())["sources"]["own"]
+    told = f"{NAME} is this service itself, which cannot capture itself"
+    assert (source["state"], source["last_error"]) == ("waiting", told)
+    await rig.command("capture", sources=["s1"])
 
 
 async def test_a_remotes_resource_is_polled_by_its_full_name(start: Starter) -> None:

@@ -94,7 +94,10 @@ async def test_the_data_managers_sync_sensor_works(start: Starter) -> None:
 
 async def test_without_the_sensor_the_service_starts_and_uploads_wait(start: Starter) -> None:
     rig = await start(CountingSensor("s1"), sources=ROWS, upload=ONLY_WHEN)
-    await resting(rig, "upload.only_when: this machine has no wifi, or it is not ready")
+    await resting(
+        rig,
+        "upload.only_when: this machine has no wifi, or it is not ready; if two resources have this name, rename one",
+    )
     assert rig.cloud.calls.total() == 0
 
 
