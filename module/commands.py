@@ -8,20 +8,21 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from module.arguments import Argument, choice, ids, number, read_all, refuse, text, text_of, whole
+from module.arguments import Argument, ids, number, read_all, refuse, text, text_of, whole
 from module.collection.collector import Collector
 from module.courier import Courier
 from module.errors import CommandError, CourierError, Rejected
+from module.flow import VERBS as FLOW_VERBS
 from module.status import iso, status_of
 from module.timeline import VERBS as TIMELINE_VERBS
 from module.timetable import parse_cron
-from module.upload_commands import TIMEOUT, WAIT
 from module.upload_commands import VERBS as UPLOAD_VERBS
-from module.verb import SOURCES, TAGS, Arguments, Verb, collectors_of
+from module.upload_commands import WAIT
+from module.verb import SOURCES, TAGS, TIMEOUT, Arguments, Verb, collectors_of
 
 _MOST_CRON_BYTES = 1000
 _MOST_CAPTURES = 10_000
@@ -115,24 +116,6 @@ async def _capture(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def _switch(*, on: bool) -> Callable[[Courier, Arguments], Awaitable[dict[str, Any]]]:
-    async def switch(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-        what, named = arguments["what"], arguments["sources"]
-        chosen = collectors_of(courier, "resume" if on else "pause", named)
-        if what in ("capture", "all"):
-            for part in (*chosen.values(), *(courier.watches if named is None else ())):
-                (part.resume if on else part.pause)()
-            if not on:
-                await asyncio.gather(*(collector.settled() for collector in chosen.values()))
-        # Uploads are of the whole service: named sources only ever mean their captures.
-        if what == "upload" or (what == "all" and named is None):
-            (courier.uploader.resume if on else courier.uploader.pause)()
-        paused = [key for key, collector in courier.collectors.items() if collector.paused]
-        return {"paused": [*paused, *(["upload"] if courier.uploader.paused else [])]}
-
-    return switch
-
-
 async def _trigger(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     chosen = collectors_of(courier, "trigger", arguments["sources"])
     await courier.opened()
@@ -164,16 +147,8 @@ async def _set_schedule(courier: Courier, arguments: Arguments) -> dict[str, Any
 async def _set_tags(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     chosen = collectors_of(courier, "set_tags", arguments["sources"])
     for collector in chosen.values():
-        collector.extra_tags = arguments["tags"]
+        collector.set_tags(arguments["tags"])
     return {"tags": list(arguments["tags"]), "sources": list(chosen)}
-
-
-async def _flush(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    await courier.opened()
-    await courier.uploader.flush(arguments["timeout_s"])
-    remains = {"remaining_items": courier.store.items, "remaining_bytes": courier.store.bytes}
-    reason = courier.uploader.reason
-    return remains if reason is None else {**remains, "reason": reason}
 
 
 async def _failures(courier: Courier, arguments: Arguments) -> dict[str, Any]:
@@ -205,7 +180,6 @@ async def _discard(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     return {"discarded": await courier.store.discard(arguments["ids"]) + sequences}
 
 
-_WHAT = Argument("what", choice("capture", "upload", "all"), "all", "capture, upload or all (default)")
 _FAILURE_IDS = Argument("ids", ids, None, "list of ids of failures; all")
 
 VERBS = {
@@ -232,11 +206,9 @@ VERBS = {
             (SOURCES, Argument("for_s", number(0, 86_400), 0.0, "seconds that they stay open; 0")),
             _trigger,
         ),
-        Verb("pause", "stop capturing, uploading, or both", (_WHAT, SOURCES), _switch(on=False)),
-        Verb("resume", "go on with what pause stopped", (_WHAT, SOURCES), _switch(on=True)),
         Verb(
             "set_schedule",
-            "poll a source on another schedule, for a while or until the next reconfiguration",
+            "poll a source on another schedule, for a while or until the attributes change",
             (
                 Argument("source", text, None, "its id"),
                 Argument("capture_frequency_hz", number(1e-6, 1000), None, "polls a second"),
@@ -247,7 +219,6 @@ VERBS = {
             _set_schedule,
         ),
         Verb("set_tags", "add tags to what is captured from now on", (TAGS, SOURCES), _set_tags),
-        Verb("flush", "upload now what waits", (TIMEOUT,), _flush),
         *UPLOAD_VERBS,
         Verb(
             "failures",
@@ -257,6 +228,7 @@ VERBS = {
         ),
         Verb("retry", "try failures again", (_FAILURE_IDS,), _retry),
         Verb("discard", "delete failures for good", (_FAILURE_IDS,), _discard),
+        *FLOW_VERBS,
         *TIMELINE_VERBS,
     )
 }

@@ -9,25 +9,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from module import pauses
 from module.capture import Capture
-from module.collection.collector import Collector
+from module.carried import Carried
+from module.collection.collector import Collector, SpoolState
 from module.collection.condition_watch import ConditionWatch
 from module.collection.folders import FolderWatch
 from module.collection.schedule import ActiveHours
 from module.collection.sources import find
-from module.config import Config, UploadConfig
+from module.config import UploadConfig
 from module.delivery.cloud import Cloud
 from module.delivery.files import finish
 from module.delivery.permit import Permit
 from module.delivery.sequences import SequenceMaker
 from module.delivery.uploader import Uploader
-from module.errors import SpoolError, Unavailable
-from module.recent import Recent
+from module.errors import CLOSING, SpoolError, Unavailable
+from module.pauses import What
 from module.spool.store import Store
 from module.supervised import Supervised, said_of
 
@@ -36,23 +37,27 @@ _ONLY_WHEN_HZ = 1.0
 _OPEN_RETRY_S = 2.0
 _OPENED_WAIT_S = 5.0
 _CLOSE_LIMIT_S = 4.0
+_LONG_WAIT_S = 15.0
+"""Longer than the instance before may take to close, or to notice that its viam-server has ended."""
+_OPENING = "the spool's opening"
 
 
 class Courier:
     """Runs one configuration. ``start`` on an event loop, then ``close`` once; all else in between."""
 
-    def __init__(self, config: Config, dependencies: Mapping[Any, Any], logger: logging.Logger) -> None:
+    def __init__(self, carried: Carried, dependencies: Mapping[Any, Any], logger: logging.Logger) -> None:
         """Acquire nothing: what this holds is made in ``start``."""
-        self.config = config
+        self.config = carried.config
+        self.carried = carried
         self._logger = logger
         self._dependencies = dependencies
-        self._sources = [find(source, dependencies) for source in config.sources]
-        self.started = time.monotonic()
-        """When this lifetime began, in monotonic seconds."""
-        self._task: asyncio.Task[None] | None = None
-        self._problem: str | None = "the spool is being opened"
+        self._sources = [find(source, dependencies) for source in self.config.sources]
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._problem: str | None = None
+        """Why the spool could not be opened."""
         self._open = asyncio.Event()
-        self._closed = False
+        self._writing = asyncio.Lock()
+        self._closing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -67,13 +72,20 @@ class Courier:
         )
         hours = ActiveHours(upload.active_hours, upload.timezone) if upload.active_hours else None
         self._only_when = self._watch_of(upload)
-        self.uploader = Uploader(self.store, self.cloud, upload, self._logger, Permit(upload, hours, self._only_when))
+        self.uploader = Uploader(
+            self.store,
+            self.cloud,
+            upload,
+            self._logger,
+            Permit(upload, hours, self._only_when),
+            counts=self.carried.uploads,
+        )
         self.sequences = SequenceMaker(
             self.store.sequences, self.cloud, upload, self._logger, clear=lambda: self.uploader.clear
         )
-        self.recent = Recent(source.config.id for source in self._sources)
-        self.store.on_append, self.store.on_refuse = self.recent.spooled, self.recent.refused
-        self.store.on_fate, self.uploader.on_delivered = self.recent.became, self.recent.uploaded
+        recent = self.carried.recent
+        self.store.on_append, self.store.on_refuse = recent.spooled, recent.refused
+        self.store.on_fate, self.uploader.on_delivered = recent.became, recent.uploaded
         self._workers = ThreadPoolExecutor(IMAGE_THREADS, thread_name_prefix="courier-image")
         count = max(1, len(self._sources))
         self.collectors = {
@@ -86,18 +98,27 @@ class Courier:
                 tags=self.config.tags,
                 dataset_ids=self.config.dataset_ids,
                 phase=index / count,
+                kept=self.carried.sources[source.config.id],
+                spool_state=self._spool_state,
             )
             for index, source in enumerate(self._sources)
         }
         self.watches = [
             FolderWatch(
-                folder, self.config.tags, self.config.dataset_ids, self.store, put_away=finish, logger=self._logger
+                folder,
+                self.config.tags,
+                self.config.dataset_ids,
+                self.store,
+                put_away=finish,
+                logger=self._logger,
+                kept=self.carried.folders[folder.path],
             )
             for folder in self.config.folders
         ]
-        self._opening = Supervised("the spool's opening", self._open_store, self._logger)
-        self._works = {name: Supervised(name, work, self._logger) for name, work in self._all_works().items()}
-        self._task = asyncio.create_task(self._run(), name="courier")
+        self._pause_what_is_paused()
+        self._works = self._all_works()
+        # Ticks that come before the spool is open are taken, and counted; all else begins after.
+        self._begin(name for name in self._works if name in self._polls or name == _OPENING)
 
     def _watch_of(self, upload: UploadConfig) -> ConditionWatch | None:
         if upload.only_when is None or upload.only_when.condition is None:
@@ -111,9 +132,14 @@ class Courier:
             on_answer=lambda _holds: self.uploader.look(),
         )
 
-    def _all_works(self) -> dict[str, Callable[[], Awaitable[None]]]:
-        """What runs beside each other once the spool is open, by the names that the log and the status have."""
+    @property
+    def _polls(self) -> list[str]:
+        return [f"source {key}" for key in self.collectors]
+
+    def _all_works(self) -> dict[str, Supervised]:
+        """What runs beside each other, by the names that the log and the status have."""
         works: dict[str, Callable[[], Awaitable[None]]] = {
+            _OPENING: self._open_store,
             "uploads": self.uploader.run,
             "sequences": self.sequences.run,
         }
@@ -123,20 +149,17 @@ class Courier:
             works[f"source {key}"], works[f"source {key}: gate"] = collector.run, collector.watch
         for folder, watch in zip(self.config.folders, self.watches, strict=True):
             works[f"folder {folder.path}"] = watch.run
-        return works
+        return {name: Supervised(name, work, self._logger) for name, work in works.items()}
 
-    async def _run(self) -> None:
-        await self._opening.run()
-        tasks = [asyncio.create_task(work.run(), name=f"courier {name}") for name, work in self._works.items()]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    def _begin(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._tasks[name] = asyncio.create_task(self._works[name].run(), name=f"courier {name}")
 
     async def _open_store(self) -> None:
+        # The spool may be held for long; its pauses hold all the same.
+        await self._recall_pauses()
         while True:
+            warning = asyncio.get_running_loop().call_later(_LONG_WAIT_S, self._warn_of_the_wait)
             try:
                 await self.store.open()
             except SpoolError as error:
@@ -148,44 +171,113 @@ class Courier:
                 self._problem = said_of(error)
                 raise
             else:
-                self._problem = None
-                self._open.set()
-                return
+                break
+            finally:
+                warning.cancel()
+        # Once more: it may have been moved here, or paused by the instance that held it.
+        await self._recall_pauses()
+        self._problem = None
+        self._open.set()
+        self._begin([name for name in self._works if name not in self._tasks])
+        if problem := await self.keep_pauses():
+            self._logger.warning(problem)
+
+    def _warn_of_the_wait(self) -> None:
+        self._logger.warning(
+            "nothing has been captured for %g s: %s. Two services must not have the same spool.directory",
+            _LONG_WAIT_S,
+            self.problem,
+        )
 
     async def close(self) -> None:
-        """Stop capturing, put uploads under way back, make safe what was captured. May be called more than once."""
-        if self._closed:
+        """Stop capturing, put uploads under way back, make safe what was captured. May be called more than once.
+
+        Whoever waits for it may be cancelled; it goes on all the same.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="courier close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        if not self._tasks:
             return
-        self._closed = True
-        if self._task is None:
-            return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        try:
-            async with asyncio.timeout(_CLOSE_LIMIT_S):
-                await self.uploader.close()
-                await self.store.close()
-        except TimeoutError:
-            self._logger.error("the spool did not close in %g s; what was captured is safe", _CLOSE_LIMIT_S)  # noqa: TRY400
+        await self._end(name for name in self._tasks if name not in self._polls)
+        # A resource gives an answer only once: polls under way settle before they are cancelled.
+        settling = [collector.close() for collector in self.collectors.values()]
+        await self._in_time("uploads", asyncio.gather(self.uploader.close(), *settling))
+        await self._end(self._polls)
+        await self._in_time("the spool", self.store.close())
         self._workers.shutdown(wait=False, cancel_futures=True)
 
+    async def _end(self, names: Iterable[str]) -> None:
+        tasks = [self._tasks[name] for name in names]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _in_time(self, what: str, closing: Awaitable[object]) -> None:
+        try:
+            async with asyncio.timeout(_CLOSE_LIMIT_S):
+                await closing
+        except TimeoutError:
+            self._logger.error("%s did not close in %g s; what was captured is safe", what, _CLOSE_LIMIT_S)  # noqa: TRY400
+        except Exception:
+            # What comes after it must be closed all the same.
+            self._logger.exception("%s closed with an error of this module's own", what)
+
+    # ------------------------------------------------------------------ what is paused
+
+    def _pause_what_is_paused(self) -> None:
+        paused = self.carried.pauses
+        for key, collector in self.collectors.items():
+            if paused.since(What.SOURCE, key) is not None:
+                collector.pause()
+        for folder, watch in zip(self.config.folders, self.watches, strict=True):
+            if paused.since(What.FOLDER, folder.path) is not None:
+                watch.pause()
+        if paused.since(What.UPLOAD) is not None:
+            self.uploader.pause()
+
+    async def _recall_pauses(self) -> None:
+        try:
+            self.carried.pauses.recall(await asyncio.to_thread(pauses.read, self.store.directory))
+        except (OSError, ValueError) as error:
+            self._logger.warning("what was paused before this start is not known: %s", error)
+        self._pause_what_is_paused()
+
+    async def keep_pauses(self) -> str | None:
+        """Write down what is paused, so that it outlives a restart; returns why that could not be done.
+
+        Nothing is written before the spool is open, as another instance may be using its directory; its opening writes.
+        """
+        async with self._writing:
+            if not self._open.is_set() or not self.carried.pauses.changed:
+                return None
+            try:
+                stored = self.carried.pauses.held
+                await asyncio.to_thread(pauses.write, self.store.directory, stored)
+            except OSError as error:
+                return f"what is paused could not be written to {self.store.directory}: {error.strerror}"
+            self.carried.pauses.stored = stored
+        return None
+
     def _note_drop(self, source: str, count: int) -> None:
-        collector = self.collectors.get(source)
-        if collector is not None:
-            collector.dropped += count
+        self.carried.dropped += count
+        if source in self.carried.sources:
+            self.carried.sources[source].dropped += count
 
     # ------------------------------------------------------------------ for the commands
 
     async def opened(self) -> None:
         """Return once the spool is open; raises Unavailable where that takes long, or the service is closing."""
-        if not self._open.is_set() and not self._closed:
+        if not self._open.is_set() and self._closing is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_OPENED_WAIT_S):
                     await self._open.wait()
-        if self._closed:
-            raise Unavailable("the service is closing")
+        if self._closing is not None:
+            raise Unavailable(CLOSING)
         if not self._open.is_set():
-            raise Unavailable(f"the spool is not open: {self.store.last_error or self._problem}")
+            raise Unavailable(f"the spool is not open: {self.problem}")
 
     async def spool_data(self, captures: Sequence[Capture]) -> list[int]:
         """Put captures of a command into the spool, all or none; durable when it returns, with their ids."""
@@ -195,14 +287,17 @@ class Courier:
     @property
     def problem(self) -> str | None:
         """Why nothing can be captured; None once the spool is open."""
-        return self._problem and (self.store.last_error or self._problem)
+        return None if self._open.is_set() else self.store.last_error or self._problem or "the spool is being opened"
+
+    def _spool_state(self) -> SpoolState:
+        if self._open.is_set():
+            return SpoolState.OPEN
+        return SpoolState.HELD if self.store.last_error or self._problem else SpoolState.OPENING
 
     @property
     def failing(self) -> dict[str, str]:
         """The tasks that ended with an error of this module's own and wait to begin again, with the error."""
         failing = {name: work.error for name, work in self._works.items() if work.error is not None}
-        if self._opening.error is not None:
-            failing["the spool's opening"] = self._opening.error
         if self.uploader.defect is not None:
             failing["an upload"] = self.uploader.defect
         return failing

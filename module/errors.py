@@ -6,6 +6,9 @@ None of their texts ever holds an API key or a token.
 
 from __future__ import annotations
 
+CLOSING = "the service is closing"
+"""Why nothing is done any more."""
+
 
 class CourierError(Exception):
     """The root of every exception that this module raises on purpose."""

@@ -24,11 +24,13 @@ from viam.services.generic import Generic
 from viam.utils import ValueTypes, struct_to_dict
 
 from module import UPLOADER_MODEL, commands
+from module.carried import CarriedByName
 from module.config import Config, parse
 from module.courier import Courier
 from module.errors import CommandError, CourierError, FileUnavailable, Unavailable
 from module.status import status_of
 
+_CARRIED = CarriedByName()
 _LEFT_BEHIND: set[asyncio.Task[None]] = set()
 _MOST_SAID = 4000
 """An error travels in a header, and one that is too large for the other end breaks the connection of all."""
@@ -50,7 +52,7 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
     def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> Self:
         """Make the service and start its work; returns at once. Raises ConfigError."""
         self = cls(config.name)
-        self._courier = Courier(_parse(config), dependencies, self.logger)
+        self._courier = Courier(_CARRIED.take(config.name, _parse(config)), dependencies, self.logger)
         self._courier.start()
         weakref.finalize(self, _close_later, self._courier, asyncio.get_running_loop())
         return self

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from module import __version__
+from module.collection.kept import KeptOfSource
 from module.courier import Courier
+from module.pauses import What
 
 
 def status_of(courier: Courier) -> dict[str, Any]:
     """The whole status, as docs/uploader.md has it."""
     return {
         "version": __version__,
-        "uptime_s": round(time.monotonic() - courier.started, 3),
+        "uptime_s": round(time.monotonic() - courier.carried.started, 3),
         "part_id": courier.config.cloud.part_id,
         "sources": _sources(courier),
         "folders": _folders(courier),
@@ -34,8 +37,25 @@ def _sources(courier: Courier) -> dict[str, Any]:
         if error := failing.get(f"source {key}"):
             source |= {"state": "failed", "last_error": error}
         source["last_error"] = source["last_error"] or courier.problem
+        source["commanded"] = _commanded(collector.kept, courier.carried.pauses.since(What.SOURCE, key))
         sources[key] = source
     return sources
+
+
+def _commanded(kept: KeptOfSource, paused_us: int | None) -> dict[str, Any]:
+    """What commands have set for a source and still holds, each with the time since when."""
+    now, commanded = asyncio.get_running_loop().time(), _pause(paused_us)
+    if kept.schedule is not None and now < kept.schedule.until:
+        commanded["set_schedule"] = {"since": iso(kept.schedule.since_us), "until": iso(kept.schedule.until_us)}
+    if kept.tags is not None:
+        commanded["set_tags"] = {"since": iso(kept.tags.since_us), "tags": list(kept.tags.tags)}
+    if kept.trigger is not None and now < kept.trigger.until:
+        commanded["trigger"] = {"since": iso(kept.trigger.since_us), "until": iso(kept.trigger.until_us)}
+    return commanded
+
+
+def _pause(since_us: int | None) -> dict[str, Any]:
+    return {} if since_us is None else {"pause": {"since": iso(since_us)}}
 
 
 def _folders(courier: Courier) -> dict[str, Any]:
@@ -44,10 +64,11 @@ def _folders(courier: Courier) -> dict[str, Any]:
         error = courier.failing.get(f"folder {folder.path}")
         folders[folder.path] = {
             "state": "failed" if error else "paused" if watch.paused else "active",
-            "captured": watch.captured,
-            "errors": watch.errors,
-            "last_capture": iso(watch.last_capture),
+            "captured": watch.kept.captured,
+            "errors": watch.kept.errors,
+            "last_capture": iso(watch.kept.last_capture_us),
             "last_error": error or watch.last_error,
+            "commanded": _pause(courier.carried.pauses.since(What.FOLDER, folder.path)),
         }
     return folders
 
@@ -61,7 +82,7 @@ def _spool(courier: Courier) -> dict[str, Any]:
         "max_bytes": courier.config.spool.max_bytes,
         "free_disk_bytes": store.free_disk_bytes,
         "failed": store.failed,
-        "dropped": store.dropped,
+        "dropped": courier.carried.dropped,
         "damaged": store.damaged,
         "unreadable": store.unreadable,
         "last_error": store.last_error or courier.problem,
@@ -75,6 +96,7 @@ def _age_s(since_us: int | None) -> float:
 def _upload(courier: Courier) -> dict[str, Any]:
     upload = courier.uploader.status()
     upload["last_upload"] = iso(upload.pop("last_upload_us"))
+    upload["commanded"] = _pause(courier.carried.pauses.since(What.UPLOAD))
     if error := courier.failing.get("uploads"):
         upload |= {"state": "failed", "last_error": error}
     return upload

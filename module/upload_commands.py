@@ -20,7 +20,6 @@ from module.arguments import (
     Argument,
     choice,
     mapping,
-    number,
     objects,
     pairs,
     refuse,
@@ -36,7 +35,7 @@ from module.containment import mark_inside
 from module.courier import Courier
 from module.delivery.files import mime_type_of
 from module.errors import CommandError, EncodeError, OutsideFolder
-from module.verb import TAGS, Arguments, Verb
+from module.verb import TAGS, TIMEOUT, Arguments, Verb
 
 MAX_DATA_BYTES = 64 * 1024 * 1024
 """Of one command: they are held in memory, and written to the spool at once."""
@@ -46,14 +45,12 @@ _MOST_NAME_BYTES = 255
 _MOST_LABEL_BYTES = 1024
 _MOST_PATH_BYTES = 4096
 """What Linux takes; to resolve a longer path would cost a time that grows with the square of its length."""
-_DEFAULT_TIMEOUT_S = 30.0
 _DEFAULT_PRIORITY = 5
 _ROWS_AT_ONCE = 50
 """Between two looks of the event loop at all else: a row takes some 20 µs."""
 
 DATASETS = Argument("dataset_ids", texts, (), "list of texts")
 WAIT = Argument("wait", choice("spooled", "uploaded"), "spooled", "spooled (default) or uploaded")
-TIMEOUT = Argument("timeout_s", number(0.001, 3600), _DEFAULT_TIMEOUT_S, "seconds; 30")
 METHOD_PARAMETERS = Argument("method_parameters", mapping, "", "object")
 _COMPONENT = tuple(
     Argument(name, text_of(_MOST_LABEL_BYTES), "", allowed)

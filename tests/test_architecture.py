@@ -34,10 +34,12 @@ FLOORS = (
         "module.arguments",
     ),
     ("module.collection", "module.spool", "module.delivery"),
+    ("module.pauses",),
+    ("module.carried",),
     ("module.courier", "module.vitals", "module.proposal"),
     ("module.status",),
     ("module.verb",),
-    ("module.timeline", "module.upload_commands"),
+    ("module.timeline", "module.flow", "module.upload_commands"),
     ("module.commands",),
     (
         "module.service",

@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from module.arguments import read_all
+from module.carried import Carried
 from module.collection.apis import METHODS
 from module.commands import VERBS, run
 from module.config import CloudConfig, Config, FolderConfig, OnlyWhenConfig, SpoolConfig, UploadConfig, parse
@@ -178,7 +179,7 @@ async def test_the_status_has_the_shape_that_the_page_shows(tmp_path: Path) -> N
         "spool": {"directory": str(tmp_path / "spool")},
         "upload": {"disabled": True},
     }
-    courier = Courier(parse(attributes, service="courier", environ={}), {}, logging.getLogger(__name__))
+    courier = Courier(Carried(parse(attributes, service="courier", environ={})), {}, logging.getLogger(__name__))
     courier.start()
     try:
         await run(courier, {"command": "start_sequence"})

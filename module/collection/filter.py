@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -19,6 +20,7 @@ from module.collection import images
 from module.collection.changes import ImageChange, ReadingsChange
 from module.collection.condition_watch import ConditionWatch
 from module.collection.gate import Gate
+from module.collection.kept import KeptOfSource, TriggerOrder
 from module.collection.sources import Answer, Blob, Row, Source
 from module.collection.vision import Eye, EyeWatch
 from module.config import OnChangeConfig
@@ -40,8 +42,10 @@ class Filter:
         logger: logging.Logger,
         *,
         on_release: Callable[[list[Capture]], object],
+        kept: KeptOfSource,
     ) -> None:
         """``on_release`` takes what has waited in memory, when the gate opens between two polls."""
+        self._kept = kept
         config = source.config
         self._on_change = config.on_change
         self._workers = workers
@@ -50,7 +54,6 @@ class Filter:
         self._name = config.id
         self._readings = None if config.on_change is None else ReadingsChange(config.on_change)
         self._images: dict[str, ImageChange] = {}
-        self._unchanged = 0
         self._gate: Gate | None = None
         self._watch: ConditionWatch | EyeWatch | None = None
         self._eye: Eye | None = None
@@ -58,7 +61,10 @@ class Filter:
         gate = config.gate
         if gate is None:
             return
-        self._gate = Gate(before_s=gate.before_s, after_s=gate.after_s, max_buffer_bytes=gate.max_buffer_bytes)
+        self._after_s = gate.after_s
+        self._gate = Gate(
+            before_s=gate.before_s, after_s=gate.after_s, max_buffer_bytes=gate.max_buffer_bytes, kept=kept
+        )
         condition = gate.condition
         if gate.sensor is not None and condition is not None:
             self._watch = ConditionWatch(
@@ -86,7 +92,7 @@ class Filter:
         """
         on_change = self._on_change
         kept = [a for a in answers if on_change is None or await self._differs(a, at, on_change)]
-        self._unchanged += len(answers) - len(kept)
+        self._kept.filtered += len(answers) - len(kept)
         if self._eye is None or not kept:
             return kept
         return await self._look(self._eye, kept, at)
@@ -138,8 +144,7 @@ class Filter:
 
     def skip(self, count: int) -> None:
         """Count captures that a closed gate held back before they were made."""
-        if self._gate is not None:
-            self._gate.let_go += count
+        self._kept.filtered += count
 
     def admit(self, captures: list[Capture], at: float) -> list[Capture]:
         """What is to be kept of one poll's captures now; the rest waits for the gate, or is let go."""
@@ -151,14 +156,12 @@ class Filter:
         """Open the gate by command, if there is one; gives how many captures had waited."""
         if self._gate is None:
             return 0
-        waited = self._gate.open_for(for_s, asyncio.get_running_loop().time())
+        at, now_us = asyncio.get_running_loop().time(), time.time_ns() // 1000
+        waited = self._gate.open_for(for_s, at)
+        until = max(self._kept.open_until, at + for_s + self._after_s)
+        self._kept.trigger = TriggerOrder(until, now_us, now_us + round((until - at) * 1e6))
         self._release(waited)
         return len(waited)
-
-    @property
-    def filtered(self) -> int:
-        """Captures that were not kept."""
-        return self._unchanged + (self._gate.let_go if self._gate is not None else 0)
 
     @property
     def gated(self) -> bool:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from module import file_threads
 from module.capture import Capture, FileMark, Kind, Origin
+from module.collection.kept import KeptOfFolder
 from module.config import AfterUpload, FolderConfig
 from module.errors import CourierError, SpoolFull
 
@@ -162,14 +163,10 @@ class FolderWatch:
         logger: logging.Logger,
         wall_clock: Callable[[], float] = time.time,
         period_s: float | None = None,
+        kept: KeptOfFolder | None = None,
     ) -> None:
-        """``put_away``: deletes or moves a delivered file, in a thread; raises OSError."""
-        self.captured = 0
-        """Files that are safely in the spool."""
-        self.errors = 0
-        """Scans that failed, in whole or in part."""
-        self.last_capture: int | None = None
-        """Microseconds since the epoch."""
+        """``put_away``: deletes or moves a delivered file, in a thread; raises OSError. ``kept``: goes on counting."""
+        self.kept = KeptOfFolder() if kept is None else kept
         self.last_error: str | None = None
         """What is wrong now; None once a scan went well."""
         self._config = config
@@ -280,8 +277,8 @@ class FolderWatch:
                 origins[directory] = self._origin(path)
             captures.append(Capture(origin=origins[directory], requested_us=now_us, received_us=now_us, file=mark))
         await self._spool.append(captures)
-        self.captured += len(captures)
-        self.last_capture = now_us
+        self.kept.captured += len(captures)
+        self.kept.last_capture_us = now_us
 
     def _origin(self, path: str) -> Origin:
         tags, dataset_ids = inferred(path)
@@ -297,7 +294,7 @@ class FolderWatch:
         )
 
     def _tell(self, trouble: str | None) -> None:
-        self.errors += trouble is not None
+        self.kept.errors += trouble is not None
         if trouble != self.last_error:
             if trouble is None:
                 self._logger.info("folder %s: well again", self._config.path)

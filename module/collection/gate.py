@@ -7,25 +7,25 @@ overlap merge into one; what was handed on is never handed on again.
 from __future__ import annotations
 
 import collections
-import math
 from collections.abc import Sequence
 
 from module.capture import Capture
+from module.collection.kept import KeptOfSource
 
 
 class Gate:
     """Closed at first. ``offer`` each poll's captures; what comes back is to be kept."""
 
-    def __init__(self, *, before_s: float, after_s: float, max_buffer_bytes: int) -> None:
+    def __init__(self, *, before_s: float, after_s: float, max_buffer_bytes: int, kept: KeptOfSource) -> None:
+        """What is not kept is counted in ``kept``, and what a command has opened stays open by it."""
         self._before_s = before_s
         self._after_s = after_s
         self._max_bytes = max_buffer_bytes
         self._buffer: collections.deque[tuple[float, list[Capture]]] = collections.deque()
         self._bytes = 0
         self._holds = False
-        self._until = -math.inf
-        self.let_go = 0
-        """Captures that were not kept."""
+        self._until = kept.open_until
+        self.kept = kept
 
     @property
     def waits(self) -> bool:
@@ -42,7 +42,7 @@ class Gate:
             return [*self._release(at), *captures]
         size = sum(len(capture.payload) for capture in captures)
         if not self._before_s or size > self._max_bytes:
-            self.let_go += len(captures)
+            self.kept.filtered += len(captures)
             return []
         self._buffer.append((at, list(captures)))
         self._bytes += size
@@ -73,4 +73,4 @@ class Gate:
     def _drop_oldest(self) -> None:
         _, captures = self._buffer.popleft()
         self._bytes -= sum(len(capture.payload) for capture in captures)
-        self.let_go += len(captures)
+        self.kept.filtered += len(captures)

@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from module.collection.kept import KeptOfSource
 from module.collection.schedule import ActiveHours, Cron, Periodic
 
 Schedule = Periodic | Cron | None
@@ -26,8 +27,14 @@ _REST_LOOK_S = 30.0
 class Ticker:
     """The ticks of one source. ``wait`` for one after the other; all else may be called in between."""
 
-    def __init__(self, schedule: Schedule, active: ActiveHours | None, *, patience_s: float) -> None:
-        """``patience_s``: how long a poll may take; what the wall clock leaps over beyond that is not made up for."""
+    def __init__(
+        self, schedule: Schedule, active: ActiveHours | None, *, patience_s: float, kept: KeptOfSource
+    ) -> None:
+        """``patience_s``: how long a poll may take; what the wall clock leaps over beyond that is not made up for.
+
+        Ticks that are missed are counted in ``kept``.
+        """
+        self.kept = kept
         self._own = schedule
         self._schedule = schedule
         self._active = active
@@ -41,7 +48,6 @@ class Ticker:
         self.paused = False
         self.resting = False
         """Outside the active hours, as of the last look."""
-        self.missed = 0
         self._late: collections.deque[float] = collections.deque(maxlen=_LATENESS_SAMPLES)
         self._late_max = 0.0
 
@@ -84,7 +90,7 @@ class Ticker:
         """Wait for one deadline; gives how late it is met, or None if something else came up."""
         now = self._loop.time()
         if isinstance(self._tick, float):
-            self.missed += schedule.skipped(self._tick, now)
+            self.kept.missed += schedule.skipped(self._tick, now)
             deadline = schedule.next_after(max(now, self._tick))
         else:
             deadline = schedule.next_after(now)
@@ -121,7 +127,7 @@ class Ticker:
             # The clock stepped while the poll ran.
             return schedule.next_after(now)
         while due <= now:
-            self.missed += 1
+            self.kept.missed += 1
             due = schedule.next_after(due)
         return due
 

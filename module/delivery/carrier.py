@@ -115,14 +115,16 @@ class Counts:
 class Carrier:
     """Delivers loads, one call of ``deliver`` each; holds what is known across them."""
 
-    def __init__(self, spool: Spool, cloud: Cloud, config: UploadConfig, logger: logging.Logger) -> None:
+    def __init__(
+        self, spool: Spool, cloud: Cloud, config: UploadConfig, logger: logging.Logger, counts: Counts
+    ) -> None:
         self._spool = spool
         self._cloud = cloud
         self._config = config
         self._log = ThrottledLog(logger)
         self._backoff = Backoff(config.retry_initial_s, config.retry_max_s)
         self.link = Link(self._backoff)
-        self.counts = Counts()
+        self.counts = counts
         self.progress = Progress()
         self.hurried_until = 0.0
         """Monotonic time until which a probe follows the last one soon."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from module.capture import Item
 from module.config import UploadConfig
-from module.delivery.carrier import Carrier, Load, Spool
+from module.delivery.carrier import Carrier, Counts, Load, Spool
 from module.delivery.cloud import Cloud
 from module.delivery.concurrency import Concurrency
 from module.delivery.link import State
@@ -40,14 +40,26 @@ _MOST_AT_ONCE = 100
 (RFC 9113, 6.5.2, SETTINGS_MAX_CONCURRENT_STREAMS: "recommended … no smaller than 100".)
 """
 
+_CLOSING = Ruling(Standing.PAUSED, "the service is closing", math.inf)
+
 
 class Uploader:
     """The one task that delivers a spool. ``run`` until cancelled, then ``close``."""
 
     def __init__(
-        self, spool: Spool, cloud: Cloud, config: UploadConfig, logger: logging.Logger, permit: Permit | None = None
+        self,
+        spool: Spool,
+        cloud: Cloud,
+        config: UploadConfig,
+        logger: logging.Logger,
+        permit: Permit | None = None,
+        *,
+        counts: Counts | None = None,
     ) -> None:
-        """``permit`` decides when uploads run; None: there are neither windows nor a sensor to ask."""
+        """``permit`` decides when uploads run; None: there are neither windows nor a sensor to ask.
+
+        ``counts``: those that it goes on with.
+        """
         self._permit = permit or Permit(config)
         self._standing = Standing.FREE
         self._spool = spool
@@ -55,11 +67,12 @@ class Uploader:
         self._config = config
         self._logger = logger
         self._log = ThrottledLog(logger)
-        self._carrier = Carrier(spool, cloud, config, logger)
+        self._carrier = Carrier(spool, cloud, config, logger, Counts() if counts is None else counts)
         self._carrier.on_delivered = self._note_delivery
         self.on_delivered: Callable[[Sequence[Item], str], None] = lambda _items, _file_id: None
         """Called with (items, the cloud's id) after each delivery."""
         self._paused = False
+        self._closing = False
         self.defect: str | None = None
         """What ended the last upload, where that was an error of this module's own; None once one goes through."""
         self._loads: list[int] = []
@@ -184,9 +197,9 @@ class Uploader:
 
     async def close(self) -> None:
         """End the uploads: those under way may finish for a moment, the rest goes back into the spool."""
-        self._paused = True
+        self._closing = True
         self._put_ready_back()
-        if self._tasks and self._carrier.link.state is State.ONLINE:
+        if self._tasks and self._carrier.link.state in (State.UNKNOWN, State.ONLINE):
             await asyncio.wait(self._tasks, timeout=CLOSE_GRACE_S)
         for task in self._tasks:
             task.cancel()
@@ -198,6 +211,8 @@ class Uploader:
     # ------------------------------------------------------------------ commands and status
 
     def _ruling(self) -> Ruling:
+        if self._closing:
+            return _CLOSING
         return self._permit.ruling(datetime.now(UTC), time.monotonic(), paused=self._paused)
 
     @property

@@ -93,9 +93,10 @@ class Owner:
         Raises SpoolError; ``start`` may be called again then.
         """
         opened: asyncio.Future[tuple[list[StreamRow], int]] = self._loop.create_future()
-        self._ended = self._loop.create_future()
+        ended: asyncio.Future[None] = self._loop.create_future()
         # A daemon, so that a disk that never answers cannot keep the process from ending.
-        threading.Thread(target=self._run, args=(opened, self._ended), name="courier-spool", daemon=True).start()
+        threading.Thread(target=self._run, args=(opened, ended), name="courier-spool", daemon=True).start()
+        self._ended = ended
         return await opened
 
     async def stop(self) -> None:

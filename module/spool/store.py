@@ -87,6 +87,11 @@ class Store:
         self.last_error: str | None = None
 
     @property
+    def directory(self) -> Path:
+        """Where the spool lies; known for sure once it is open."""
+        return self._place.directory
+
+    @property
     def oldest_us(self) -> int | None:
         """When the oldest capture that waits was received."""
         return self._owner.oldest_us

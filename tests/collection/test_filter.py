@@ -8,6 +8,7 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 from module.collection.filter import Filter
+from module.collection.kept import KeptOfSource
 from module.collection.sources import Blob, Source, find
 from module.config import parse
 
@@ -26,7 +27,7 @@ def _source() -> Source:
 
 async def test_a_camera_that_names_each_image_afresh_does_not_fill_the_memory() -> None:
     with ThreadPoolExecutor(1) as workers:
-        kept = Filter(_source(), {}, workers, logging.getLogger("test"), on_release=lambda _: None)
+        kept = Filter(_source(), {}, workers, logging.getLogger("test"), on_release=lambda _: None, kept=KeptOfSource())
 
         async def look(*names: str) -> int:
             blobs = [Blob(name=name, data=_GREY, mime_type="image/vnd.viam.rgba") for name in names]

@@ -102,11 +102,11 @@ async def test_a_file_becomes_a_capture_that_points_at_it(tmp_path: Path, spool:
     added: dict[str, Any] = {"tags": ("mine", "fleet"), "dataset_ids": ("d1",), "priority": 7}
     watch = _watch(config_of(folder, after_upload=AfterUpload.MOVE, move_to="/archive", **added), spool)
     async with _running(watch):
-        await _until(lambda: watch.captured == 1)
+        await _until(lambda: watch.kept.captured == 1)
     (capture,) = spool.captures
     assert capture.file is not None
     assert capture.file.path == f"{tmp_path}/real/tag=red/dataset=d2/a.txt"
-    assert capture.requested_us == capture.received_us == watch.last_capture == 1_700_000_000_250_000
+    assert capture.requested_us == capture.received_us == watch.kept.last_capture_us == 1_700_000_000_250_000
     origin = capture.origin
     assert (origin.kind, origin.source, origin.folder) == (Kind.FILE, str(folder), str(folder))
     assert (origin.tags, origin.dataset_ids) == (("fleet", "mine", "red"), ("set", "d1", "d2"))
@@ -129,7 +129,7 @@ async def test_files_are_appended_in_groups_and_share_an_origin(tmp_path: Path, 
         write(tmp_path / f"{number}.txt", age_s=2000 - number)
     watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
-        await _until(lambda: watch.captured == 1150)
+        await _until(lambda: watch.kept.captured == 1150)
     assert spool.asked[:2] == [1000, 150]
     assert spool.groups == [100] * 11 + [50]
     assert spool.names() == [f"{number}.txt" for number in range(1150)]
@@ -143,10 +143,10 @@ async def test_a_missing_folder_is_told_once_and_found_once_it_comes(
     folder = tmp_path / "stick"
     watch = _watch(config_of(folder), spool)
     async with _running(watch):
-        await _until(lambda: watch.errors > 2)
+        await _until(lambda: watch.kept.errors > 2)
         assert watch.last_error == f"'{folder}': No such file or directory"
         write(folder / "a.txt")
-        await _until(lambda: watch.captured == 1)
+        await _until(lambda: watch.kept.captured == 1)
         await _until(lambda: watch.last_error is None)
     levels = [record.levelname for record in caplog.records if record.name == LOGGER.name]
     assert levels == ["WARNING", "INFO"]
@@ -158,11 +158,11 @@ async def test_a_spool_that_refuses_is_asked_again(tmp_path: Path, spool: _Spool
     spool.failing = failing
     watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
-        await _until(lambda: watch.errors > 2)
-        assert watch.captured == 0
+        await _until(lambda: watch.kept.errors > 2)
+        assert watch.kept.captured == 0
         assert watch.last_error in {"the spool is full; the files wait where they are", "the disk is gone"}
         spool.failing = None
-        await _until(lambda: watch.captured == 1)
+        await _until(lambda: watch.kept.captured == 1)
         await _until(lambda: watch.last_error is None)
 
 
@@ -174,7 +174,7 @@ async def test_what_was_skipped_is_told_while_the_rest_goes(
         os.close(os.open(os.fsencode(tmp_path) + name, os.O_CREAT | os.O_WRONLY))
     watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
-        await _until(lambda: watch.captured == 1 and watch.errors > 2)
+        await _until(lambda: watch.kept.captured == 1 and watch.kept.errors > 2)
     assert watch.last_error is not None
     assert watch.last_error.endswith("the name is no UTF-8, rename it (and 1 more)")
     watch.last_error.encode()
@@ -190,7 +190,7 @@ async def test_a_paused_watch_appends_nothing_until_it_is_resumed(tmp_path: Path
         await asyncio.sleep(0.05)
         assert spool.asked == []
         watch.resume()
-        await _until(lambda: watch.captured == 1)
+        await _until(lambda: watch.kept.captured == 1)
     assert not watch.paused
 
 
@@ -205,11 +205,11 @@ async def test_a_pause_in_the_middle_ends_the_round(tmp_path: Path) -> None:
     spool = Pausing()
     watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
-        await _until(lambda: watch.captured == 100)
+        await _until(lambda: watch.kept.captured == 100)
         await asyncio.sleep(0.05)
-        assert watch.captured == 100
+        assert watch.kept.captured == 100
         watch.resume()
-        await _until(lambda: watch.captured == 150)
+        await _until(lambda: watch.kept.captured == 150)
 
 
 async def test_a_cancelled_watch_leaves_no_scan_behind(
@@ -251,7 +251,7 @@ async def test_a_delivered_file_is_put_away_once_it_is_known_as_sent(tmp_path: P
     path = write(tmp_path / "a.txt")
     watch = _watch(config_of(tmp_path, after_upload=AfterUpload.DELETE), spool)
     async with _running(watch):
-        await _until(lambda: watch.captured == 1)
+        await _until(lambda: watch.kept.captured == 1)
         assert path.exists()
         spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
         await _until(lambda: not path.exists() and not spool.sent)
@@ -262,11 +262,11 @@ async def test_a_file_that_cannot_be_put_away_holds_up_no_other(tmp_path: Path, 
     paths = [write(tmp_path / name, age_s=age) for name, age in (("stuck", 90), ("stuck-too", 80), ("b.txt", 70))]
     watch = _watch(config_of(tmp_path, after_upload=AfterUpload.DELETE), spool)
     async with _running(watch):
-        await _until(lambda: watch.captured == 3)
+        await _until(lambda: watch.kept.captured == 3)
         spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
         await _until(lambda: not paths[2].exists() and watch.last_error is not None)
         write(tmp_path / "c.txt", age_s=60)
-        await _until(lambda: watch.captured == 4)
+        await _until(lambda: watch.kept.captured == 4)
     assert watch.last_error == f"'{tmp_path}/stuck': Operation not permitted (and 1 more)"
     assert names(spool.sent) == ["stuck", "stuck-too"]
 
@@ -275,7 +275,7 @@ async def test_a_folder_that_keeps_its_files_keeps_them(tmp_path: Path, spool: _
     path = write(tmp_path / "a.txt")
     watch = _watch(config_of(tmp_path, after_upload=AfterUpload.KEEP), spool)
     async with _running(watch):
-        await _until(lambda: watch.captured == 1)
+        await _until(lambda: watch.kept.captured == 1)
         spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
         asked = len(spool.asked)
         await _until(lambda: len(spool.asked) > asked + 2)

@@ -8,6 +8,7 @@ import pytest
 
 from module.capture import Capture, Kind, Origin
 from module.collection.gate import Gate
+from module.collection.kept import KeptOfSource
 
 ORIGIN = Origin(source="c", kind=Kind.BINARY)
 
@@ -52,28 +53,28 @@ POLLS: list[tuple[float, object]] = [(float(second), "poll") for second in range
     ],
 )
 def test_what_is_kept(before_s: float, after_s: float, openings: list[tuple[float, object]], kept: list[float]) -> None:
-    gate = Gate(before_s=before_s, after_s=after_s, max_buffer_bytes=10_000)
+    gate = Gate(before_s=before_s, after_s=after_s, max_buffer_bytes=10_000, kept=KeptOfSource())
     assert _kept(gate, sorted(POLLS + openings, key=lambda event: event[0])) == kept
     waiting = gate.open_for(0.0, 1e9)
     assert waiting == []
-    assert gate.let_go == 10 - len(kept)
+    assert gate.kept.filtered == 10 - len(kept)
 
 
 def test_nothing_is_kept_twice_however_often_it_opens() -> None:
-    gate = Gate(before_s=5, after_s=0, max_buffer_bytes=10_000)
+    gate = Gate(before_s=5, after_s=0, max_buffer_bytes=10_000, kept=KeptOfSource())
     events = [(at + offset, event) for at, _ in POLLS for offset, event in ((0.0, "poll"), (0.2, True), (0.4, False))]
     kept = _kept(gate, events)
     assert kept == sorted(set(kept))
 
 
 def test_the_memory_that_waits_is_bounded_and_the_newest_stays() -> None:
-    gate = Gate(before_s=1000, after_s=0, max_buffer_bytes=35)
+    gate = Gate(before_s=1000, after_s=0, max_buffer_bytes=35, kept=KeptOfSource())
     assert _kept(gate, [*POLLS, (10.5, True)]) == [8, 9, 10]
-    assert gate.let_go == 7
+    assert gate.kept.filtered == 7
 
 
 def test_a_capture_larger_than_the_buffer_is_let_go_and_pushes_nothing_out() -> None:
-    gate = Gate(before_s=1000, after_s=0, max_buffer_bytes=35)
+    gate = Gate(before_s=1000, after_s=0, max_buffer_bytes=35, kept=KeptOfSource())
     gate.offer([_capture(1)], 1)
     gate.offer([_capture(2, size=36)], 2)
     assert [capture.requested_us for capture in gate.set(holds=True, at=3)] == [10]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from module.collection import ticker as ticker_module
+from module.collection.kept import KeptOfSource
 from module.collection.schedule import ActiveHours, Cron, Periodic
 from module.collection.ticker import Schedule, Ticker
 
@@ -39,7 +40,7 @@ async def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
 
 
 def _ticker(schedule: Schedule, active: ActiveHours | None = None) -> Ticker:
-    return Ticker(schedule, active, patience_s=1)
+    return Ticker(schedule, active, patience_s=1, kept=KeptOfSource())
 
 
 async def _count(ticker: Ticker, seconds: float, work: Callable[[], Coroutine[Any, Any, None]] | None = None) -> int:
@@ -64,7 +65,7 @@ async def test_ticks_during_a_poll_are_missed_and_the_beat_stays() -> None:
     first = asyncio.get_running_loop().time()
     await asyncio.sleep(0.25)
     await ticker.wait()
-    assert ticker.missed == 2
+    assert ticker.kept.missed == 2
     assert abs(asyncio.get_running_loop().time() - first - 0.3) < 0.05
 
 
@@ -98,7 +99,7 @@ async def test_a_pause_misses_nothing() -> None:
     assert await _count(ticker, 0.2) == 0
     ticker.resume()
     await ticker.wait()
-    assert ticker.missed == 0
+    assert ticker.kept.missed == 0
 
 
 async def test_outside_the_active_hours_there_are_no_ticks(wall: Wall) -> None:
@@ -111,7 +112,7 @@ async def test_outside_the_active_hours_there_are_no_ticks(wall: Wall) -> None:
     assert not ticker.resting
     wall.step(hours=1)
     assert await _count(ticker, 0.1) <= 1
-    assert ticker.missed == 0
+    assert ticker.kept.missed == 0
 
 
 async def test_cron_goes_on_from_where_the_clock_is_after_a_step_forward(wall: Wall) -> None:
@@ -120,7 +121,7 @@ async def test_cron_goes_on_from_where_the_clock_is_after_a_step_forward(wall: W
     await ticker.wait()
     wall.step(hours=1)
     assert await _count(ticker, 2.5) in (2, 3, 4)
-    assert ticker.missed <= 1
+    assert ticker.kept.missed <= 1
 
 
 async def test_cron_goes_on_from_where_the_clock_is_after_a_step_back(wall: Wall) -> None:
@@ -143,7 +144,7 @@ async def test_cron_ticks_during_a_poll_are_missed() -> None:
     await ticker.wait()
     await asyncio.sleep(2.2)
     await ticker.wait()
-    assert ticker.missed == 2
+    assert ticker.kept.missed == 2
 
 
 async def test_lateness_is_told_in_milliseconds() -> None:

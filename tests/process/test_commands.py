@@ -50,7 +50,7 @@ async def test_status_has_all_that_the_contract_names(start: Starter) -> None:
     assert status.keys() >= {"version", "uptime_s", "part_id", "sources", "spool", "upload"}
     assert status["sources"]["s1"].keys() == {
         *("name", "api", "method", "schedule", "state", "captured", "filtered", "missed", "errors", "dropped"),
-        *("last_capture", "last_error", "lateness_ms"),
+        *("last_capture", "last_error", "lateness_ms", "commanded"),
     }
     assert status["spool"].keys() >= {
         *("items", "bytes", "oldest_age_s", "max_bytes", "free_disk_bytes", "failed", "dropped"),

@@ -1,0 +1,112 @@
+"""One source's answers → captures: what travels, and what is said of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from module.capture import Capture, Kind, Origin, UploadAs
+from module.collection import images, readings
+from module.collection.annotations import cropped
+from module.collection.sources import Answer, Blob, Row, Source
+from module.throttled_log import ThrottledLog
+
+_MOST_ORIGINS = 64
+_SET_US = 946_684_800_000_000
+"""The start of the year 2000: no camera that is set says less."""
+_DAY_US = 86_400_000_000
+
+
+class Encoder:
+    """Of one source."""
+
+    def __init__(
+        self,
+        source: Source,
+        workers: Executor,
+        log: ThrottledLog,
+        *,
+        tags: Sequence[str],
+        dataset_ids: Sequence[str],
+    ) -> None:
+        """``tags`` and ``dataset_ids`` are the service's; the source's own are added."""
+        config = source.config
+        self._config = config
+        self._workers = workers
+        self._log = log
+        self._origin = Origin(
+            source=config.id,
+            kind=Kind.BINARY,
+            priority=config.priority,
+            api=source.api,
+            name=config.name,
+            method=source.method,
+            upload_as=config.upload_as,
+            tags=_joined(tags, config.tags),
+            dataset_ids=_joined(dataset_ids, config.dataset_ids),
+        )
+        self._origins: dict[tuple[Kind, tuple[str, ...], str, str], Origin] = {}
+        self._told_non_finite = False
+
+    async def encode(self, answer: Answer, tags: tuple[str, ...], requested_us: int, received_us: int) -> Capture:
+        """Make a capture of one answer; images are worked on in a thread. Raises EncodeError."""
+        if isinstance(answer, Row):
+            return self._encode_row(answer, tags, requested_us, received_us)
+        image = await self._encode_blob(answer)
+        origin = self._origin_of(Kind.BINARY, tags, image.extension, image.mime_type)
+        received_us = _received_us(answer.captured_us, requested_us, received_us)
+        return Capture(origin, requested_us, received_us, image.data, annotations=self._annotations(answer))
+
+    def _annotations(self, blob: Blob) -> bytes:
+        crop = self._config.image.crop
+        if not blob.annotations or crop is None or blob.extension is not None:
+            return blob.annotations
+        width, height = images.dimensions(blob.data, blob.mime_type) or (0, 0)
+        return cropped(blob.annotations, crop, width=width, height=height)
+
+    async def _encode_blob(self, blob: Blob) -> images.EncodedImage:
+        if blob.extension is not None:
+            return images.EncodedImage(blob.data, blob.mime_type, blob.extension)
+        settings = self._config.image
+        if not images.needs_work(blob.mime_type, settings):
+            return images.encode(blob.data, blob.mime_type, settings)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._workers, images.encode, blob.data, blob.mime_type, settings)
+
+    def _origin_of(self, kind: Kind, tags: tuple[str, ...], extension: str = "", mime_type: str = "") -> Origin:
+        """The origin of a capture, made once for all that share it."""
+        key = (kind, tags, extension, mime_type)
+        origin = self._origins.get(key)
+        if origin is None:
+            if len(self._origins) >= _MOST_ORIGINS:
+                self._origins.clear()
+            tags = _joined(self._origin.tags, tags)
+            origin = replace(self._origin, kind=kind, tags=tags, extension=extension, mime_type=mime_type)
+            self._origins[key] = origin
+        return origin
+
+    def _encode_row(self, row: Row, tags: tuple[str, ...], requested_us: int, received_us: int) -> Capture:
+        if not self._told_non_finite and readings.non_finite(row.payload):
+            self._told_non_finite = True
+            self._log.warning(self._config.id, "NaN or an infinity was read, which travels as null; told once")
+        if self._config.upload_as is UploadAs.FILE:
+            line = readings.document_line(row.readings, requested_us, received_us)
+            return Capture(self._origin_of(Kind.LINE, tags), requested_us, received_us, line)
+        data = readings.sensor_data(row.payload, requested_us, received_us)
+        return Capture(self._origin_of(Kind.ROW, tags), requested_us, received_us, data)
+
+
+def _received_us(captured_us: int | None, requested_us: int, received_us: int) -> int:
+    """Return when a frame was captured, as its camera says; ``received_us`` if the camera left that unset.
+
+    Unset are: nothing, the epoch, Go's zero time, anything before 2000, and more than a day from the poll.
+    """
+    if captured_us is None or captured_us < _SET_US or abs(captured_us - requested_us) > _DAY_US:
+        return received_us
+    return captured_us
+
+
+def _joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))

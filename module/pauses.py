@@ -1,0 +1,122 @@
+"""What the command ``pause`` has stopped, and since when: it holds until ``resume``, restarts included.
+
+It is kept in ``paused.json`` beside the spool::
+
+    {"paused": [{"what": "source", "name": "imu", "since_us": 1780000000000000}, {"what": "upload", "name": "", …}]}
+
+A file that is missing or damaged pauses nothing. What a command has said in this process counts for more than the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+from module.spool.place import PAUSED_FILE
+
+_MOST_BYTES = 4 * 1024 * 1024
+
+
+class What(enum.StrEnum):
+    """What can be paused."""
+
+    SOURCE = "source"
+    """By its id."""
+    FOLDER = "folder"
+    """By its path."""
+    UPLOAD = "upload"
+    """All uploads; the name is empty."""
+
+
+Key: TypeAlias = tuple[What, str]
+Stored: TypeAlias = dict[Key, int]
+"""What is paused, and since when, in µs since the epoch."""
+
+
+class Pauses:
+    """The pauses of one service. ``read`` and ``write`` block; all else is the event loop's."""
+
+    def __init__(self, clock_us: Callable[[], int]) -> None:
+        """``clock_us``: the wall clock, in µs since the epoch."""
+        self._clock_us = clock_us
+        # None: resumed by command, whatever the file says.
+        self._since: dict[Key, int | None] = {}
+        self.stored: Stored = {}
+        """What the file holds."""
+
+    def since(self, what: What, name: str = "") -> int | None:
+        """Since when it is paused, in µs since the epoch; None: it is not."""
+        return self._since.get((what, name))
+
+    def pause(self, what: What, names: Iterable[str]) -> None:
+        """Note these as paused; those that are paused already keep their time."""
+        for name in names:
+            if self._since.get((what, name)) is None:
+                self._since[what, name] = self._clock_us()
+
+    def resume(self, what: What, names: Iterable[str] | None = None) -> None:
+        """Note these (None: all that are paused, also those that the config no longer has) as going on."""
+        known = [name for each, name in self._since if each is what]
+        for name in known if names is None else names:
+            self._since[what, name] = None
+
+    def recall(self, stored: Stored) -> None:
+        """Take over what the file holds."""
+        self.stored = stored
+        for key, since_us in stored.items():
+            self._since.setdefault(key, since_us)
+
+    @property
+    def held(self) -> Stored:
+        """All that is paused."""
+        return {key: since_us for key, since_us in self._since.items() if since_us is not None}
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file holds anything else than is paused."""
+        return self.held != self.stored
+
+
+def read(directory: Path) -> Stored:
+    """What stands in the file; nothing if it is missing. Raises OSError, and ValueError for a file that is damaged."""
+    try:
+        descriptor = os.open(directory / PAUSED_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return {}
+    with open(descriptor, "rb") as file:  # noqa: PTH123, a descriptor
+        text = file.read(_MOST_BYTES)
+    try:
+        entries = json.loads(text)["paused"]
+        return {(What(each["what"]), str(each["name"])): int(each["since_us"]) for each in entries}
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{directory / PAUSED_FILE} is damaged, and nothing is paused by it: {error}") from error
+
+
+def write(directory: Path, stored: Stored) -> None:
+    """Replace the file, durably: after a power cut it is the old one or the new one. Raises OSError."""
+    text = json.dumps(
+        {
+            "paused": [
+                {"what": what.value, "name": name, "since_us": since_us} for (what, name), since_us in stored.items()
+            ]
+        }
+    )
+    new = directory / f"{PAUSED_FILE}.new"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123, a descriptor
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(directory / PAUSED_FILE)
+    # Some file systems cannot sync a directory; the rename is then safe a little later.
+    with contextlib.suppress(OSError):
+        parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
