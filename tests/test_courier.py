@@ -21,6 +21,7 @@ from viam.components.sensor.client import SensorClient
 from viam.components.sensor.service import SensorRPCService
 from viam.resource.manager import ResourceManager
 
+from module import courier as courier_module
 from module.carried import Carried
 from module.collection import folders as folders_module
 from module.collection import ticker as ticker_module
@@ -29,6 +30,7 @@ from module.courier import Courier
 from module.delivery import carrier as carrier_module
 from module.delivery import uploader as uploader_module
 from module.demo.cloud import LocalCloud
+from module.pauses import What
 from module.spool import owner as owner_module
 from module.status import status_of
 from module.vitals import Vitals
@@ -179,3 +181,49 @@ async def _until_it_fails(courier: Courier, name: str) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while name not in courier.failing:
             await asyncio.sleep(0.01)
+
+
+# ---------------------------------------------------------------------- two instances, one spool
+
+
+async def test_while_another_instance_holds_the_spool_sources_wait_and_count_what_they_miss(
+    tmp_path: Path, cloud: tuple[LocalCloud, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(courier_module, "_LONG_WAIT_S", 0.05)
+    sources = [
+        {"name": "s1", "id": "fast", "interval_s": 0.02},
+        {"name": "s1", "id": "cron", "cron": "* * * * * *"},
+        {"name": "s1", "id": "paused", "interval_s": 0.02},
+        {"name": "s1", "id": "asked"},
+    ]
+    async with contextlib.AsyncExitStack() as held:
+        first = await held.enter_async_context(running(tmp_path, cloud[1]))
+        await first.opened()
+        first.carried.pauses.pause(What.SOURCE, ["paused"])
+        assert await first.keep_pauses() is None
+        async with running(tmp_path, cloud[1], CountingSensor("s1"), sources=sources) as second:
+            status = await until(
+                second, lambda status: all(status["sources"][key]["missed"] >= 2 for key in ("fast", "cron"))
+            )
+            assert {source["state"] for source in status["sources"].values()} == {"waiting"}
+            assert "is held by another instance" in status["sources"]["fast"]["last_error"]
+            assert [status["sources"][key]["missed"] for key in ("paused", "asked")] == [0, 0]
+            assert len([record for record in caplog.records if "Two services must not have" in record.message]) == 1
+            await held.aclose()
+            status = await until(second, lambda status: status["sources"]["fast"]["captured"] > 0)
+            assert {key: source["state"] for key, source in status["sources"].items()} == {
+                "fast": "active",
+                "cron": "active",
+                "paused": "paused",
+                "asked": "on_demand",
+            }
+            assert status["sources"]["fast"]["missed"] >= 2
+
+
+async def test_a_start_misses_nothing(tmp_path: Path, cloud: tuple[LocalCloud, str]) -> None:
+    """What is due while a spool is opened that nobody holds is not counted: nothing has gone wrong."""
+    sources = [{"name": "s1", "interval_s": 0.005}]
+    async with running(tmp_path, cloud[1], CountingSensor("s1"), sources=sources) as courier:
+        while courier.problem is not None:
+            assert status_of(courier)["sources"]["s1"]["missed"] == 0
+            await asyncio.sleep(0.001)
