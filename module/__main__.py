@@ -22,7 +22,7 @@ import module.health
 import module.service  # noqa: F401 - each registers its model
 from module import __version__, command_service, log_relay
 from module.discovery import Discoverer
-from module.serving import ModuleServer
+from module.serving import ModuleServer, ServedModule
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -70,7 +70,7 @@ def main() -> None:
 async def _serve() -> None:
     log_relay.install()
     command_service.install()
-    served = Module.from_args()
+    served = ServedModule.from_args()
     served.server = server = ModuleServer(served)
     for key in Registry.REGISTERED_RESOURCE_CREATORS():
         api, _, model = key.partition("/")

@@ -12,13 +12,15 @@ import asyncio
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.struct_pb2 import ListValue, Struct
 from grpclib import GRPCError, Status
 from grpclib.server import Stream
 from viam.proto.common import DoCommandRequest, DoCommandResponse
 from viam.resource.registry import Registry
 from viam.services.generic import Generic
 from viam.services.generic.service import GenericRPCService
+
+from module.structs import plain
 
 MOST_VALUES = 100_000
 """Of a list; whose verb allows fewer says so itself."""
@@ -52,7 +54,7 @@ class CommandService(GenericRPCService):
 
 async def _read(command: Struct) -> dict[str, Any]:
     return {
-        name: await _read_list(name, value.list_value) if value.HasField("list_value") else _plain(value)
+        name: await _read_list(name, value.list_value) if value.HasField("list_value") else plain(value)
         for name, value in command.fields.items()
     }
 
@@ -66,19 +68,10 @@ async def _read_list(name: str, values: ListValue) -> list[Any]:
         )
     read = []
     for index, value in enumerate(values.values):
-        read.append(_plain(value))
+        read.append(plain(value))
         if index % _AT_ONCE == 0:
             await asyncio.sleep(0)
     return read
-
-
-def _plain(value: Value) -> Any:
-    kind = value.WhichOneof("kind")
-    if kind == "struct_value":
-        return {name: _plain(field) for name, field in value.struct_value.fields.items()}
-    if kind == "list_value":
-        return [_plain(item) for item in value.list_value.values]
-    return None if kind in (None, "null_value") else getattr(value, kind)
 
 
 def install() -> None:

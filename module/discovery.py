@@ -29,7 +29,7 @@ from viam.resource.types import API, Model, ModelFamily
 from viam.robot.client import RobotClient
 from viam.services.discovery import Discovery
 from viam.services.generic import Generic
-from viam.utils import ValueTypes, dict_to_struct, struct_to_dict
+from viam.utils import ValueTypes, dict_to_struct
 
 from module import FAMILY, NAMESPACE, refusals
 from module.api_methods import CAMERA, GETS_IMAGES, MOVEMENT_SENSOR, POWER_SENSOR, READS, SENSOR
@@ -40,6 +40,7 @@ from module.errors import ConfigError, CourierError, NothingToCapture, PollError
 from module.proposal import Finding, Proposal, propose
 from module.refusals import number
 from module.source_config import BYTES, Part
+from module.structs import plain_fields
 
 _METHODS = {
     CAMERA: (GETS_IMAGES, "NextPointCloud"),
@@ -281,7 +282,7 @@ def _component(name: str, api: API, model: str, attributes: Mapping[str, Any]) -
 
 def _parse(config: ComponentConfig) -> DiscoveryConfig:
     try:
-        return DiscoveryConfig.model_validate(struct_to_dict(config.attributes))
+        return DiscoveryConfig.model_validate(plain_fields(config.attributes))
     except ValidationError as error:
         # Not chained: as in module.config, the library's own text would show what was given.
         raise ConfigError(refusals.explain(error, DiscoveryConfig)) from None

@@ -72,3 +72,13 @@ class FileUnusable(CourierError):
 
 class Rejected(CourierError):
     """The cloud will not take a capture that somebody waits for; the text is what it said."""
+
+
+_MOST_SAID = 4000
+"""An error travels in a header, and one that is too large for the other end breaks the connection of all."""
+
+
+def answer_of(error: CourierError) -> str:
+    """Return the text of an error as viam-server is answered with it: cut if it is very long."""
+    text = str(error)
+    return text if len(text) <= _MOST_SAID else f"{text[: _MOST_SAID - 1]}…"

@@ -22,13 +22,14 @@ from viam.resource.base import ResourceBase
 from viam.resource.easy_resource import EasyResource
 from viam.resource.types import API, Model
 from viam.services.generic import Generic
-from viam.utils import SensorReading, struct_to_dict
+from viam.utils import SensorReading
 
 from module import MODULE_ID, UPLOADER_MODEL, refusals, resource_names
 from module.collection.sources import passed
 from module.errors import ConfigError
 from module.resource_names import missing
 from module.source_config import NAME, Flag, Part
+from module.structs import plain_fields
 from module.vitals import Vitals
 
 _ANSWER_S = 3.0
@@ -101,7 +102,7 @@ class Health(Sensor, EasyResource):  # type: ignore[misc, no-untyped-call]
 
 def _parse(config: ComponentConfig) -> HealthConfig:
     try:
-        return HealthConfig.model_validate(struct_to_dict(config.attributes))
+        return HealthConfig.model_validate(plain_fields(config.attributes))
     except ValidationError as error:
         # Not chained: as in module.config, the library's own text would show what was given.
         raise ConfigError(refusals.explain(error, HealthConfig)) from None

@@ -139,7 +139,7 @@ def _accept_operand(value: Any) -> str | float | bool | None:
 def _accept_deadband(value: Any) -> float | dict[str, float]:
     distance = number(at_least=0).accept
     if isinstance(value, Mapping):
-        return {text().accept(key): distance(each) for key, each in value.items()}
+        return {text().accept(key): distance(each) for key, each in value.items() if each is not None}
     kept: float = distance(value)
     return kept
 

@@ -21,19 +21,18 @@ from viam.resource.base import ResourceBase
 from viam.resource.easy_resource import EasyResource
 from viam.resource.types import Model
 from viam.services.generic import Generic
-from viam.utils import ValueTypes, struct_to_dict
+from viam.utils import ValueTypes
 
 from module import UPLOADER_MODEL, commands
 from module.carried import CarriedByName
 from module.config import Config, parse
 from module.courier import Courier
-from module.errors import CommandError, CourierError, FileUnavailable, Unavailable
+from module.errors import CommandError, CourierError, FileUnavailable, Unavailable, answer_of
 from module.status import status_of
+from module.structs import plain_fields
 
 _CARRIED = CarriedByName()
 _LEFT_BEHIND: set[asyncio.Task[None]] = set()
-_MOST_SAID = 4000
-"""An error travels in a header, and one that is too large for the other end breaks the connection of all."""
 
 
 class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
@@ -73,11 +72,11 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
             async with asyncio.timeout(timeout):
                 return await commands.run(self._courier, command)
         except CommandError as error:
-            raise ValidationError(_said(error)) from error
+            raise ValidationError(answer_of(error)) from error
         except (Unavailable, FileUnavailable) as error:
-            raise ViamGRPCError(_said(error), Status.UNAVAILABLE) from error
+            raise ViamGRPCError(answer_of(error), Status.UNAVAILABLE) from error
         except CourierError as error:
-            raise ViamGRPCError(_said(error), Status.INTERNAL) from error
+            raise ViamGRPCError(answer_of(error), Status.INTERNAL) from error
 
     async def get_status(self, *, timeout: float | None = None, **_: Any) -> Mapping[str, ValueTypes]:  # noqa: ARG002, ASYNC109
         """Give what ``{"command": "status"}`` answers."""
@@ -88,13 +87,8 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
         await self._courier.close()
 
 
-def _said(error: CourierError) -> str:
-    text = str(error)
-    return text if len(text) <= _MOST_SAID else f"{text[: _MOST_SAID - 1]}…"
-
-
 def _parse(config: ComponentConfig) -> Config:
-    return parse(struct_to_dict(config.attributes), service=config.name, environ=os.environ)
+    return parse(plain_fields(config.attributes), service=config.name, environ=os.environ)
 
 
 def _close_later(courier: Courier, loop: asyncio.AbstractEventLoop) -> None:

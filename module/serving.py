@@ -1,4 +1,4 @@
-"""The module's server on its socket, from the start until the module is asked to end.
+"""The module as viam-server asks it (``ServedModule``), and its server on its socket, until it is asked to end.
 
 The SDK's own server waits for asyncio's ``Server.wait_closed``, which from Python 3.12 on returns only when no
 connection is open. viam-server keeps its connection open until the module has ended.
@@ -11,10 +11,58 @@ import logging
 import signal
 
 import viam.logging
+from grpclib import GRPCError, Status
 from grpclib.events import RecvRequest, listen
+from grpclib.metadata import Deadline
+from viam.errors import ResourceNotFoundError
 from viam.module.module import Module
 from viam.module.service import ModuleRPCService
+from viam.proto.module import AddResourceRequest, ValidateConfigRequest, ValidateConfigResponse
+from viam.resource.types import RESOURCE_TYPE_COMPONENT, resource_name_from_string
+from viam.robot.client import RobotClient
 from viam.rpc.server import Server
+
+from module.errors import ConfigError, answer_of
+
+
+class ServedModule(Module):
+    """The SDK's module, except that a refusal is only its text, and no dependency keeps a resource from being built."""
+
+    async def validate_config(self, request: ValidateConfigRequest) -> ValidateConfigResponse:
+        """Return the dependencies of a config. Raises GRPCError; if the attributes are refused, with their text."""
+        try:
+            return await super().validate_config(request)
+        except GRPCError as error:
+            # The SDK puts the name of a class before the text.
+            if not isinstance(error.__context__, ConfigError):
+                raise
+            raise GRPCError(Status.INVALID_ARGUMENT, answer_of(error.__context__)) from error
+
+    async def add_resource(self, request: AddResourceRequest, *, deadline: Deadline | None = None) -> None:
+        """Build a resource, with those of its dependencies that can be asked; the others are named in the log.
+
+        viam-server passes some by a name that it does not serve, and some of an API that the SDK has no client for.
+        Of each the SDK says "No … with name … found in the registry", and builds nothing.
+        """
+        dependencies = list(request.dependencies)
+        if self.parent is not None and dependencies:
+            await self.parent.refresh()  # type: ignore[no-untyped-call]
+            dependencies = [name for name in dependencies if _is_served(self.parent, name)]
+        for name in set(request.dependencies).difference(dependencies):
+            self.logger.warning("%s cannot use %s: viam-server does not serve it, or not by this name, or Viam's SDK "
+                "has no client for it", request.config.name, name)  # fmt: skip
+        request = AddResourceRequest(config=request.config, dependencies=dependencies)
+        await super().add_resource(request, deadline=deadline)
+
+
+def _is_served(machine: RobotClient, dependency: str) -> bool:
+    name = resource_name_from_string(dependency)
+    get = machine.get_component if name.type == RESOURCE_TYPE_COMPONENT else machine.get_service
+    try:
+        get(name)
+    except ResourceNotFoundError:
+        return False
+    return True
 
 
 class ModuleServer(Server):

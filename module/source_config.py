@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
@@ -92,13 +92,24 @@ def context_of(info: ValidationInfo) -> Context:
 
 
 class Part(BaseModel):
-    """An object of the attributes: immutable, and without attributes that it does not know."""
+    """An object of the attributes: immutable, and without attributes that it does not know; null means left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    null_is_a_value: ClassVar[frozenset[str]] = frozenset()
+    """The attributes for which it does not."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nulls(cls, attributes: Any) -> Any:
+        if not isinstance(attributes, Mapping):
+            return attributes
+        return {key: value for key, value in attributes.items() if value is not None or key in cls.null_is_a_value}
 
 
 class Conditional(Part):
     """A sensor, and a condition on its readings that stands flat beside it."""
+
+    null_is_a_value = frozenset({"equals", "not_equals"})
 
     sensor: Annotated[str, NAME] | None = None
     key: Annotated[str, KEY] | None = Field(default=None, validate_default=True)

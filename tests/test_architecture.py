@@ -20,6 +20,7 @@ FLOORS = (
         "module.timetable",
         "module.api_methods",
         "module.resource_names",
+        "module.structs",
         "module.capture",
         "module.recent",
         "module.sequence",
@@ -60,6 +61,7 @@ GROUND = FLOORS[1]
 
 OUTSIDE = ("viam", "grpc", "grpclib", "google", "h2")
 MEETS_THE_OUTSIDE = (
+    "module.structs",
     "module.collection.sources",
     "module.collection.apis",
     "module.collection.annotations",
@@ -87,6 +89,7 @@ PURE = {
     # Its paths are pure ones.
     "module.data_home": CLOCKS_AND_IO - {"pathlib"},
     "module.resource_names": CLOCKS_AND_IO,
+    "module.structs": CLOCKS_AND_IO,
     "module.collection.schedule": CLOCKS_AND_IO,
     "module.collection.images": CLOCKS_AND_IO,
     "module.collection.gate": CLOCKS_AND_IO,

@@ -15,7 +15,6 @@ from typing import Any
 import viam.components.audio_in
 import viam.components.audio_out  # noqa: F401 - the SDK knows an API once its package is imported, these two by none else
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Value
 from viam.proto.common import DoCommandRequest, GetReadingsRequest
 from viam.proto.component import arm, board, encoder, gantry, motor, movementsensor, powersensor, servo
 from viam.proto.component.audioin import GetAudioRequest, GetAudioResponse
@@ -31,6 +30,7 @@ from module.collection.annotations import annotations_of, label
 from module.collection.wav import is_pcm, wav
 from module.config import SourceConfig
 from module.errors import PollError
+from module.structs import plain, plain_fields
 
 _POINT_CLOUD = ("pointcloud/pcd", ".pcd")
 _WAV = ("audio/wav", ".wav")
@@ -108,7 +108,7 @@ def _readings(resource: Any, config: SourceConfig) -> Ask:
         # Not get_readings: it makes 0 of null.
         request = GetReadingsRequest(name=resource.name, extra=dict_to_struct(extra))
         response = await resource.client.GetReadings(request, timeout=config.timeout_s)
-        return [Row({"readings": {key: _native(value) for key, value in response.readings.items()}})]
+        return [Row({"readings": {key: plain(value) for key, value in response.readings.items()}})]
 
     return ask
 
@@ -120,18 +120,9 @@ def _do_command(resource: Any, config: SourceConfig) -> Ask:
         # Not do_command, for the same reason.
         request = DoCommandRequest(name=resource.name, command=command)
         response = await resource.client.DoCommand(request, timeout=config.timeout_s)
-        return [Row({"docommand_output": {key: _native(value) for key, value in response.result.fields.items()}})]
+        return [Row({"docommand_output": plain_fields(response.result)})]
 
     return ask
-
-
-def _native(value: Value) -> Any:
-    kind = value.WhichOneof("kind")
-    if kind == "struct_value":
-        return {key: _native(each) for key, each in value.struct_value.fields.items()}
-    if kind == "list_value":
-        return [_native(each) for each in value.list_value.values]
-    return None if kind in (None, "null_value") else getattr(value, kind)
 
 
 def _images(resource: Any, config: SourceConfig) -> Ask:

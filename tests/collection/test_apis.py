@@ -7,14 +7,18 @@ import pytest
 from viam.components.camera.client import CameraClient
 from viam.proto.app.data import Annotations, BoundingBox
 from viam.proto.app.data import Classification as Label
+from viam.proto.app.robot import ComponentConfig
 from viam.proto.common import ResourceName
 from viam.proto.component.camera import GetImagesResponse, Image
+from viam.utils import dict_to_struct
 
 from module.api_methods import CAMERA, methods_of
 from module.collection.apis import METHODS, Blob, prepare
 from module.collection.sources import find
-from module.config import SourceConfig
+from module.config import SourceConfig, parse
 from module.errors import PollError
+from module.structs import plain_fields
+from tests.attributes import MACHINE
 
 
 class Device:
@@ -51,6 +55,16 @@ async def test_images_keep_what_the_camera_says_of_them() -> None:
     own.classifications.add(label="left")
     assert Annotations.FromString(first.annotations) == own
     assert (first.name, second.name, second.annotations) == ("left", "", b"")
+
+
+async def test_null_in_extra_reaches_the_resource_as_null() -> None:
+    """As the data manager sends it, all the way from the struct of the attributes."""
+    extra: dict[str, Any] = {"filter": None, "list": [None], "unit": "m"}
+    sent = ComponentConfig(attributes=dict_to_struct({"sources": [{"name": "it", "extra": extra}]}))
+    (source,) = parse(plain_fields(sent.attributes), service="courier", environ=MACHINE).sources
+    device = Device(GetImagesResponse(images=[Image(image=b"1")]))
+    await prepare(CAMERA, "GetImages")(device, source)(dict(source.extra))
+    assert plain_fields(device.requests[0][0].extra) == extra
 
 
 @pytest.mark.parametrize(
