@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs every check: ruff, mypy, then pytest with the arguments given here. All of them run; one failure fails the whole.
 # `tests/run.sh faults [ARGUMENTS]` breaks the module for minutes instead, and writes docs/reliability.md (see --help).
+# `tests/run.sh pythons` runs the demo and the tests of the module's life under each Python that this computer has.
 # Needs Python 3.11 or newer with venv: what else it needs it installs into .venv-dev, on first use; what the
 # archive of tests/packaging is made with, build.sh installs into .venv-build.
 set -eu
@@ -39,6 +40,9 @@ export PYTHONPATH="$PWD"
 if [ "${1:-}" = faults ]; then
     shift
     exec "$venv/bin/python" -m tests.faults.run "$@"
+fi
+if [ "${1:-}" = pythons ]; then
+    exec "$venv/bin/python" -m tests.pythons
 fi
 status=0
 "$venv/bin/python" -m ruff check . || status=1

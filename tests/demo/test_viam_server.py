@@ -18,6 +18,7 @@ from viam.components.sensor.client import SensorClient
 from viam.proto.common import LogEntry
 
 from module.demo.viam_server import MachineError, ViamServer
+from tests.process.rig import ROOT
 
 MODULE = """
 import asyncio, os, signal, subprocess, sys
@@ -25,6 +26,7 @@ from viam.components.sensor import Sensor
 from viam.module.module import Module
 from viam.resource.easy_resource import EasyResource
 from viam.services.generic import Generic
+from module.serving import ModuleServer
 
 class Uploader(Generic, EasyResource):
     MODEL = "courier:capture:uploader"
@@ -78,8 +80,14 @@ class Health(Sensor, EasyResource):
     async def get_readings(self, **kwargs):
         return await self.uploader.do_command({"command": "echo", "healthy": True})
 
+async def serve():
+    module = Module.from_args()
+    # The SDK's own server does not end on SIGTERM under Python 3.12 and later.
+    module.server = ModuleServer(module)
+    await module.start()
+
 print("hello from the module")
-asyncio.run(Module.run_from_registry())
+asyncio.run(serve())
 """
 
 
@@ -100,8 +108,8 @@ async def machine_with(tmp_path: Path) -> AsyncIterator[Start]:
     machines: list[ViamServer] = []
 
     def make(*resources: Sensor, script: str = MODULE, **options: Any) -> ViamServer:
-        (tmp_path / "module.py").write_text(script)
-        command = [sys.executable, "module.py"]
+        (tmp_path / "small.py").write_text(f"import sys\nsys.path.append({str(ROOT)!r})\n{script}")
+        command = [sys.executable, "small.py"]
         places = {"home": tmp_path / "home", "root": tmp_path, "log_file": tmp_path / "logs" / "module.log"}
         machines.append(ViamServer(resources, command, **(places | options)))
         return machines[-1]
