@@ -90,8 +90,8 @@ class ModuleServer(Server):
             viam.logging.setLevel(log_level)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            # Unlike the SDK's, these change nothing when they come again: systemd signals the module, and then
-            # viam-server does. What was captured is still being made safe.
+            # Unlike the SDK's, these change nothing when they come again, while what was captured is made safe:
+            # viam-server repeats its signal after 3 s, and systemd signals the module beside viam-server.
             loop.add_signal_handler(number, self.end)
         # The server of gRPC and the handler that logs its requests have no public names: only a subclass reaches them.
         listen(self._server, RecvRequest, self._grpc_recvrequest_handler)

@@ -334,7 +334,7 @@ async def test_closing_what_never_started_touches_nothing(
     assert await machine.kill() is None
     with pytest.raises(MachineError, match="not running"):
         machine.add(Thermometer("attic"))
-    assert (tmp_path / "module.py").exists()
+    assert (tmp_path / "small.py").exists()
 
 
 async def test_sockets_are_short_wherever_temporary_files_go(
