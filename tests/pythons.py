@@ -46,7 +46,7 @@ class Step(NamedTuple):
     printed: str
 
 
-def found(versions: Sequence[str] = VERSIONS) -> Iterator[Python]:
+def found(versions: Sequence[str]) -> Iterator[Python]:
     """Return the first Python of each version: on the PATH, then pyenv's newest."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     for version in versions:
@@ -113,7 +113,7 @@ def _step(name: str, *command: str | Path) -> Step:
 
 def main() -> int:
     """Run all under each, and say what came of it."""
-    pythons = list(found())
+    pythons = list(found(VERSIONS))
     missing = [version for version in VERSIONS if version not in {python.version for python in pythons}]
     with ThreadPoolExecutor(2) as workers:
         programs = list(workers.map(environment, pythons))
