@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from module.adoption_command import VERBS as ADOPTION_VERBS
 from module.arguments import Argument, ids, number, read_all, refuse, text, text_of, whole
 from module.collection.collector import Collector
 from module.courier import Courier
@@ -230,5 +231,6 @@ VERBS = {
         Verb("discard", "delete failures for good", (_FAILURE_IDS,), _discard),
         *FLOW_VERBS,
         *TIMELINE_VERBS,
+        *ADOPTION_VERBS,
     )
 }

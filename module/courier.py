@@ -142,6 +142,8 @@ class Courier:
             _OPENING: self._open_store,
             "uploads": self.uploader.run,
             "sequences": self.sequences.run,
+            "orphans": self.store.orphans.run,
+            "adoptions": self.store.adopter.run,
         }
         if self._only_when is not None:
             works["upload.only_when"] = self._only_when.run

@@ -86,6 +86,15 @@ def _spool(courier: Courier) -> dict[str, Any]:
         "damaged": store.damaged,
         "unreadable": store.unreadable,
         "last_error": store.last_error or courier.problem,
+        "orphans": [
+            {
+                "directory": str(orphan.directory),
+                "items": orphan.items,
+                "bytes": orphan.bytes,
+                "oldest": iso(orphan.oldest_us),
+            }
+            for orphan in store.orphans.found
+        ],
     }
 
 

@@ -40,7 +40,7 @@ FLOORS = (
     ("module.courier", "module.vitals", "module.proposal"),
     ("module.status",),
     ("module.verb",),
-    ("module.timeline", "module.flow", "module.upload_commands"),
+    ("module.timeline", "module.flow", "module.upload_commands", "module.adoption_command"),
     ("module.commands",),
     (
         "module.service",

@@ -189,6 +189,8 @@ async def test_the_status_has_the_shape_that_the_page_shows(tmp_path: Path) -> N
     (shown,) = [json.loads(text) for _, text in FENCES.findall(UPLOADER) if '"uptime_s"' in text]
     assert shown["upload"].pop("large")
     assert status["upload"].pop("large") == []
+    assert shown["spool"].pop("orphans")
+    assert status["spool"].pop("orphans") == []
     for part in ("sources", "folders"):
         (shown[part],), (status[part],) = shown[part].values(), status[part].values()
     assert _shape(status) == _shape(shown)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from module.capture import Capture, Failure, Item, Kind, Origin
 from module.spool import sequences
+from module.spool.adoption_table import AdoptionTable
 from module.spool.counts import mend_counts, recount
 from module.spool.mark import Mark, MarkFile
 from module.spool.retention import PAGE_BYTES, Line
@@ -69,6 +70,7 @@ class Database:
             self._mark_file.write(Mark())
         self.sequences = sequences.SequenceTable(self._db)
         self.sent_files = SentFiles(self._db)
+        self.adoptions = AdoptionTable(self._db, self)
         self._stream_ids: dict[Origin, int] = {}
         self._origins: dict[int, Origin] = {}
 
@@ -200,6 +202,17 @@ class Database:
         self._held += len(written)
         self._count(written, 1)
         return written
+
+    def skip_ids(self, count: int) -> int:
+        """Give so many ids out at once; returns the last one before them."""
+        before = self._last_id
+        self._last_id += count
+        self._db.execute(_SET_LAST_ID, (self._last_id,))
+        return before
+
+    def note_added(self, count: int) -> None:
+        """Note captures that came from another spool."""
+        self._held += count
 
     def delete(self, stream: int, ids: Sequence[int], room: int) -> tuple[int, int]:
         """Take delivered captures of a stream, ids ascending, ``room`` their footprint, out of the spool.

@@ -14,9 +14,9 @@ class LockFile:
         self._path = path
         self._descriptor: int | None = None
 
-    def open(self) -> None:
-        """Open the file, made if it is missing. Raises OSError."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    def open(self, *, make: bool = True) -> None:
+        """Open the file, made if it is missing and ``make`` says so. Raises OSError."""
+        flags = os.O_RDWR | (os.O_CREAT if make else 0) | os.O_NOFOLLOW | os.O_CLOEXEC
         self._descriptor = os.open(self._path, flags, 0o600)
 
     def take(self) -> bool:

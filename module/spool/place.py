@@ -38,6 +38,11 @@ def is_own(name: str) -> bool:
     return _OWN.fullmatch(name) is not None
 
 
+def is_evidence(name: str) -> bool:
+    """Whether a file of this name is a damaged one that was set aside."""
+    return is_own(name) and ".damaged-" in name
+
+
 def holds_spool(directory: Path) -> bool:
     """Whether a spool lies there; a link is none."""
     return any(_is_file(directory / name) for name in (SPOOL_FILE, f"{SPOOL_FILE}.salvaged"))
@@ -59,6 +64,17 @@ class Place:
     def file(self) -> Path:
         """The spool's file."""
         return self.directory / SPOOL_FILE
+
+    @property
+    def wanted(self) -> Path:
+        """Where the spool is to lie."""
+        return self._wanted
+
+    @property
+    def parents(self) -> list[Path]:
+        """The directories in which spools of this machine lie, or lay: those of the spool's two places."""
+        places = (self._wanted, self._former)
+        return list(dict.fromkeys(each.parent for each in places if each is not None and each.parent.is_dir()))
 
     def take(self) -> bool:
         """Make the directory, and take its lock; False if another instance has it, and may be called again then.
@@ -108,7 +124,7 @@ class Place:
             self._logger.warning(text, former, self._wanted, error.strerror)
             return former
         for parent in (former.parent, self._wanted.parent):
-            _sync(parent)
+            sync_directory(parent)
         self._logger.info("the spool at %s was moved to %s, where viam-server deletes nothing", former, self._wanted)
         return self._wanted
 
@@ -162,8 +178,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _sync(directory: Path) -> None:
-    # Some folders may be read by others only; a power cut may then undo the rename, and it is done again.
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory last through a power cut, if it may be read; else they do a little later."""
     with contextlib.suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -222,6 +222,14 @@ class Queues:
             self._queues.setdefault(stream, Queue(origins[stream], 0, capture_id))
             self.put_back(stream, capture_id)
 
+    def bring_in(self, origin: Origin, stream: int, first_id: int, count: int) -> None:
+        """Note captures of another spool, ``first_id`` the smallest of their ids, as waiting; they need not gather."""
+        known = self._queues.setdefault(stream, Queue(origin, 0, first_id))
+        known.waiting += count
+        known.head_id = min(known.head_id, first_id)
+        known.ripe_at = -math.inf
+        self._list(stream, known)
+
     def add(self, origin: Origin, stream: int, capture_id: int, now: float) -> None:
         """Note a new capture as waiting."""
         known = self._queues.get(stream)

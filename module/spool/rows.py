@@ -16,6 +16,8 @@ Row = tuple[int, int, int]
 """A capture as the counts see it: (id, stream, footprint in bytes)."""
 COLUMNS = "id, stream, requested_us, received_us, size, footprint, detail, annotations, crc, payload"
 """Of the table ``capture``, in the order in which rows are handled; ``failure`` has more."""
+FAILED_COLUMNS = "error, attempts, failed_us"
+"""What ``failure`` has more, behind them."""
 _SAID = struct.Struct("<5q")
 
 

@@ -21,10 +21,10 @@ from urllib.parse import quote
 
 from module.spool.mark import Mark
 from module.spool.pages import Pages, frames_in_log, frames_taken
-from module.spool.rows import COLUMNS, is_whole, origin_checksum, whole_origin
-from module.spool.schema import connect, lenient_text
+from module.spool.rows import COLUMNS, FAILED_COLUMNS, is_whole, origin_checksum, whole_origin
+from module.spool.schema import ADOPTION_COLUMNS, ADOPTION_TABLE, HAS_ADOPTIONS, connect, lenient_text
 
-_FAILED = "error, attempts, failed_us"
+_FAILED = FAILED_COLUMNS
 _LAST_ID = "SELECT value FROM counter WHERE name = 'last_id' AND typeof(value) = 'integer'"
 _UNREADABLE = "SELECT value FROM counter WHERE name = 'unreadable' AND typeof(value) = 'integer'"
 _STREAM_COLUMNS = 5
@@ -292,6 +292,12 @@ class _Copy:
             f"INSERT OR IGNORE INTO sequence ({sequence}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             self._all(f"SELECT {sequence} FROM sequence"),  # noqa: S608
         )
+        if self._all(HAS_ADOPTIONS):
+            self._new.execute(ADOPTION_TABLE)
+            self._new.executemany(
+                f"INSERT OR IGNORE INTO adoption ({ADOPTION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                self._all(f"SELECT {ADOPTION_COLUMNS} FROM adoption"),  # noqa: S608
+            )
         counted = [value for (value,) in self._all(_LAST_ID)]
         self._done.mark = Mark(max(counted), held) if counted else None
         last_id = max(self._last_id("capture"), self._last_id("failure"), *counted, 0)

@@ -62,6 +62,22 @@ ALTER TABLE failure ADD COLUMN crc INTEGER;
 """
 
 
+ADOPTION_COLUMNS = "directory, place, shift, capture_id, failure_id, adopted, is_done"
+ADOPTION_TABLE = """
+CREATE TABLE IF NOT EXISTS adoption (
+    directory TEXT PRIMARY KEY,
+    place TEXT NOT NULL,
+    shift INTEGER NOT NULL,
+    capture_id INTEGER NOT NULL,
+    failure_id INTEGER NOT NULL,
+    adopted INTEGER NOT NULL,
+    is_done INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+"""Made when the first spool is adopted; a version that does not know it reads all else."""
+HAS_ADOPTIONS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'adoption'"
+
+
 class Damaged(SpoolError):
     """The file is a database, and no whole spool."""
 

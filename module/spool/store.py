@@ -25,9 +25,12 @@ from module.capture import Capture, Failure, FileMark, Item
 from module.config import SpoolConfig, UploadConfig
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.recent import Fate
+from module.spool.adoption import Adopter
+from module.spool.adoption_table import TakenOver
 from module.spool.database import Database
 from module.spool.drop_log import DropLog
 from module.spool.jobs import Acknowledge, Append, Call, Outcome, Rescue
+from module.spool.orphans import OrphanWatch
 from module.spool.owner import Owner
 from module.spool.place import Place
 from module.spool.queues import Queues
@@ -74,6 +77,18 @@ class Store:
         """Called with the ids of captures that have left the spool undelivered, or moved within it, and where to."""
         self.sequences = SequenceBook(self._call)
         """Stretches of time that the cloud is to be told of."""
+        self.orphans = OrphanWatch(self._place, logger)
+        """Spools beside this one that nobody opens any more."""
+        self.adopter = Adopter(
+            self._call,
+            self._place,
+            self.orphans,
+            settings,
+            logger,
+            on_part=self._on_taken_over,
+            on_end=self.sequences.look,
+        )
+        """Takes them over."""
         self.items = 0
         """Captures that wait, those in flight included."""
         self.bytes = 0
@@ -119,6 +134,7 @@ class Store:
         Raises SpoolError, naming the file and the cause, when the directory or the file cannot be used; ``open`` may
         be called again then.
         """
+        self.orphans.begin()
         streams, failed = await self._owner.start()
         self.last_error = None
         self._on_rescue(Rescue(streams, failed, set()))
@@ -133,6 +149,7 @@ class Store:
         Cancelling it stops nothing: the file and its lock are let go of as soon as the disk allows.
         """
         self._closed = True
+        self.orphans.end()
         await self._owner.stop()
 
     # ------------------------------------------------------------------ in
@@ -348,6 +365,14 @@ class Store:
         self.items = sum(row.items for row in rescue.streams)
         self.bytes = sum(row.bytes for row in rescue.streams)
         self.failed = rescue.failed
+        self.work.set()
+
+    def _on_taken_over(self, taken: TakenOver) -> None:
+        for stream, new in taken.streams.items():
+            self._queues.bring_in(new.origin, stream, new.first_id, new.items)
+            self.items += new.items
+            self.bytes += new.bytes
+        self.failed += taken.failures
         self.work.set()
 
     def _count_out(self, rows: list[Row]) -> None:

@@ -1,0 +1,31 @@
+"""The verb ``adopt``: what waits in a spool that nobody opens any more goes over into this one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from module.arguments import Argument, text_of
+from module.courier import Courier
+from module.errors import CommandError
+from module.verb import Arguments, Verb
+
+_MOST_PATH_BYTES = 4096
+
+
+async def _adopt(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+    directory = arguments["directory"]
+    if directory is None:
+        found = ", ".join(str(orphan.directory) for orphan in courier.store.orphans.found) or "none is known now"
+        raise CommandError(f"adopt.directory: nothing given; allowed is the directory of one of spool.orphans: {found}")
+    await courier.opened()
+    return {"adopted": await courier.store.adopter.adopt(directory)}
+
+
+VERBS = (
+    Verb(
+        "adopt",
+        "take over the captures of a spool that nobody opens any more",
+        (Argument("directory", text_of(_MOST_PATH_BYTES), None, "where it lies, one of spool.orphans in the status"),),
+        _adopt,
+    ),
+)
