@@ -115,7 +115,7 @@ class OrphanWatch:
         now, known = self._clock(), self._neighbours
         orphans = []
         for directory in self._candidates():
-            if self._is_had(directory) or not is_free(directory):
+            if self._is_had(directory) or not _is_free(directory):
                 known.free_since.pop(directory, None)
                 known.read.pop(directory, None)
             elif now - known.free_since.setdefault(directory, now) >= PATIENCE_S:
@@ -127,7 +127,7 @@ class OrphanWatch:
             with os.scandir(parent) as entries:
                 names = sorted(each.name for each in entries if each.is_dir(follow_symlinks=False))
             for directory in (parent / name for name in names if not name.startswith(ADOPTING)):
-                if holds_spool(directory):
+                if _may_hold_spool(directory):
                     yield directory
 
     def _is_had(self, directory: Path) -> bool:
@@ -177,14 +177,24 @@ class OrphanWatch:
         )
 
 
-def is_free(directory: Path) -> bool:
-    """Whether no process has the lock of the spool in a directory. Raises OSError."""
+def _may_hold_spool(directory: Path) -> bool:
+    try:
+        return holds_spool(directory)
+    except OSError:
+        # Others have directories here too, and not all may be looked into.
+        return False
+
+
+def _is_free(directory: Path) -> bool:
+    """Whether no process has the lock of the spool in a directory; a lock that cannot be looked at is somebody's."""
     lock = LockFile(directory / LOCK_FILE)
     try:
         lock.open(make=False)
         return lock.take()
     except FileNotFoundError:
         return True
+    except OSError:
+        return False
     finally:
         lock.close()
 

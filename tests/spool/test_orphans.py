@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sqlite3
 from pathlib import Path
 
@@ -119,6 +120,25 @@ async def test_what_holds_no_spool_is_none(opened: Opener, tmp_path: Path) -> No
     before = sorted(str(path) for path in home.rglob("*"))
     assert await Watching(home).looks(for_s=2 * PATIENCE_S) == []
     assert sorted(str(path) for path in home.rglob("*")) == before
+
+
+async def test_a_directory_that_cannot_be_looked_into_hides_no_other(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await leave(opened, tmp_path / "old", 1)
+    await leave(opened, tmp_path / "private", 1)
+    await leave(opened, tmp_path / "theirs", 1)
+    (tmp_path / "theirs" / "lock").unlink()
+    (tmp_path / "theirs" / "lock").mkdir()
+    look = Path.lstat
+
+    def refuse(path: Path) -> os.stat_result:
+        if path.parent.name == "private":
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    assert [orphan.directory.name for orphan in await Watching(tmp_path).looks(for_s=PATIENCE_S)] == ["old"]
 
 
 async def test_a_spool_of_an_earlier_version_is_read(tmp_path: Path) -> None:
