@@ -131,8 +131,7 @@ async def vacuum(bench: Bench) -> None:
 
 def _journal(bench: Bench) -> int:
     """When the journal was written last: with nothing to do, only the vacuum writes."""
-    (journal,) = (bench.rig.folder / "home" / "capture-courier").glob(f"*/{NAME}/spool.sqlite3-wal")
-    return journal.stat().st_mtime_ns
+    return (bench.rig.spool_of(NAME) / "spool.sqlite3-wal").stat().st_mtime_ns
 
 
 async def _await(event: asyncio.Event) -> None:

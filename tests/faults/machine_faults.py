@@ -257,7 +257,7 @@ async def two_uploaders(bench: Bench, *, apart: bool) -> None:
             rival = server
             rival.add(sensor)
         status = functools.partial(rival.do_command, RIVAL, {"command": "status"})
-        spool = {"directory": str(server.module_data / NAME)}
+        spool = {"directory": str(bench.rig.spool_of(NAME))}
         sources = [{"name": "r1", "capture_frequency_hz": 20}]
         await bench.captured(3)
         await rival.add_resource(RIVAL, bench.rig.attributes(sources=sources, spool=spool))

@@ -116,6 +116,10 @@ class Rig:
             environ={"PYTHONPATH": str(ROOT), **(environ or {})},
         )
 
+    def spool_of(self, service: str = NAME) -> Path:
+        """Return the directory in which a service's spool lies by default."""
+        return self.folder / "home" / "capture-courier" / PART / service
+
     async def configure(self, **attributes: Any) -> None:
         """Add the uploader with these attributes; small retries, so that tests need not wait."""
         await self.server.add_resource(NAME, self.attributes(**attributes))

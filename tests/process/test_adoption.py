@@ -16,7 +16,7 @@ async def test_what_waits_under_a_services_former_name_arrives_once_it_is_adopte
     await rig.command("pause", what="capture")
     await rig.server.remove_resource(NAME)
     await rig.server.add_resource("renamed", rig.attributes())
-    (old,) = (rig.folder / "home" / "capture-courier").glob(f"*/{NAME}")
+    old = rig.spool_of(NAME)
 
     answer = await rig.server.do_command("renamed", {"command": "adopt", "directory": str(old)})
     assert answer["adopted"] > 20
