@@ -17,7 +17,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from module import refusals, resource_names
-from module.data_home import spool_places
+from module.data_home import is_deleted_by_viam_server, spool_places
 from module.errors import ConfigError
 from module.refusals import Allowed, absent, choice, number, refused, text
 from module.source_config import (
@@ -154,6 +154,7 @@ class SpoolConfig(Part):
 
     directory: Annotated[str, refusals.DIRECTORY] = Field(default="", validate_default=True)
     _former: str | None = PrivateAttr(default=None)
+    _is_at_risk: bool = PrivateAttr(default=False)
     max_bytes: Annotated[int, BYTES] = 8 * 1024**3
     min_free_bytes: Annotated[int, number(at_least=0, at_most=2**53, whole=True)] = 512 * 1024**2
     when_full: Annotated[WhenFull, choice(WhenFull)] = WhenFull.DROP_OLDEST
@@ -182,17 +183,23 @@ class SpoolConfig(Part):
         return directory
 
     @model_validator(mode="after")
-    def _moves_from_former(self, info: ValidationInfo) -> Self:
+    def _look_around(self, info: ValidationInfo) -> Self:
         context = context_of(info)
         places = spool_places(context.service, context.environ)
         if places is not None and self.directory == str(places.directory):
             self._former = None if places.former is None else str(places.former)
+        self._is_at_risk = is_deleted_by_viam_server(PurePosixPath(self.directory), context.environ)
         return self
 
     @property
     def former(self) -> str | None:
         """Where earlier versions had the spool of a service that has none in ``directory`` yet."""
         return self._former
+
+    @property
+    def is_at_risk(self) -> bool:
+        """Whether ``directory`` lies where viam-server deletes what belongs to modules that do not run."""
+        return self._is_at_risk
 
 
 def _folder_around(directory: PurePosixPath, folders: set[str]) -> str | None:

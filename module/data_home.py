@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 _FOLDER = "capture-courier"
+_MODULE_DATA = "module-data"
 _PARTS_OF_MODULE_DATA = 3
 """``module-data``, the machine's id, the module's name."""
 
@@ -45,7 +46,13 @@ def spool_places(service: str, environ: Mapping[str, str]) -> SpoolPlaces | None
     return SpoolPlaces(home / _FOLDER / machine / name, PurePosixPath(data, name))
 
 
+def is_deleted_by_viam_server(directory: PurePosixPath, environ: Mapping[str, str]) -> bool:
+    """Whether a directory lies where viam-server deletes what belongs to modules that do not run."""
+    home = PurePosixPath(posixpath.normpath(environ.get("VIAM_HOME", "")))
+    return home.is_absolute() and directory.is_relative_to(home / _MODULE_DATA)
+
+
 def _machine_of(data: PurePosixPath, home: PurePosixPath) -> str | None:
     """Return the machine's id in a directory that viam-server made for a module; None for any other directory."""
     parts = data.relative_to(home).parts if home.is_absolute() and data.is_relative_to(home) else ()
-    return parts[1] if len(parts) == _PARTS_OF_MODULE_DATA and parts[0] == "module-data" else None
+    return parts[1] if len(parts) == _PARTS_OF_MODULE_DATA and parts[0] == _MODULE_DATA else None

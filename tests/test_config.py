@@ -351,6 +351,20 @@ def test_a_spool_lies_in_viams_home_unless_a_person_chose_the_modules_directory(
     assert (given.directory, given.former) == ("/mine", None)
 
 
+@pytest.mark.parametrize(
+    ("directory", "at_risk"),
+    [
+        ("/home/viam/module-data/id/courier/s", True),
+        ("/home/viam/module-data-too", False),
+        ("/home/viam/capture-courier/id/s", False),
+        ("/mnt/disk", False),
+    ],
+)
+def test_a_directory_that_viam_server_deletes_is_known(directory: str, at_risk: bool) -> None:
+    environ = {**HOME, "VIAM_MODULE_DATA": "/home/viam/module-data/id/courier"}
+    assert accept({"spool": {"directory": directory}}, environ=environ).spool.is_at_risk is at_risk
+
+
 @pytest.mark.parametrize("home", [None, "", "relative", "/elsewhere"])
 def test_without_viams_home_the_modules_directory_stays_in_use(home: str | None) -> None:
     environ = {**MACHINE, "VIAM_MODULE_DATA": "/home/viam/module-data/id/m", **({"VIAM_HOME": home} if home else {})}

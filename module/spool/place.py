@@ -17,6 +17,7 @@ import re
 import stat
 from pathlib import Path
 
+from module.config import SpoolConfig
 from module.errors import SpoolError
 from module.spool.lock import LockFile
 
@@ -46,6 +47,17 @@ def is_evidence(name: str) -> bool:
 def holds_spool(directory: Path) -> bool:
     """Whether a spool lies there; a link is none."""
     return any(_is_file(directory / name) for name in (SPOOL_FILE, f"{SPOOL_FILE}.salvaged"))
+
+
+def place_of(settings: SpoolConfig, logger: logging.Logger) -> Place:
+    """Return the place that the attributes name; logs a warning if viam-server may delete it."""
+    if settings.is_at_risk:
+        text = (
+            "viam-server deletes the spool at %s when the module does not run; let spool.directory name another place"
+        )
+        logger.warning(text, settings.directory)
+    former = None if settings.former is None else Path(settings.former)
+    return Place(Path(settings.directory), former, logger)
 
 
 class Place:

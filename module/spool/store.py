@@ -32,7 +32,7 @@ from module.spool.drop_log import DropLog
 from module.spool.jobs import Acknowledge, Append, Call, Outcome, Rescue
 from module.spool.orphans import OrphanWatch
 from module.spool.owner import Owner
-from module.spool.place import Place
+from module.spool.place import place_of
 from module.spool.queues import Queues
 from module.spool.rows import Row
 from module.spool.sequences import SequenceBook
@@ -50,8 +50,7 @@ class Store:
         self._settings = settings
         self._upload = upload
         self._logger = logger
-        former = None if settings.former is None else Path(settings.former)
-        self._place = Place(Path(settings.directory), former, logger)
+        self._place = place_of(settings, logger)
         self._closed = False
         self._queues = Queues(upload)
         self._owner = Owner(

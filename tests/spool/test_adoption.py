@@ -338,6 +338,26 @@ async def test_a_spool_that_had_not_ended_an_adoption_is_adopted_with_what_was_l
         assert await payloads(ours.store) == sorted([*EXPECTED, b"11"])
 
 
+async def test_damage_to_our_own_spool_half_way_loses_and_repeats_nothing_of_an_adoption(
+    opened: Opener, tmp_path: Path
+) -> None:
+    await make_orphan(opened, tmp_path / "old", rows=60)
+    async with Service(tmp_path) as ours:
+        adopting = asyncio.create_task(ours.store.adopter.adopt(str(tmp_path / "old")))
+        await ours.until(lambda: ours.store.items > 3)
+    with pytest.raises(SpoolError):
+        await adopting
+    with contextlib.closing(sqlite3.connect(ours.directory / "spool.sqlite3")) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'capture_by_stream'").fetchone()
+    with (ours.directory / "spool.sqlite3").open("r+b") as raw:
+        raw.seek((page - 1) * 16_384)
+        raw.write(b"\xff" * 16_384)
+    async with Service(tmp_path) as ours:
+        assert ours.store.damaged is not None
+        await ours.until(lambda: not list(tmp_path.glob("adopting-*")))
+        assert await payloads(ours.store) == sorted(b"%d" % number for number in range(1, 61))
+
+
 async def test_an_adoption_of_what_has_gone_ends(opened: Opener, tmp_path: Path) -> None:
     """As when viam-server deletes it where an earlier version had it."""
     await make_orphan(opened, tmp_path / "old", rows=60)

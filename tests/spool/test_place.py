@@ -35,8 +35,8 @@ class Home:
         self.old = self.data / SERVICE
         self._environ = {**MACHINE, "VIAM_HOME": str(folder), "VIAM_MODULE_DATA": str(self.data)}
 
-    def settings(self) -> SpoolConfig:
-        return parse({"spool": {"min_free_bytes": 0}}, service=SERVICE, environ=self._environ).spool
+    def settings(self, **spool: str) -> SpoolConfig:
+        return parse({"spool": {"min_free_bytes": 0, **spool}}, service=SERVICE, environ=self._environ).spool
 
     async def opened(self) -> Store:
         store = Store(self.settings(), upload_config(), LOGGER)
@@ -148,6 +148,19 @@ async def test_where_no_rename_leads_the_former_place_stays_in_use(
     assert await rows_of(store) == [b"1", b"2"]
     await store.close()
     assert not home.old.exists()
+
+
+async def test_a_directory_that_viam_server_deletes_is_used_if_it_is_asked_for_with_a_warning(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        store = Store(home.settings(directory=str(home.old)), upload_config(), LOGGER)
+        await store.open()
+    await store.close()
+    assert f"viam-server deletes the spool at {home.old} when the module does not run" in caplog.text
+    caplog.clear()
+    await (await home.opened()).close()
+    assert caplog.text == ""
 
 
 async def test_if_there_are_two_spools_the_new_one_is_used_and_the_other_stays(opened: Opener, home: Home) -> None:
