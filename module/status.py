@@ -81,6 +81,7 @@ def _spool(courier: Courier) -> dict[str, Any]:
         "oldest_age_s": _age_s(store.oldest_us) if store.items else 0.0,
         "max_bytes": courier.config.spool.max_bytes,
         "free_disk_bytes": store.free_disk_bytes,
+        "lag_s": round(store.pending.lag_s, 3),
         "failed": store.failed,
         "dropped": courier.carried.dropped,
         "damaged": store.damaged,

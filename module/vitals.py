@@ -15,6 +15,8 @@ from typing import Any
 WINDOW_S = 60.0
 """Over which rates are taken, and after which a loss is no longer news."""
 _APART_S = 1.0
+_SLOW_S = 2.0
+"""A disk that is further behind makes sources miss ticks."""
 _LONGEST = 240
 """Of ``reason``, characters."""
 _OF_SOURCE = ("captured", "filtered", "missed", "errors", "dropped")
@@ -88,6 +90,7 @@ class Vitals:
             "dropped": _whole(spool["dropped"]),
             "failed": _whole(spool["failed"]),
             "disk_free_bytes": _whole(spool["free_disk_bytes"]),
+            "disk_lag_s": float(spool.get("lag_s", 0)),
             "uptime_s": float(status["uptime_s"]),
             **(dict(_each(sources, growth)) if self._per_source else {}),
         }
@@ -142,6 +145,8 @@ def _not_kept(spool: Mapping[str, Any], growth: Growth) -> Iterator[str]:
         yield f"the spool is full, and dropped {lost:.0f} in the last {growth.seconds:.0f} s"
     if error := _text(spool["last_error"]):
         yield error
+    if (lag_s := float(spool.get("lag_s", 0))) > _SLOW_S:
+        yield f"the disk is {lag_s:.1f} s behind"
     if aside := _text(spool.get("damaged")):
         yield f"a damaged spool was set aside as {aside}"
 

@@ -22,6 +22,7 @@ def status(**changes: Any) -> dict[str, Any]:
             "oldest_age_s": 1.5,
             "max_bytes": 1000.0,
             "free_disk_bytes": 9e9,
+            "lag_s": 0.25,
             "failed": 0.0,
             "dropped": 0.0,
             "damaged": None,
@@ -84,6 +85,7 @@ def test_a_status_without_trouble_is_ok() -> None:
         "dropped": 0,
         "failed": 0,
         "disk_free_bytes": 9_000_000_000,
+        "disk_lag_s": 0.25,
         "uptime_s": 1000,
     }
 
@@ -92,6 +94,7 @@ def test_a_status_without_trouble_is_ok() -> None:
     ("changes", "reason"),
     [
         ({"spool__last_error": "no room in the spool"}, "no room in the spool"),
+        ({"spool__lag_s": 2.34}, "the disk is 2.3 s behind"),
         ({"spool__damaged": "/x.damaged"}, "a damaged spool was set aside as /x.damaged"),
         ({"upload__state": "refused", "upload__last_error": "no key"}, "the cloud refuses uploads: no key"),
         (

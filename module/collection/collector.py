@@ -37,8 +37,6 @@ from module.errors import (
 from module.supervised import said_of
 from module.throttled_log import ThrottledLog
 
-BACKPRESSURE_BYTES = 16 * 1024 * 1024
-"""Of payload on its way to the disk, above which a source waits for its own append."""
 _SETTLE_S = 1.0
 
 
@@ -56,10 +54,11 @@ class SpoolState(enum.Enum):
 class CaptureSpool(Protocol):
     """What collection needs of the spool (``module.spool.store.Store``)."""
 
-    pending_bytes: int
-
     def append_soon(self, captures: Sequence[Capture]) -> asyncio.Future[list[int]]:
         """Hand captures over; the future gives their ids once they are safe."""
+
+    async def caught_up(self) -> None:
+        """Return once more may be captured: nearly always at once, unless the disk is behind."""
 
 
 class Collector:
@@ -148,9 +147,8 @@ class Collector:
         if not captures:
             self._well()
             return
-        appended = self._append(captures)
-        if self._spool.pending_bytes > BACKPRESSURE_BYTES:
-            await asyncio.wait([appended])
+        self._append(captures)
+        await self._spool.caught_up()
 
     async def capture(self, tags: Sequence[str]) -> list[int]:
         """Poll once, now; durable when it returns, with the ids of its captures in the spool.

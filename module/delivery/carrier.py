@@ -40,7 +40,10 @@ class Spool(Protocol):
 
     work: asyncio.Event
     items: int
-    pending_bytes: int
+
+    @property
+    def pending_bytes(self) -> int:
+        """Payload on its way to the disk."""
 
     def choose(self, now: float, *, flushing: bool, above: int = -1) -> tuple[int | None, float]:
         """Decide which stream is to be claimed from."""

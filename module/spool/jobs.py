@@ -82,6 +82,45 @@ class Group:
         return bool(self.appends or self.acknowledged)
 
 
+@dataclass(slots=True)
+class Batch:
+    """All that was queued when the spool's thread came round: one transaction."""
+
+    parts: list[Group | Call] = field(default_factory=list)
+    """In the order in which they were put."""
+
+    def add(self, job: Group | Call) -> None:
+        """Put a job behind the others; groups that follow one another become one."""
+        last = self.parts[-1] if self.parts else None
+        if isinstance(job, Group) and isinstance(last, Group):
+            last.appends += job.appends
+            last.acknowledged += job.acknowledged
+        else:
+            self.parts.append(job)
+
+    def without(self, call: Call) -> Batch:
+        """The others."""
+        return Batch([part for part in self.parts if part is not call])
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether there are calls among them."""
+        return any(isinstance(part, Call) for part in self.parts)
+
+    @property
+    def has_appends(self) -> bool:
+        """Whether there are captures among them."""
+        return any(isinstance(part, Group) and part.appends for part in self.parts)
+
+
+class CallFailed(Exception):
+    """A call cannot be done, which is nobody else's trouble; its cause says why."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.call = call
+
+
 class Gathering:
     """Writes that come within ``GROUP_S`` go to the spool's thread together; on the event loop.
 

@@ -9,6 +9,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from module.spool.database import Database
 from module.spool.rows import StreamRow
@@ -18,6 +19,10 @@ from module.spool.schema import Damaged
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _CUT_SHORT = 522
 """SQLITE_IOERR_SHORT_READ: the file is shorter than it says. (The name came with Python 3.12.)"""
+
+
+_NAMED: set[Path] = set()
+"""Files whose names, and those of the folders above, this process has made sure of: once is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ def open_spool(path: Path, logger: logging.Logger, damage: Exception | None = No
     ``damage`` is what was found in it, if it was open before; then it is set aside at once. Raises what ``Database``
     raises, but for damage.
     """
+    is_named = path in _NAMED and path.exists() and damage is None and not _salvaged(path).exists()
     if _salvaged(path).exists():
         # A crash came between an earlier salvage and the end of its renames.
         _set_aside(path)
@@ -56,14 +62,37 @@ def open_spool(path: Path, logger: logging.Logger, damage: Exception | None = No
     except Exception as error:
         if not is_damage(error):
             raise
-        opened = _open(path, logger, _rescue(path, error, logger))
+        opened, is_named = _open(path, logger, _rescue(path, error, logger)), False
+    if not is_named:
+        _sync_names(path)
+        _NAMED.add(path)
+    return opened
+
+
+def close_spool(db: Database, *, keep_journal: bool) -> None:
+    """Close the file; what was committed is safe.
+
+    What stands in the journal is first written into the file itself, which takes two syncs more, unless
+    ``keep_journal``: then the next to open the file reads it.
+    """
+    with contextlib.ExitStack() as stack:
+        if keep_journal:
+            # The last to close writes it, unless it may only read (SQLite, "Write-Ahead Logging").
+            reader = sqlite3.connect(f"file:{quote(str(db.path))}?mode=ro", uri=True)
+            stack.callback(reader.close)
+            stack.callback(db.close)
+            reader.execute("PRAGMA schema_version").fetchone()
+        else:
+            db.close()
+
+
+def _sync_names(path: Path) -> None:
     _sync(path.parent)
     for directory in path.parent.parents:
         # A file that a power cut unnames is lost with all that was synced into it: the folders above count too, of
         # which some may be made just now, and some not ours to open.
         with contextlib.suppress(OSError):
             _sync(directory)
-    return opened
 
 
 def _open(path: Path, logger: logging.Logger, rescued: Salvaged | None = None) -> Opened:

@@ -1,14 +1,16 @@
 """The one thread that owns the spool's file: group commit, room, tidying.
 
-Appends and acknowledgements gather on the event loop for ``GROUP_S`` or until ``GROUP_CAPTURES``, and share one
-transaction. Reads are served at once, between transactions, so that they see only what is committed. What a transaction
-did goes to the event loop as one ``Outcome``, in the order of the commits.
+Appends and acknowledgements gather on the event loop for ``GROUP_S`` or until ``GROUP_CAPTURES``. All that is queued
+when the thread comes round, calls that write included, shares one transaction, however slow the disk is. Reads come
+first, between transactions, so that they see only what is committed. What a transaction did goes to the event loop part
+by part, in the order in which it was put.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import math
 import queue
@@ -18,12 +20,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from module.config import SpoolConfig
+from module.config import SpoolConfig, Sync
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.ballast import BALLAST_BYTES, Ballast
 from module.spool.database import Database
-from module.spool.jobs import Acknowledge, Append, Call, Gathering, Group, Outcome, Rescue
-from module.spool.opening import Opened, is_damage, open_spool
+from module.spool.jobs import Acknowledge, Append, Batch, Call, CallFailed, Gathering, Group, Outcome, Rescue
+from module.spool.opening import Opened, close_spool, is_damage, open_spool
 from module.spool.place import Place
 from module.spool.queues import Held
 from module.spool.room import Room
@@ -32,6 +34,8 @@ from module.spool.salvage import is_full
 
 _LOCK_RETRY_S = 0.05
 _IDLE_S = 5.0
+_SLOW_COMMIT_S = 0.25
+"""On a disk that takes as long to commit, closing does not wait for more syncs than it must."""
 _KEEP_FREE_BYTES = 8 * 1024 * 1024
 _VACUUM_PAGES = 128
 _IDLE_STEP_S = 0.05
@@ -78,6 +82,8 @@ class Owner:
         self._gathering = Gathering(self._jobs.put)
         self._room = Room(place, settings, held)
         self._full_until = 0.0
+        self._commit_s = 0.0
+        """How long the last commit took that waited for the disk."""
         self._ballast = Ballast(place)
         # Written here, read by anyone.
         self.oldest_us: int | None = None
@@ -185,7 +191,7 @@ class Owner:
         opened, self._opened = self._opened, None
         if opened is not None:
             with contextlib.suppress(sqlite3.Error):
-                opened.close()
+                close_spool(opened, keep_journal=self._commit_s > _SLOW_COMMIT_S)
 
     @property
     def _db(self) -> Database:
@@ -206,11 +212,7 @@ class Owner:
 
     def _abandon(self) -> None:
         """Answer what was put after the end."""
-        while True:
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                return
+        for job in self._take(0.0):
             for asked in (job,) if isinstance(job, Call) else job.appends if job else ():
                 self._post(_fail, asked.done, SpoolClosed("the spool is closed"))
 
@@ -219,39 +221,47 @@ class Owner:
         tidy_at = time.monotonic() + _IDLE_S
         idle_at = tidy_at
         while True:
-            try:
-                job = self._jobs.get(timeout=max(0.0, min(tidy_at, again_at) - time.monotonic()))
-            except queue.Empty:
-                if again_at <= time.monotonic():
-                    job = Group()
-                else:
-                    busy = time.monotonic() < idle_at
-                    tidy_at = time.monotonic() + max(self._tidy(), _BUSY_STEP_S if busy else 0.0)
-                    continue
-            else:
+            jobs = self._take(min(tidy_at, again_at))
+            if jobs:
                 idle_at = time.monotonic() + _IDLE_S
-            if isinstance(job, Call) and not job.writes:
-                self._call(job)
+            elif time.monotonic() < again_at:
+                busy = time.monotonic() < idle_at
+                tidy_at = time.monotonic() + max(self._tidy(), _BUSY_STEP_S if busy else 0.0)
                 continue
-            group = job if isinstance(job, Group) else Group()
-            group.acknowledged[:0] = left.acknowledged
-            left = self._commit(group)
+            batch = Batch([left] if left else [])
+            for job in jobs:
+                if isinstance(job, Call) and not job.writes:
+                    self._read(job)
+                elif job is not None:
+                    batch.add(job)
+            left = self._commit(batch)
             again_at = time.monotonic() + _RETRY_S if left else math.inf
-            if job is None:
+            if None in jobs:
                 return
-            if isinstance(job, Call):
-                self._call(job)
 
-    def _commit(self, group: Group) -> Group:
-        """Commit a group; gives what is left of it: the acknowledgements, if the disk refused."""
-        if not group:
-            return group
+    def _take(self, deadline: float) -> list[Group | Call | None]:
+        """All that is queued, as soon as there is anything; nothing at a monotonic time."""
+        jobs: list[Group | Call | None] = []
+        with contextlib.suppress(queue.Empty):
+            jobs.append(self._jobs.get(timeout=max(0.0, deadline - time.monotonic())))
+            while True:
+                jobs.append(self._jobs.get_nowait())
+        return jobs
+
+    def _commit(self, batch: Batch) -> Group:
+        """Commit a batch; gives what is left of it: the acknowledgements, if the disk refused."""
+        if not batch.parts:
+            return Group()
         refusal: Exception | None = None
         disk_is_full = time.monotonic() < self._full_until
         for _ in range(_COMMIT_TRIES):
             try:
-                outcome = self._room.write(self._db, group, disk_is_full=disk_is_full)
-            except Exception as error:  # noqa: BLE001, whatever it is, the next group must have its chance
+                done = self._write(self._db, batch, disk_is_full=disk_is_full)
+            except CallFailed as failed:
+                self._recover(failed)
+                self._post(_fail, failed.call.done, self._failed(failed.__cause__))
+                return self._commit(batch.without(failed.call))
+            except Exception as error:  # noqa: BLE001, whatever it is, the next batch must have its chance
                 self._recover(error)
                 refusal = error
                 if is_full(error):
@@ -261,14 +271,55 @@ class Owner:
                 elif self._damage is None:
                     break
             else:
-                self._post(self._on_outcome, outcome)
+                for post in done:
+                    post()
                 self._look_after(disk_is_full=disk_is_full)
                 return Group()
+        return self._refuse(batch, refusal)
+
+    def _write(self, db: Database, batch: Batch, *, disk_is_full: bool) -> list[Callable[[], None]]:
+        """Write a batch in one transaction; gives what is to be posted of it, part by part."""
+        durable = batch.has_calls or (self._settings.sync is Sync.FULL and batch.has_appends)
+        db.begin(durable=durable)
+        done: list[Callable[[], None]] = []
+        for part in batch.parts:
+            if isinstance(part, Group):
+                outcome = self._room.write(db, part, disk_is_full=disk_is_full)
+                done.append(functools.partial(self._post, self._on_outcome, outcome))
+            else:
+                done.append(self._work(db, part))
+        begun = time.monotonic()
+        db.commit()
+        if durable:
+            self._commit_s = time.monotonic() - begun
+        return done
+
+    def _work(self, db: Database, call: Call) -> Callable[[], None]:
+        try:
+            result = call.work(db)
+        except Exception as error:
+            # What is wrong with the disk or the file concerns the others too; all else concerns nobody but who called.
+            if isinstance(error, sqlite3.OperationalError | OSError) or is_damage(error):
+                raise
+            raise CallFailed(call) from error
+        self._room.measure(db)
+        return functools.partial(self._post, _give, call.done, result)
+
+    def _refuse(self, batch: Batch, refusal: Exception | None) -> Group:
         problem = (SpoolFull if is_full(refusal) else SpoolError)(
             f"the spool at {self._place.file} took nothing: {refusal}"
         )
-        self._post(self._on_outcome, Outcome(refused=[(append, problem) for append in group.appends]))
-        return Group(acknowledged=group.acknowledged)
+        left = Group()
+        for part in batch.parts:
+            if isinstance(part, Call):
+                self._post(_fail, part.done, self._failed(refusal))
+            else:
+                left.acknowledged += part.acknowledged
+                self._post(self._on_outcome, Outcome(refused=[(append, problem) for append in part.appends]))
+        return left
+
+    def _failed(self, error: BaseException | None) -> SpoolError:
+        return SpoolError(f"the spool at {self._place.file}: {error}")
 
     def _look_after(self, *, disk_is_full: bool) -> None:
         try:
@@ -287,18 +338,12 @@ class Owner:
             self._recover(error)
             self._logger.debug("the spool at %s could not give room back: %s", self._place.file, error)
 
-    def _call(self, call: Call) -> None:
+    def _read(self, call: Call) -> None:
         try:
-            db = self._db
-            if call.writes:
-                db.begin(durable=True)
-            result = call.work(db)
-            if call.writes:
-                db.commit()
-                self._measure(db)
+            result = call.work(self._db)
         except Exception as error:  # noqa: BLE001, whatever it is, appends must go on
             self._recover(error)
-            self._post(_fail, call.done, SpoolError(f"the spool at {self._place.file}: {error}"))
+            self._post(_fail, call.done, self._failed(error))
         else:
             self._post(_give, call.done, result)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from module.config import SpoolConfig, Sync, WhenFull
+from module.config import SpoolConfig, WhenFull
 from module.errors import SpoolFull
 from module.spool.database import Database
 from module.spool.jobs import Append, Group, Outcome
@@ -34,9 +34,8 @@ class Room:
         return disk.f_bavail * disk.f_frsize
 
     def write(self, db: Database, group: Group, *, disk_is_full: bool) -> Outcome:
-        """Write a group in one transaction. Raises what the database raises; what was done then must be taken back."""
+        """Write a group within a transaction. Raises what the database raises; then all of it must be taken back."""
         outcome = Outcome()
-        db.begin(durable=self._settings.sync is Sync.FULL and bool(group.appends))
         used = self._used
         for job in group.acknowledged:
             count, room = db.delete(job.stream, job.ids, job.room)
@@ -46,7 +45,6 @@ class Room:
         self._used = used
         for append in group.appends:
             self._insert(db, append, outcome, disk_is_full=disk_is_full)
-        db.commit()
         return outcome
 
     def _insert(self, db: Database, append: Append, outcome: Outcome, *, disk_is_full: bool) -> None:

@@ -100,16 +100,17 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.text_factory = lenient_text
-    # Page size and vacuum mode only take effect before the first table exists.
-    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        # They only take effect before the first table exists, and cost a sync of the disk all the same.
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
     db.execute("PRAGMA journal_mode = WAL")
     # Debian builds SQLite with it on: each delete would rewrite every page of a payload with zeros.
     db.execute("PRAGMA secure_delete = OFF")
     # Keeps the journal's blocks allocated, so that a full disk still has room for the deletes that free it.
     db.execute(f"PRAGMA journal_size_limit = {1024 * PAGE_BYTES}")
     db.execute("PRAGMA synchronous = FULL")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise SpoolError(f"{path} was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION})")
     if version < SCHEMA_VERSION:

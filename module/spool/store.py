@@ -32,6 +32,7 @@ from module.spool.drop_log import DropLog
 from module.spool.jobs import Acknowledge, Append, Call, Outcome, Rescue
 from module.spool.orphans import OrphanWatch
 from module.spool.owner import Owner
+from module.spool.pending import Pending
 from module.spool.place import place_of
 from module.spool.queues import Queues
 from module.spool.rows import Row
@@ -64,6 +65,9 @@ class Store:
         )
         self._rescues = 0
         self._drops = DropLog(settings, logger)
+        self.pending = Pending()
+        """What is on its way to the disk."""
+        self.caught_up = self.pending.few
         self.work = asyncio.Event()
         """Set whenever there may be something new to claim."""
         self.on_drop: Callable[[str, int], None] = lambda _source, _count: None
@@ -96,14 +100,17 @@ class Store:
         """Captures that the cloud rejected."""
         self.dropped = 0
         """Captures that retention took, and those that it found no room for."""
-        self.pending_bytes = 0
-        """Payload bytes handed to ``append`` and not yet committed: what back-pressure looks at."""
         self.last_error: str | None = None
 
     @property
     def directory(self) -> Path:
         """Where the spool lies; known for sure once it is open."""
         return self._place.directory
+
+    @property
+    def pending_bytes(self) -> int:
+        """Payload bytes handed to ``append`` and not yet committed."""
+        return self.pending.bytes
 
     @property
     def oldest_us(self) -> int | None:
@@ -163,7 +170,7 @@ class Store:
         if self._closed:
             done.set_exception(SpoolClosed("the spool is closed"))
         else:
-            self.pending_bytes += _payload_bytes(captures)
+            self.pending.add(captures)
             self._owner.put(Append(captures, done))
         return done
 
@@ -186,15 +193,18 @@ class Store:
         Rows and lines are one upload a stream, and others like it that are ready come along; anything else is an upload
         of its own. Those of a stream have ``BATCH_BYTES`` at most together, but for a capture that is larger by itself.
         They stay in the file until ``acknowledge``, ``release`` or ``fail``. None, if they were dropped meanwhile.
+        Damaged ones are moved to the failures, and those behind them are taken.
         """
         gathers = self._queues[stream].gathers
         rows = self._upload.batch_rows if gathers else most
-        heads = {each: self._queues.read_from(each) for each in self._queues.draw(stream, min(most, _STREAMS_AT_ONCE))}
-        found = await self._read_for_claim(heads, rows)
-        put_by = [each for each, (_, damaged) in found.items() if damaged and await self._put_by(each, damaged)]
-        loads = [items for items, _ in found.values() if items]
-        if put_by and not loads:
-            return await self.claim(stream, most)
+        loads, put_by = list[list[Item]](), True
+        while put_by and not loads:
+            drawn = self._queues.draw(stream, min(most, _STREAMS_AT_ONCE))
+            found = await self._read_for_claim({each: self._queues.read_from(each) for each in drawn}, rows)
+            put_by = False
+            for each, (_, damaged) in found.items():
+                put_by |= bool(damaged) and await self._put_by(each, damaged)
+            loads = [items for items, _ in found.values() if items]
         return loads if gathers else [[item] for items in loads for item in items]
 
     async def _read_for_claim(self, heads: dict[int, int], rows: int) -> dict[int, tuple[list[Item], list[int]]]:
@@ -325,7 +335,7 @@ class Store:
             if not append.done.done():
                 append.done.set_result(ids)
         for append, error in outcome.refused:
-            self.pending_bytes -= _payload_bytes(append.captures)
+            self.pending.remove(append.captures)
             self.last_error = str(error)
             if isinstance(error, SpoolFull):
                 self._count_dropped(append.captures[0].origin.source, len(append.captures))
@@ -350,7 +360,7 @@ class Store:
         self.work.set()
 
     def _count_in(self, append: Append, rows: list[Row]) -> None:
-        self.pending_bytes -= _payload_bytes(append.captures)
+        self.pending.remove(append.captures)
         self.last_error = None
         now = time.monotonic()
         for capture, (capture_id, stream, room) in zip(append.captures, rows, strict=True):
@@ -387,7 +397,3 @@ class Store:
 def _ids(found: tuple[list[Item], list[int]]) -> list[int]:
     items, damaged = found
     return damaged + [item.id for item in items]
-
-
-def _payload_bytes(captures: Sequence[Capture]) -> int:
-    return sum(len(capture.payload) for capture in captures)

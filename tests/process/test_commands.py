@@ -53,7 +53,7 @@ async def test_status_has_all_that_the_contract_names(start: Starter) -> None:
         *("last_capture", "last_error", "lateness_ms", "commanded"),
     }
     assert status["spool"].keys() >= {
-        *("items", "bytes", "oldest_age_s", "max_bytes", "free_disk_bytes", "failed", "dropped"),
+        *("items", "bytes", "oldest_age_s", "max_bytes", "free_disk_bytes", "failed", "dropped", "lag_s"),
     }
     assert status["upload"].keys() >= {
         *("state", "connected", "uploaded_items", "uploaded_bytes", "in_flight", "retries", "bytes_per_s"),

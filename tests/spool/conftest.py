@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from module.spool.store import Store
-from tests.spool.rig import LOGGER, Opener, spool_config, upload_config
+from tests.spool.rig import LOGGER, Opener, SlowDisk, spool_config, upload_config
 
 
 @pytest.fixture
@@ -25,3 +25,10 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opener]:
     yield open_store
     for store in stores:
         await store.close()
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
+    disk = SlowDisk(monkeypatch)
+    yield disk
+    disk.work()

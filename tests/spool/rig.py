@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from module.capture import Item
 from module.config import SpoolConfig, UploadConfig
+from module.spool.database import Database
 from module.spool.store import Store
 
 LOGGER = logging.getLogger("test")
@@ -46,3 +50,34 @@ async def drain(store: Store) -> list[Item]:
             taken += items
             await store.acknowledge(items)
     raise AssertionError(f"{store.items} items wait, and none can be claimed")
+
+
+class SlowDisk:
+    """Commits wait as long as it hangs, and are counted; before any other patch of them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.commits = 0
+        self._hangs = threading.Event()
+        self._works = threading.Event()
+        self._works.set()
+        commit = Database.commit
+
+        def slow(db: Database) -> None:
+            self.commits += 1
+            if not self._works.is_set():
+                self._hangs.set()
+                assert self._works.wait(30)
+            commit(db)
+
+        patch.setattr(Database, "commit", slow)
+
+    def hang(self) -> None:
+        self._hangs.clear()
+        self._works.clear()
+
+    async def until_it_hangs(self) -> None:
+        while not self._hangs.is_set():
+            await asyncio.sleep(0.001)
+
+    def work(self) -> None:
+        self._works.set()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from module.config import parse
 from module.errors import SpoolError
 from module.spool.database import Database
 from module.spool.store import Store
+from tests.spool import rig
 
 IMAGES = Origin("eye", Kind.BINARY)
 
@@ -81,6 +84,19 @@ async def test_a_claim_that_fails_takes_nothing(store: Store, monkeypatch: pytes
         with pytest.raises(SpoolError, match="division"):
             await claim(store)
     assert await drain(store) == [b"0", b"1", b"2"]
+
+
+async def test_a_stream_of_damaged_captures_ends_neither_claims_nor_what_waits_behind_them(
+    opened: rig.Opener, tmp_path: Path
+) -> None:
+    store = await opened()
+    await store.append([Capture(IMAGES, n, n, b"damaged") for n in range(1100)])
+    with closing(sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")) as other:
+        other.execute("UPDATE capture SET crc = crc + 1")
+        other.commit()
+    await store.append([Capture(IMAGES, 1100, 1100, b"whole")])
+    assert [item.payload for item in await rig.drain(store)] == [b"whole"]
+    assert (store.items, store.failed) == (0, 1100)
 
 
 async def test_a_claim_that_is_given_up_takes_nothing(store: Store) -> None:

@@ -3,57 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from module.capture import Capture, Kind, Origin
 from module.errors import SpoolClosed, SpoolError
-from module.spool.database import Database
 from module.spool.store import Store
-from tests.spool.rig import LOGGER, Opener, spool_config, upload_config
+from tests.spool.rig import LOGGER, Opener, SlowDisk, spool_config, upload_config
 
 ROWS = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
 
 
-class _Disk:
-    """Commits wait as long as it hangs."""
-
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self._hangs = threading.Event()
-        self._works = threading.Event()
-        self._works.set()
-        commit = Database.commit
-
-        def slow(db: Database) -> None:
-            self._hangs.set()
-            assert self._works.wait(30)
-            commit(db)
-
-        patch.setattr(Database, "commit", slow)
-
-    def hang(self) -> None:
-        self._hangs.clear()
-        self._works.clear()
-
-    async def until_it_hangs(self) -> None:
-        while not self._hangs.is_set():
-            await asyncio.sleep(0.001)
-
-    def work(self) -> None:
-        self._works.set()
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Disk]:
-    disk = _Disk(monkeypatch)
-    yield disk
-    disk.work()
-
-
-async def test_a_close_that_is_given_up_still_lets_go_once_the_disk_answers(opened: Opener, disk: _Disk) -> None:
+async def test_a_close_that_is_given_up_still_lets_go_once_the_disk_answers(opened: Opener, disk: SlowDisk) -> None:
     """As when a service is changed while a commit takes longer than closing may."""
     first = await opened()
     disk.hang()

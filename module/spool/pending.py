@@ -1,0 +1,60 @@
+"""What has been handed to the spool and is not on the disk yet: how much it is, and for how long it has waited."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import time
+from collections.abc import Sequence
+
+from module.capture import Capture
+
+MOST_CAPTURES = 10_000
+MOST_BYTES = 16 * 1024 * 1024
+"""Of payload."""
+MOST_S = 2.0
+
+
+class Pending:
+    """On the event loop. Captures come and go in one order, as the spool's thread works off what it is given."""
+
+    def __init__(self) -> None:
+        self.captures = 0
+        self.bytes = 0
+        """Of payload."""
+        self._since: collections.deque[float] = collections.deque()
+        """Monotonic times, one for each append."""
+        self._less = asyncio.Event()
+
+    def add(self, captures: Sequence[Capture]) -> None:
+        """Note captures that are handed over, in one append."""
+        self._since.append(time.monotonic())
+        self.captures += len(captures)
+        self.bytes += _payload_bytes(captures)
+
+    def remove(self, captures: Sequence[Capture]) -> None:
+        """Note those of one append as safe, or as refused."""
+        self._since.popleft()
+        self.captures -= len(captures)
+        self.bytes -= _payload_bytes(captures)
+        self._less.set()
+
+    async def few(self) -> None:
+        """Return once it is not too much, at once if it is not now."""
+        while self.is_too_much:
+            self._less.clear()
+            await self._less.wait()
+
+    @property
+    def lag_s(self) -> float:
+        """How far the disk is behind: for how many seconds the oldest of them has waited."""
+        return time.monotonic() - self._since[0] if self._since else 0.0
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether no more should be captured until some of it is on the disk."""
+        return self.captures >= MOST_CAPTURES or self.bytes > MOST_BYTES or self.lag_s > MOST_S
+
+
+def _payload_bytes(captures: Sequence[Capture]) -> int:
+    return sum(len(capture.payload) for capture in captures)

@@ -1,0 +1,127 @@
+"""What waits for a slow disk shares one sync, and is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from pathlib import Path
+
+import pytest
+
+from module.capture import Capture, Kind, Origin
+from module.config import Sync
+from module.errors import SpoolError
+from module.spool import opening, owner, pending
+from module.spool.jobs import GROUP_CAPTURES
+from module.spool.store import Store
+from tests.spool.rig import Opener, SlowDisk, claim, drain
+
+ROWS = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
+GROUP = [Capture(ROWS, 1, 2, b"row")] * GROUP_CAPTURES
+
+
+async def behind(store: Store, disk: SlowDisk) -> asyncio.Future[list[int]]:
+    """Append a group, and return while its commit waits for the disk."""
+    disk.hang()
+    appended = store.append_soon(GROUP)
+    await disk.until_it_hangs()
+    return appended
+
+
+@pytest.mark.parametrize("sync", list(Sync))
+async def test_all_that_waits_for_the_disk_shares_its_next_commit(opened: Opener, disk: SlowDisk, sync: Sync) -> None:
+    """Groups, acknowledgements, and calls that write, each of which had a commit before."""
+    store = await opened(sync=sync)
+    await store.append(GROUP)
+    taken = await claim(store)
+    first = await behind(store, disk)
+    before = disk.commits
+    waiting = [store.append_soon(GROUP) for _ in range(10)]
+    failing = asyncio.ensure_future(store.fail(taken[:2], "no", 1))
+    acknowledged = store.acknowledge(taken[2:])
+    waiting += [store.append_soon(GROUP)]
+    discarding = asyncio.ensure_future(store.discard())
+    await asyncio.sleep(0)
+    disk.work()
+    ids = await asyncio.gather(first, *waiting)
+    await asyncio.gather(failing, acknowledged)
+    assert await discarding == 2
+    assert disk.commits - before == 1
+    assert list(itertools.chain(*ids)) == list(range(GROUP_CAPTURES + 1, 13 * GROUP_CAPTURES + 1))
+    assert (store.items, store.failed) == (12 * GROUP_CAPTURES, 0)
+    assert len(await drain(store)) == 12 * GROUP_CAPTURES
+
+
+async def test_a_call_that_fails_takes_nothing_with_it_of_what_shares_its_commit(
+    opened: Opener, disk: SlowDisk
+) -> None:
+    store = await opened()
+    first = await behind(store, disk)
+
+    def spoil(db: object) -> None:
+        db.insert(GROUP)  # type: ignore[attr-defined]
+        raise ZeroDivisionError("a defect")
+
+    before = store.append_soon(GROUP)
+    call = asyncio.ensure_future(store._call(spoil, writes=True))
+    await asyncio.sleep(0)
+    after = store.append_soon(GROUP)
+    disk.work()
+    with pytest.raises(SpoolError, match="a defect"):
+        await call
+    ids = await asyncio.gather(first, before, after)
+    assert list(itertools.chain(*ids)) == list(range(1, 3 * GROUP_CAPTURES + 1))
+    assert len(await drain(store)) == store.items + 3 * GROUP_CAPTURES == 3 * GROUP_CAPTURES
+
+
+async def test_the_lag_is_the_age_of_what_is_not_yet_safe(opened: Opener, disk: SlowDisk) -> None:
+    store = await opened()
+    assert store.pending.lag_s == 0
+    appended = await behind(store, disk)
+    earlier = store.pending.lag_s
+    await asyncio.sleep(0.05)
+    assert store.pending.lag_s >= earlier + 0.05
+    disk.work()
+    await appended
+    assert (store.pending.lag_s, store.pending_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize(("limit", "most"), [("MOST_CAPTURES", 3 * GROUP_CAPTURES), ("MOST_BYTES", 500), ("MOST_S", 0)])
+async def test_who_captures_waits_once_too_much_is_on_its_way_to_the_disk(
+    opened: Opener, disk: SlowDisk, monkeypatch: pytest.MonkeyPatch, limit: str, most: float
+) -> None:
+    store = await opened()
+    await store.caught_up()
+    appended = await behind(store, disk)
+    more = [store.append_soon(GROUP) for _ in range(2)]
+    monkeypatch.setattr(pending, limit, most)
+    waiting = asyncio.ensure_future(store.caught_up())
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    disk.work()
+    await waiting
+    assert appended.done()
+    await asyncio.gather(*more)
+
+
+async def test_to_close_and_open_again_on_a_slow_disk_waits_for_no_sync_but_the_last_commit(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal stays for the next to open the file, and names that were made sure of once are sure."""
+    monkeypatch.setattr(owner, "_SLOW_COMMIT_S", 0.0)
+    store = await opened()
+    await store.append(GROUP)
+    await store.close()
+    assert (tmp_path / "spool" / "spool.sqlite3-wal").stat().st_size > 0
+    synced: list[Path] = []
+    monkeypatch.setattr(opening, "_sync", synced.append)
+    store = await opened()
+    assert synced == []
+    assert len(await drain(store)) == GROUP_CAPTURES
+    monkeypatch.setattr(owner, "_SLOW_COMMIT_S", 60.0)
+    await store.append(GROUP)
+    await store.close()
+    assert not (tmp_path / "spool" / "spool.sqlite3-wal").exists()
+    (tmp_path / "spool" / "spool.sqlite3").unlink()
+    await opened()
+    assert synced[0] == tmp_path / "spool"
