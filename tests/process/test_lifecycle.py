@@ -45,7 +45,8 @@ async def test_a_silent_cloud_delays_neither_start_nor_captures_nor_stop(start: 
         await rig.configure(sources=[SOURCE], cloud={"address": address})
         assert time.monotonic() - began < 2
         status = await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 30)
-        assert status["sources"]["s1"]["missed"] == 0
+        # At 20 Hz. Whatever waits for the cloud would cost more; a busy computer may cost a few.
+        assert status["sources"]["s1"]["missed"] < 10
         assert status["upload"]["connected"] is False
         ended = await rig.server.terminate()
         assert ended is not None
