@@ -113,7 +113,8 @@ class Database:
             self.begin(durable=True)
             self._last_id = max(self._last_id, then.last_id)
             self._db.execute(_SET_LAST_ID, (self._last_id,))
-            count_unreadable(self._db, lost)
+            # A salvage has counted its own.
+            count_unreadable(self._db, lost - found.unreadable if found.is_rescue else lost)
             self.commit()
         return lost
 

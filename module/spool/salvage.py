@@ -72,6 +72,8 @@ def salvage(damaged: Path, into: Path) -> Salvaged:
             done.full = True
             if new.in_transaction:
                 new.execute("ROLLBACK")
+        # At once: a crash may come before anybody else counts them.
+        count_unreadable(new, done.unreadable)
         new.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return done
 

@@ -14,6 +14,7 @@ import pytest
 
 from module.capture import Capture, Kind, Origin
 from module.errors import SpoolError, SpoolFull
+from module.spool.salvage import salvage
 from tests.spool.rig import Opener, claim, drain
 
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
@@ -100,6 +101,20 @@ async def test_captures_whose_stream_is_not_there_are_named(opened: Opener, tmp_
     store = await opened()
     assert store.damaged is not None
     assert (store.items, store.unreadable) == (0, 5)
+
+
+async def test_what_a_salvage_could_not_read_is_counted_though_a_crash_follows(tmp_path: Path, opened: Opener) -> None:
+    store = await opened()
+    await store.append([_image(number) for number in range(5)])
+    await store.close()
+    path = tmp_path / "spool" / "spool.sqlite3"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DELETE FROM capture WHERE id = 3")
+    done = salvage(path, path.with_name("new"))
+    with closing(sqlite3.connect(path.with_name("new"))) as db:
+        assert (
+            db.execute("SELECT value FROM counter WHERE name = 'unreadable'").fetchone() == (done.unreadable,) == (1,)
+        )
 
 
 async def test_an_intact_spool_is_not_set_aside(opened: Opener) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import sqlite3
@@ -11,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from module.errors import SpoolError
 from module.spool.pages import frames_in_log
 from module.spool.retention import PAGE_BYTES
-from tests.spool.numbered import capture, check, copied, filled, overwrite, spool_file
+from tests.spool.numbered import capture, check, copied, drain_damaged, filled, overwrite, spool_file
 from tests.spool.rig import Opener, claim, drain
 
 
@@ -48,12 +46,7 @@ async def test_a_journal_that_is_cut_short_in_use_costs_no_capture_unnamed(
     store = await filled(opened)
     log = Path(f"{spool_file(tmp_path)}-wal")
     os.truncate(log, random.Random(seed).randrange(log.stat().st_size))
-    delivered = set[int]()
-    for _ in range(5):
-        with contextlib.suppress(SpoolError):
-            while items := await claim(store):
-                await store.acknowledge(items)
-                delivered.update(*(check([item]) for item in items))
+    delivered = await drain_damaged(store)
     assert store.damaged is not None
     assert len(delivered) + store.failed + store.unreadable >= 500
     assert store.unreadable <= 500

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import sqlite3
 from contextlib import closing
@@ -20,7 +19,7 @@ from module.spool.jobs import Call
 from module.spool.opening import open_spool
 from module.spool.retention import PAGE_BYTES
 from module.spool.salvage import Salvaged, salvage
-from tests.spool.numbered import ROWS, capture, check, filled, overwrite, payload, spool_file
+from tests.spool.numbered import ROWS, capture, check, drain_damaged, filled, overwrite, payload, spool_file
 from tests.spool.rig import LOGGER, Opener, claim, drain
 
 FILES = Origin(source="/data", kind=Kind.FILE, folder="/data")
@@ -43,12 +42,7 @@ async def test_holes_and_pages_in_the_wrong_places_cost_no_capture_unnamed(
             overwrite(path, place + dice.randrange(PAGE_BYTES // 2), bytes(dice.randrange(PAGE_BYTES // 2)))
     async with asyncio.timeout(10):
         store = await opened(max_bytes=10**9)
-        delivered = set[int]()
-        for _ in range(5):
-            with contextlib.suppress(SpoolError):
-                while items := await claim(store):
-                    await store.acknowledge(items)
-                    delivered.update(*(check([item]) for item in items))
+        delivered = await drain_damaged(store)
     assert len(delivered) + store.failed + store.unreadable >= 500
     assert store.items == 0
 
