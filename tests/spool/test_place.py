@@ -13,6 +13,7 @@ import pytest
 from module.capture import Capture, Kind, Origin
 from module.config import SpoolConfig, parse
 from module.errors import SpoolError
+from module.spool.lock import LockFile
 from module.spool.place import Place
 from module.spool.store import Store
 from tests.spool.rig import LOGGER, Opener, drain, upload_config
@@ -183,6 +184,24 @@ async def test_a_move_that_was_interrupted_is_made_at_the_next_start(
     assert await rows_of(store) == [b"1"]
     await store.close()
     assert not home.old.exists()
+
+
+def test_a_directory_that_goes_just_before_its_lock_is_taken_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another instance had the lock until then, and moved or removed the directory with it."""
+    place, take = Place(tmp_path / "spool", None, LOGGER), LockFile.take
+
+    def late(lock: LockFile) -> bool:
+        (tmp_path / "spool").rename(tmp_path / "elsewhere")
+        monkeypatch.undo()
+        return take(lock)
+
+    monkeypatch.setattr(LockFile, "take", late)
+    assert not place.take()
+    assert place.take()
+    assert (tmp_path / "spool" / "lock").is_file()
+    place.let_go()
 
 
 # ---------------------------------------------------------------------- somebody's directory
