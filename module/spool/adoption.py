@@ -2,8 +2,8 @@
 
 Invariants
 ----------
-1. Each capture of it is in exactly one of the two files: a part that is in ours, and how far that goes, are one durable
-   commit. What has gone over is never read again, so that a crash at any moment loses nothing and repeats nothing.
+1. A part, and the note of how far it goes, come into our file in one durable commit. What is before that place is never
+   read again in the old file, so that a crash at any moment loses nothing and repeats nothing.
 2. An adoption that has begun is carried to its end, by later starts too. It begins only if our spool has room for all.
 3. The old directory is renamed before the first part goes over: its service, if it comes back, begins with a new spool.
    It is deleted only after the last part is durable. What was set aside as damaged in it stays.

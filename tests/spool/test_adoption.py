@@ -215,6 +215,17 @@ async def test_damage_that_shows_half_way_is_gone_around(
         assert await payloads(ours.store) == EXPECTED
 
 
+async def test_a_spool_of_a_newer_version_is_left_as_it_is(opened: Opener, tmp_path: Path) -> None:
+    await make_orphan(opened, tmp_path / "old")
+    with contextlib.closing(sqlite3.connect(tmp_path / "old" / "spool.sqlite3")) as db:
+        db.execute("PRAGMA user_version = 99")
+    async with Service(tmp_path) as ours:
+        with pytest.raises(SpoolError, match=r"cannot be adopted: .*was written by a newer version"):
+            await ours.adopt(tmp_path / "old")
+        assert ours.store.items == 0
+    assert (tmp_path / "old" / "spool.sqlite3").is_file()
+
+
 async def test_a_damaged_capture_is_found_damaged_by_us_too(opened: Opener, tmp_path: Path) -> None:
     await make_orphan(opened, tmp_path / "old", rows=3)
     with contextlib.closing(sqlite3.connect(tmp_path / "old" / "spool.sqlite3")) as db:
