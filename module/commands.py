@@ -9,14 +9,13 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from module.adoption_command import VERBS as ADOPTION_VERBS
 from module.arguments import Argument, ids, number, read_all, refuse, text, text_of, whole
 from module.collection.collector import Collector
 from module.courier import Courier
-from module.errors import CommandError, CourierError, Rejected
+from module.errors import CLOSING, CommandError, CourierError, SpoolClosed, Unavailable
 from module.flow import VERBS as FLOW_VERBS
 from module.status import iso, status_of
 from module.timeline import VERBS as TIMELINE_VERBS
@@ -24,6 +23,7 @@ from module.timetable import parse_cron
 from module.upload_commands import VERBS as UPLOAD_VERBS
 from module.upload_commands import WAIT
 from module.verb import SOURCES, TAGS, TIMEOUT, Arguments, Verb, collectors_of
+from module.waiting import Waiting
 
 _MOST_CRON_BYTES = 1000
 _MOST_CAPTURES = 10_000
@@ -60,56 +60,66 @@ async def _status(courier: Courier, _arguments: Arguments) -> dict[str, Any]:
     return status_of(courier)
 
 
-@dataclass(slots=True)
 class _Burst:
     """What one source gave to a ``capture`` command."""
 
-    captured: int = 0
-    uploaded: list[str] = field(default_factory=list)
-    error: str | None = None
+    def __init__(self, courier: Courier, collector: Collector, arguments: Arguments) -> None:
+        self.captured = 0
+        self.uploaded: list[str] = []
+        self.error: str | None = None
+        self._collector = collector
+        self._arguments = arguments
+        self._shots = 0
+        self._waiting = Waiting(courier)
 
-    async def shoot(self, courier: Courier, collector: Collector, arguments: Arguments) -> None:
+    async def shoot(self) -> None:
+        """Take all captures, and wait for them if that is asked for."""
         start = time.monotonic()
-        waiting: list[asyncio.Future[str]] = []
-        for shot in range(arguments["count"]):
-            await asyncio.sleep(max(0.0, start + shot * arguments["interval_s"] - time.monotonic()))
+        for shot in range(self._arguments["count"]):
+            await asyncio.sleep(max(0.0, start + shot * self._arguments["interval_s"] - time.monotonic()))
             try:
-                taken = await collector.capture(arguments["tags"])
+                taken = await self._collector.capture(self._arguments["tags"])
+            except (SpoolClosed, Unavailable):
+                self.error = CLOSING
+                break
             except CourierError as error:
                 self.error = str(error)
-                continue
-            self.captured += len(taken)
-            if arguments["wait"] == "uploaded":
-                waiting += [courier.uploader.wait_for(capture_id) for capture_id in taken]
-        try:
-            for future in waiting:
-                try:
-                    self.uploaded.append(await future)
-                except Rejected as error:
-                    self.error = str(error)
-        finally:
-            for future in waiting:
-                future.cancel()
+            else:
+                self.captured += len(taken)
+                if self._arguments["wait"] == "uploaded":
+                    self._waiting.add(taken)
+            self._shots += 1
+        await self._waiting.until_ended()
+
+    def end(self) -> None:
+        """Note what became of it by the time that it has ended, or has to."""
+        timeout_s = self._arguments["timeout_s"]
+        self.uploaded, error = self._waiting.end(timeout_s)
+        if self.error is None and self._shots < self._arguments["count"]:
+            self.error = (
+                f"not done in {timeout_s:g} s; what was captured stays in the spool; "
+                f"{self._shots} of {self._arguments['count']} polls have ended"
+            )
+        self.error = self.error or error
 
 
 async def _capture(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     chosen = collectors_of(courier, "capture", arguments["sources"])
     await courier.opened()
-    bursts = {source: _Burst() for source in chosen}
-    tasks = {
-        source: asyncio.create_task(bursts[source].shoot(courier, collector, arguments), name=f"courier-burst-{source}")
-        for source, collector in chosen.items()
-    }
+    bursts = {source: _Burst(courier, collector, arguments) for source, collector in chosen.items()}
+    tasks = [asyncio.create_task(burst.shoot(), name=f"courier-burst-{source}") for source, burst in bursts.items()]
     try:
         if tasks:
-            await asyncio.wait(tasks.values(), timeout=arguments["timeout_s"])
-        for source, task in tasks.items():
-            if not task.done():
-                bursts[source].error = f"not done in {arguments['timeout_s']:g} s; what was captured stays in the spool"
+            await asyncio.wait(tasks, timeout=arguments["timeout_s"])
     finally:
-        for task in tasks.values():
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for burst in bursts.values():
+            burst.end()
+    for error in ended:
+        if isinstance(error, Exception):
+            raise error
     return {
         "captured": {source: burst.captured for source, burst in bursts.items()},
         "uploaded": {source: burst.uploaded for source, burst in bursts.items() if burst.uploaded},

@@ -27,7 +27,7 @@ from module.delivery.files import finish
 from module.delivery.permit import Permit
 from module.delivery.sequences import SequenceMaker
 from module.delivery.uploader import Uploader
-from module.errors import CLOSING, SpoolError, Unavailable
+from module.errors import CLOSING, SpoolClosed, SpoolError, Unavailable
 from module.pauses import What
 from module.spool.store import Store
 from module.supervised import Supervised, said_of
@@ -185,11 +185,13 @@ class Courier:
             self._logger.warning(problem)
 
     def _warn_of_the_wait(self) -> None:
-        self._logger.warning(
-            "nothing has been captured for %g s: %s. Two services must not have the same spool.directory",
-            _LONG_WAIT_S,
-            self.problem,
-        )
+        # A spool that is mended may take long too, and is nobody else's.
+        if self.store.last_error is not None:
+            self._logger.warning(
+                "nothing has been captured for %g s: %s. Two services must not have the same spool.directory",
+                _LONG_WAIT_S,
+                self.store.last_error,
+            )
 
     async def close(self) -> None:
         """Stop capturing, put uploads under way back, make safe what was captured. May be called more than once.
@@ -284,7 +286,10 @@ class Courier:
     async def spool_data(self, captures: Sequence[Capture]) -> list[int]:
         """Put captures of a command into the spool, all or none; durable when it returns, with their ids."""
         await self.opened()
-        return await self.store.append(captures)
+        try:
+            return await self.store.append(captures)
+        except SpoolClosed as error:
+            raise Unavailable(CLOSING) from error
 
     @property
     def problem(self) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from module.arguments import Argument, choice
 from module.courier import Courier
+from module.errors import CLOSING, SpoolClosed, Unavailable
 from module.pauses import What
 from module.verb import SOURCES, TIMEOUT, Arguments, Verb, collectors_of
 
@@ -46,10 +47,14 @@ def _note(courier: Courier, what: What, names: Sequence[str], *, on: bool, every
 
 async def _flush(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     await courier.opened()
-    await courier.uploader.flush(arguments["timeout_s"])
-    remains = {"remaining_items": courier.store.items, "remaining_bytes": courier.store.bytes}
-    reason = courier.uploader.reason
-    return remains if reason is None else {**remains, "reason": reason}
+    try:
+        items, size = await courier.uploader.flush(arguments["timeout_s"])
+    except SpoolClosed as error:
+        raise Unavailable(CLOSING) from error
+    remains: dict[str, Any] = {"remaining_items": items, "remaining_bytes": size}
+    if items:
+        remains["reason"] = courier.uploader.obstacle or f"not done in {arguments['timeout_s']:g} s"
+    return remains
 
 
 _WHAT = Argument("what", choice("capture", "upload", "all"), "all", "capture, upload or all (default)")
@@ -57,5 +62,5 @@ _WHAT = Argument("what", choice("capture", "upload", "all"), "all", "capture, up
 VERBS = (
     Verb("pause", "stop capturing, uploading, or both", (_WHAT, SOURCES), _switch(on=False)),
     Verb("resume", "go on with what pause stopped", (_WHAT, SOURCES), _switch(on=True)),
-    Verb("flush", "upload now what waits", (TIMEOUT,), _flush),
+    Verb("flush", "upload now what was captured before", (TIMEOUT,), _flush),
 )

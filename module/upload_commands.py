@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -36,6 +37,7 @@ from module.courier import Courier
 from module.delivery.files import mime_type_of
 from module.errors import CommandError, EncodeError, OutsideFolder
 from module.verb import TAGS, TIMEOUT, Arguments, Verb
+from module.waiting import Waiting
 
 MAX_DATA_BYTES = 64 * 1024 * 1024
 """Of one command: they are held in memory, and written to the spool at once."""
@@ -242,21 +244,17 @@ async def _spooled(courier: Courier, captures: Sequence[Capture], arguments: Arg
     ids = await courier.spool_data(captures)
     answer: dict[str, Any] = {"ids": ids, "file_ids": []}
     if arguments["wait"] == "uploaded":
-        futures = [courier.uploader.wait_for(capture_id) for capture_id in ids]
+        waiting = Waiting(courier)
+        waiting.add(ids)
         try:
-            done, waiting = await asyncio.wait(futures, timeout=arguments["timeout_s"])
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(arguments["timeout_s"]):
+                    await waiting.until_ended()
         finally:
-            # Also if the caller has gone: nobody else would forget them.
-            for future in futures:
-                future.cancel()
-        ended = [future for future in futures if future in done and not future.cancelled()]
-        rejected = next((future.exception() for future in ended if future.exception() is not None), None)
-        delivered = [future.result() for future in ended if future.exception() is None]
-        answer["file_ids"] = list(dict.fromkeys(delivered))
-        if rejected is not None:
-            answer["error"] = str(rejected)
-        elif waiting:
-            answer["error"] = f"not uploaded within {arguments['timeout_s']:g} s; it stays in the spool"
+            # Also if the caller has gone.
+            answer["file_ids"], error = waiting.end(arguments["timeout_s"])
+        if error is not None:
+            answer["error"] = error
     if len(ids) == 1:
         answer |= {"id": ids[0], "file_id": next(iter(answer["file_ids"]), None)}
     return answer

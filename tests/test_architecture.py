@@ -39,7 +39,7 @@ FLOORS = (
     ("module.carried",),
     ("module.courier", "module.vitals", "module.proposal"),
     ("module.status",),
-    ("module.verb",),
+    ("module.verb", "module.waiting"),
     ("module.timeline", "module.flow", "module.upload_commands", "module.adoption_command"),
     ("module.commands",),
     (

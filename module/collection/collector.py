@@ -116,6 +116,9 @@ class Collector:
                     await self._tick()
             elif state is SpoolState.HELD:
                 self.kept.missed += 1
+            else:
+                # Ticks that come this early are nobody's loss, and those after them are not late.
+                self._ticker.forget()
 
     @contextlib.contextmanager
     def _under_way(self) -> Iterator[None]:

@@ -150,6 +150,10 @@ class Ticker:
         if self._sleeper is not None:
             _wake(self._sleeper)
 
+    def forget(self) -> None:
+        """Count nothing as missed since the last tick."""
+        self._tick = None
+
     def pause(self) -> None:
         """Rest until ``resume``; ticks of that time are not counted as missed."""
         self.paused = True

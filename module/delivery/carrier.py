@@ -35,15 +35,21 @@ REJECTED_IN_A_ROW = 20
 """So many rejections with nothing delivered between are a matter of configuration, not of the captures."""
 
 
+class Barrier(Protocol):
+    """What delivery asks about captures up to one of them; ``module.spool.barrier.Barrier`` tells what it promises."""
+
+    async def last(self) -> int:
+        """Tell the newest capture that waits."""
+
+    async def waiting(self, last: int) -> tuple[int, int]:
+        """Tell how many captures up to one wait, and their footprint."""
+
+
 class Spool(Protocol):
     """What delivery needs of the spool; ``module.spool.store.Store`` tells what each promises."""
 
     work: asyncio.Event
     items: int
-
-    @property
-    def pending_bytes(self) -> int:
-        """Payload on its way to the disk."""
 
     def choose(self, now: float, *, flushing: bool, above: int = -1) -> tuple[int | None, float]:
         """Decide which stream is to be claimed from."""
@@ -62,6 +68,10 @@ class Spool(Protocol):
 
     async def retry(self, ids: Sequence[int] | None = None) -> int:
         """Put failures back."""
+
+    @property
+    def barrier(self) -> Barrier:
+        """What waits up to one capture."""
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from module.delivery.link import State
 from module.delivery.permit import Permit, Ruling, Standing
 from module.delivery.rate import Rate
 from module.delivery.sender import Receipt
-from module.errors import SpoolError
+from module.errors import CLOSING, SpoolError
 from module.supervised import said_of
 from module.throttled_log import ThrottledLog
 
@@ -40,7 +40,8 @@ _MOST_AT_ONCE = 100
 (RFC 9113, 6.5.2, SETTINGS_MAX_CONCURRENT_STREAMS: "recommended … no smaller than 100".)
 """
 
-_CLOSING = Ruling(Standing.PAUSED, "the service is closing", math.inf)
+_FLUSH_LOOK_S = 0.03
+_CLOSING = Ruling(Standing.PAUSED, CLOSING, math.inf)
 
 
 class Uploader:
@@ -73,6 +74,8 @@ class Uploader:
         """Called with (items, the cloud's id) after each delivery."""
         self._paused = False
         self._closing = False
+        self._flushes: list[float] = []
+        """Until when each flush that is under way waits, in monotonic seconds."""
         self.defect: str | None = None
         """What ended the last upload, where that was an error of this module's own; None once one goes through."""
         self._loads: list[int] = []
@@ -84,7 +87,6 @@ class Uploader:
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight_bytes = 0
         self._in_flight_items = 0
-        self._moved = asyncio.Event()
         self._rate = Rate()
 
     async def run(self) -> None:
@@ -193,7 +195,6 @@ class Uploader:
         if not task.cancelled() and task.exception() is not None:
             self._logger.error("an upload ended in an error of this module's own", exc_info=task.exception())
         self._spool.work.set()
-        self._moved.set()
 
     async def close(self) -> None:
         """End the uploads: those under way may finish for a moment, the rest goes back into the spool."""
@@ -245,27 +246,36 @@ class Uploader:
         self._paused = False
         self._spool.work.set()
 
-    async def flush(self, timeout_s: float) -> None:
-        """Upload now, batch wait and backoff set aside, until the spool is empty or the time is over.
+    async def flush(self, timeout_s: float) -> tuple[int, int]:
+        """Upload now, batch wait and backoff set aside, what was captured before the call.
 
-        What is still on its way to the disk counts as waiting.
-
-        Returns at once while uploads are not to run, whatever the ``reason``.
+        Returns once all of it has been delivered or moved to the failures, or the time is over, or uploads are not to
+        run, with what of it still waits: how many captures, and their footprint. Raises SpoolError.
         """
-        if self.reason is not None:
-            return
-        deadline = time.monotonic() + timeout_s
-        self._carrier.hurried_until = max(self._carrier.hurried_until, deadline)
-        self._carrier.link.hurry(time.monotonic())
-        self._carrier.aside.end()
-        self._spool.work.set()
-        while (self._spool.items or self._spool.pending_bytes) and self.reason is None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return
-            self._moved.clear()
-            # The last acknowledgement is counted a commit later than its upload ends.
-            await _wait(self._moved, min(left, 0.1))
+        last, end = await self._spool.barrier.last(), time.monotonic() + timeout_s
+        self._flushes.append(end)
+        self._carrier.hurried_until = max(self._flushes)
+        try:
+            if self.reason is None:
+                self._carrier.link.hurry(time.monotonic())
+                self._carrier.aside.end()
+                self._spool.work.set()
+            while True:
+                remains = await self._spool.barrier.waiting(last)
+                if not remains[0] or self.reason is not None or time.monotonic() >= end:
+                    return remains
+                await asyncio.sleep(_FLUSH_LOOK_S)
+        finally:
+            self._flushes.remove(end)
+            self._carrier.hurried_until = max(self._flushes, default=0.0)
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why what waits is not delivered now; None: it should be, soon."""
+        link = self._carrier.link
+        if link.state in (State.REFUSED, State.OFFLINE):
+            return self.reason or f"{link.state.value}: {link.last_error}"
+        return self.reason or self.defect
 
     def wait_for(self, capture_id: int) -> asyncio.Future[str]:
         """A future of the cloud's id for a capture; raises Rejected. To be asked for right after ``append``."""
@@ -277,7 +287,6 @@ class Uploader:
         self._rate.note(now, receipt.size)
         others_wait = bool(self._ready) or self._spool.items > self._in_flight_items
         self._concurrency.ended(now, receipt.size, others_wait=others_wait)
-        self._moved.set()
         self.on_delivered(items, receipt.file_id)
 
     def status(self) -> dict[str, Any]:

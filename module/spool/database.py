@@ -19,6 +19,7 @@ from pathlib import Path
 from module.capture import Capture, Failure, Item, Kind, Origin
 from module.spool import sequences
 from module.spool.adoption_table import AdoptionTable
+from module.spool.barrier import BarrierTable
 from module.spool.counts import mend_counts, recount
 from module.spool.mark import Mark, MarkFile
 from module.spool.retention import PAGE_BYTES, Line
@@ -71,6 +72,7 @@ class Database:
         self.sequences = sequences.SequenceTable(self._db)
         self.sent_files = SentFiles(self._db)
         self.adoptions = AdoptionTable(self._db, self)
+        self.barriers = BarrierTable(self._db)
         self._stream_ids: dict[Origin, int] = {}
         self._origins: dict[int, Origin] = {}
 

@@ -27,6 +27,7 @@ from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.recent import Fate
 from module.spool.adoption import Adopter
 from module.spool.adoption_table import TakenOver
+from module.spool.barrier import Barrier
 from module.spool.database import Database
 from module.spool.drop_log import DropLog
 from module.spool.jobs import Acknowledge, Append, Call, Outcome, Rescue
@@ -78,6 +79,8 @@ class Store:
         """Called with captures that found no room."""
         self.on_fate: Callable[[Iterable[int], Fate], None] = lambda _ids, _fate: None
         """Called with the ids of captures that have left the spool undelivered, or moved within it, and where to."""
+        self.barrier = Barrier(self._call)
+        """What waits up to one capture."""
         self.sequences = SequenceBook(self._call)
         """Stretches of time that the cloud is to be told of."""
         self.orphans = OrphanWatch(self._place, logger)
@@ -106,11 +109,6 @@ class Store:
     def directory(self) -> Path:
         """Where the spool lies; known for sure once it is open."""
         return self._place.directory
-
-    @property
-    def pending_bytes(self) -> int:
-        """Payload bytes handed to ``append`` and not yet committed."""
-        return self.pending.bytes
 
     @property
     def oldest_us(self) -> int | None:

@@ -121,7 +121,7 @@ async def test_capture_answers_in_time_when_the_cloud_is_away(start: Starter) ->
     answer = await rig.command("capture", wait="uploaded", timeout_s=0.5)
     assert time.monotonic() - began < 2
     assert answer["captured"] == {"s1": 1}
-    assert "not done in 0.5 s" in answer["errors"]["s1"]
+    assert "not uploaded within 0.5 s" in answer["errors"]["s1"]
     await rig.cloud.start()
     await rig.cloud.wait_for(lambda: rig.numbers("s1") == [1], 10)
 
@@ -193,6 +193,108 @@ async def test_flush_returns_at_once_while_uploads_are_paused(start: Starter) ->
     began = time.monotonic()
     assert (await rig.command("flush", timeout_s=30))["remaining_items"] == 1
     assert time.monotonic() - began < 2
+
+
+async def test_flush_returns_once_what_was_captured_before_is_delivered_while_captures_go_on(start: Starter) -> None:
+    """At 50 Hz the spool is never empty; the flush does not last longer for it, nor do its bounds hang on the clock."""
+    rig = await start(
+        CountingSensor("s1"), sources=[{"name": "s1", "capture_frequency_hz": 50}], upload={"batch_wait_s": 3600}
+    )
+    for _ in range(5):
+        captured = (await rig.until(lambda status: status["spool"]["items"] > 5))["sources"]["s1"]["captured"]
+        assert await rig.command("flush", timeout_s=60) == {"remaining_items": 0, "remaining_bytes": 0}
+        assert len(rig.numbers("s1")) >= captured
+        # What has come since gathers again: the flush is over.
+        await rig.until(lambda status: status["spool"]["items"] > 0)
+
+
+async def test_flush_counts_what_is_left_of_what_was_captured_before(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}, {"name": "s1", "id": "fast", "interval_s": 0.02}])
+    await rig.drained()
+    await rig.cloud.stop()
+    await rig.command("capture", sources=["s1"], count=3)
+    waiting = (await rig.until(lambda status: status["upload"]["state"] == "offline"))["spool"]
+    # They are carried out in this order: what comes after the resume was not captured before the flush.
+    flush = asyncio.create_task(rig.command("flush", timeout_s=1))
+    await asyncio.gather(flush, rig.command("resume", what="capture", sources=["fast"]))
+    answer = flush.result()
+    assert (answer["remaining_items"], answer["remaining_bytes"]) == (3, waiting["bytes"])
+    assert answer["reason"].startswith("offline: ")
+    assert (await rig.status())["spool"]["items"] > 3
+
+
+async def test_a_rejected_capture_ends_a_flush(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}])
+
+    async def refuse(_: Call) -> None:
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "no such thing")
+
+    rig.cloud.judge = refuse
+    await rig.command("capture")
+    assert await rig.command("flush", timeout_s=30) == {"remaining_items": 0, "remaining_bytes": 0}
+    assert (await rig.status())["spool"]["failed"] == 1
+
+
+WHOSE = {"component_type": "rdk:component:sensor", "component_name": "x", "method_name": "Readings"}
+UNKNOWN_PART = "refused: UNKNOWN: no robot part found"
+WHY_NOT = [
+    ("a part that the cloud does not know", {}, UNKNOWN_PART),
+    ("a cloud that is away", {}, "offline: "),
+    ("a pause", {}, "the command pause stopped uploads"),
+    ("uploads that are disabled", {"upload": {"disabled": True}}, "upload.disabled is true"),
+]
+
+
+@pytest.mark.parametrize(("case", "attributes", "says"), WHY_NOT, ids=[case for case, _, _ in WHY_NOT])
+async def test_whoever_waits_in_vain_is_told_why(
+    start: Starter, case: str, attributes: dict[str, Any], says: str
+) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}], **attributes)
+
+    async def unknown(_: Call) -> None:
+        raise Refusal(grpc.StatusCode.UNKNOWN, "no robot part found")
+
+    if case == "a part that the cloud does not know":
+        rig.cloud.judge = unknown
+    elif case == "a cloud that is away":
+        await rig.cloud.stop()
+    elif case == "a pause":
+        await rig.command("pause", what="upload")
+    await rig.command("capture")
+    if not attributes and case != "a pause":
+        await rig.until(lambda status: status["upload"]["last_error"] is not None)
+    captured = await rig.command("capture", wait="uploaded", timeout_s=0.3)
+    assert captured["captured"] == {"s1": 1}
+    uploaded = await rig.command("upload_data", text="x", file_name="a.txt", wait="uploaded", timeout_s=0.3)
+    rows = await rig.command("upload_rows", rows=[{"a": 1}], wait="uploaded", timeout_s=0.3, **WHOSE)
+    for error in (captured["errors"]["s1"], uploaded["error"], rows["error"]):
+        assert error.startswith("not uploaded within 0.3 s; it stays in the spool; ")
+        assert says in error
+    flushed = await rig.command("flush", timeout_s=0.3)
+    assert flushed["remaining_items"] >= 4
+    assert says in flushed["reason"]
+
+
+async def test_whoever_waits_while_the_service_closes_is_told_so(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}], upload={"batch_wait_s": 3600})
+    asked = [
+        asyncio.create_task(rig.command("capture", wait="uploaded", timeout_s=60)),
+        asyncio.create_task(rig.command("capture", count=100, interval_s=0.5, timeout_s=60)),
+        asyncio.create_task(rig.command("upload_rows", rows=[{"a": 1}], wait="uploaded", **WHOSE)),
+    ]
+    await rig.until(lambda status: status["spool"]["items"] >= 3)
+    await rig.server.reconfigure_resource("uploader")
+    waited, burst, rows = await asyncio.wait_for(asyncio.gather(*asked), 30)
+    assert waited["errors"] == {"s1": "the service is closing; it stays in the spool"}
+    assert burst["errors"] == {"s1": "the service is closing"}
+    assert rows["error"] == "the service is closing; it stays in the spool"
+
+
+async def test_a_burst_that_is_cut_short_says_how_far_it_came(start: Starter) -> None:
+    rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}])
+    answer = await rig.command("capture", count=100, interval_s=0.2, timeout_s=0.5)
+    assert answer["errors"]["s1"].startswith("not done in 0.5 s; what was captured stays in the spool; ")
+    assert answer["errors"]["s1"].endswith(f"{answer['captured']['s1']:g} of 100 polls have ended")
 
 
 async def test_upload_data_sends_bytes_and_texts_as_files(start: Starter) -> None:

@@ -83,7 +83,7 @@ async def test_the_lag_is_the_age_of_what_is_not_yet_safe(opened: Opener, disk: 
     assert store.pending.lag_s >= earlier + 0.05
     disk.work()
     await appended
-    assert (store.pending.lag_s, store.pending_bytes) == (0, 0)
+    assert (store.pending.lag_s, store.pending.bytes) == (0, 0)
 
 
 @pytest.mark.parametrize(("limit", "most"), [("MOST_CAPTURES", 3 * GROUP_CAPTURES), ("MOST_BYTES", 500), ("MOST_S", 0)])

@@ -1,0 +1,50 @@
+"""The captures of one command that waits until the cloud has them (``"wait": "uploaded"``)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from module.courier import Courier
+from module.errors import CLOSING
+
+_STAYS = "it stays in the spool"
+
+
+class Waiting:
+    """Captures are added right after they were spooled; ``end`` is called once, whatever has come in between."""
+
+    def __init__(self, courier: Courier) -> None:
+        self._courier = courier
+        self._futures: list[asyncio.Future[str]] = []
+
+    def add(self, ids: Iterable[int]) -> None:
+        """Wait for these captures too."""
+        self._futures += [self._courier.uploader.wait_for(capture_id) for capture_id in ids]
+
+    async def until_ended(self) -> None:
+        """Return once each has been delivered or rejected, or the service closes."""
+        if self._futures:
+            await asyncio.wait(self._futures)
+
+    def end(self, timeout_s: float) -> tuple[list[str], str | None]:
+        """Stop waiting; returns the cloud's ids of what it has, and why it does not have all, if so.
+
+        ``timeout_s``: for how long was waited.
+        """
+        ended = [future for future in self._futures if future.done()]
+        for future in self._futures:
+            # Nobody else would forget them.
+            future.cancel()
+        file_ids, error = [], None
+        for future in ended:
+            if future.cancelled():
+                error = error or f"{CLOSING}; {_STAYS}"
+            elif (rejected := future.exception()) is not None:
+                error = str(rejected)
+            else:
+                file_ids.append(future.result())
+        if error is None and len(ended) < len(self._futures):
+            why = self._courier.uploader.obstacle
+            error = f"not uploaded within {timeout_s:g} s; {_STAYS}" + (f"; {why}" if why else "")
+        return list(dict.fromkeys(file_ids)), error
