@@ -111,6 +111,15 @@ _POSITION = ApiMethod("Position")
 _DO_COMMAND = ApiMethod("DoCommand", told=(COMMAND,))
 _GET_AUDIO = ApiMethod("GetAudio", Gives.BYTES, (CODEC, SECONDS))
 
+_LATER_KNOWN = (
+    "rdk:service:base_remote_control",
+    "rdk:service:data_manager",
+    "rdk:service:mlmodel",
+    "rdk:service:shell",
+    "rdk:service:video",
+    "rdk:service:world_state_store",
+)
+"""The first versions took these to have readings, as APIs that are not known have."""
 _OF_API = {
     ARM: (ApiMethod("EndPosition"), ApiMethod("JointPositions")),
     AUDIO_IN: (_GET_AUDIO,),
@@ -150,6 +159,7 @@ _OF_API = {
         ),
         (),
     ),
+    **dict.fromkeys(_LATER_KNOWN, ()),
 }
 _PREFERRED = {CAMERA: GETS_IMAGES, SLAM: "Position", MOVEMENT_SENSOR: READS, POWER_SENSOR: READS}
 """What a source means that names no method, where its API has more than one."""
@@ -161,6 +171,11 @@ def methods_of(api: str | None) -> tuple[ApiMethod, ...]:
         return (*_OF_API.get(api, (_READINGS,)), _DO_COMMAND)
     own = dict.fromkeys(method for methods in _OF_API.values() for method in methods)
     return tuple(dict.fromkeys((_READINGS, *own, _DO_COMMAND)))
+
+
+def accepted_methods(api: str | None) -> tuple[ApiMethod, ...]:
+    """The methods that a config may name: those of the API, and ``Readings`` where earlier versions accepted it."""
+    return (*methods_of(api), _READINGS) if api in _LATER_KNOWN else methods_of(api)
 
 
 def method_of(api: str, name: str | None) -> ApiMethod | None:

@@ -11,10 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from module import refusals, resource_names
-from module.api_methods import AUDIO_IN, GETS_IMAGES, ApiMethod, Gives, audio_s, method_of, methods_of
+from module.api_methods import AUDIO_IN, GETS_IMAGES, ApiMethod, Gives, accepted_methods, audio_s, method_of, methods_of
 from module.capture import UploadAs
 from module.condition import Condition, Test
 from module.refusals import absent, choice, number, one_of, refused, text
@@ -237,6 +246,11 @@ class SourceConfig(Part):
         return () if self.is_this_service else resource_names.asked(self.name, self.api)
 
     @property
+    def waits_for_commands(self) -> bool:
+        """Whether it has no schedule."""
+        return self.period_s is None and self.cron is None
+
+    @property
     def period_s(self) -> float | None:
         """Seconds from one poll to the next; None for cron, and for what is polled on command alone."""
         return _period_s(self.capture_frequency_hz, self.interval_s)
@@ -263,7 +277,7 @@ class SourceConfig(Part):
         allowed = _names(methods_of(api)) + (f" for {api}" if api else "")
         if method is None and api and method_of(api, None) is None:
             raise absent(allowed)
-        if method is not None and method not in (each.name for each in methods_of(api)):
+        if method is not None and method not in (each.name for each in accepted_methods(api)):
             raise refused(allowed)
         return method
 
@@ -333,12 +347,23 @@ class SourceConfig(Part):
         return gate
 
 
+def unfit(config: SourceConfig, api: str, method: str) -> str | None:
+    """Return what the validator refuses of a source once the API of its resource and the method are known."""
+    attributes = {**config.model_dump(exclude_unset=True), "api": api, "method": method}
+    try:
+        SourceConfig.model_validate(attributes, context=Context(service="", environ={}, uploads_disabled=True))
+    except ValidationError as error:
+        return refusals.explain(error, SourceConfig)
+    return None
+
+
 def _methods_left(data: Mapping[str, Any]) -> tuple[ApiMethod, ...]:
     """Return the methods that a source can still mean, by those of its attributes that were right."""
     api, name = data.get("api"), data.get("method")
     if name or api:
-        meant = method_of(api, name) if api else None
-        return (meant,) if meant else tuple(each for each in methods_of(api) if name in (None, each.name))
+        accepted = accepted_methods(api)
+        meant = method_of(api, name) if api and accepted == methods_of(api) else None
+        return (meant,) if meant else tuple(each for each in accepted if name in (None, each.name))
     return methods_of(None)
 
 

@@ -21,7 +21,7 @@ from module.collection.encoder import Encoder
 from module.collection.filter import Filter
 from module.collection.kept import KeptOfSource, ScheduleOrder, TagsOrder
 from module.collection.schedule import ActiveHours, Cron, Periodic, describe
-from module.collection.sources import Source
+from module.collection.sources import Answer, Blob, Source
 from module.collection.ticker import Schedule, Ticker
 from module.config import SourceConfig
 from module.errors import (
@@ -38,6 +38,7 @@ from module.supervised import said_of
 from module.throttled_log import ThrottledLog
 
 _SETTLE_S = 1.0
+_NO_RATE = "gate and on_change need capture_frequency_hz, interval_s or cron: without one it captures only on command"
 
 
 class SpoolState(enum.Enum):
@@ -98,11 +99,32 @@ class Collector:
         self._filter = Filter(source, dependencies, workers, logger, on_release=self._append, kept=kept)
         self._encoder = Encoder(source, workers, self._log, tags=tags, dataset_ids=dataset_ids)
         self._last_error: str | None = source.problem
+        self._empty: str | None = None
+        """Which images of the last poll had no bytes, beside others that had."""
         self._polls = 0
         """Under way, on schedule or on command."""
         self._at_rest = asyncio.Event()
         self._at_rest.set()
         self._closing = False
+        self._log_advice(logger)
+
+    def _log_advice(self, logger: logging.Logger) -> None:
+        level, text = logging.WARNING, self._advice
+        if text is None and self._config.waits_for_commands and not self._config.disabled:
+            level, text = logging.INFO, "on demand only: it has no schedule"
+        if text is not None and text not in self.kept.said:
+            self.kept.said.add(text)
+            logger.log(level, "%s: %s", self._config.id, text)
+
+    @property
+    def _advice(self) -> str | None:
+        """What is wrong with its attributes, though they are valid."""
+        config = self._config
+        if config.disabled:
+            return None
+        if not self._ticker.has_ticks and (config.gate or config.on_change):
+            return _NO_RATE
+        return self.source.advice
 
     async def run(self) -> None:
         """Poll on schedule until cancelled; returns at once where there is nothing to poll."""
@@ -184,6 +206,7 @@ class Collector:
         except NothingToCapture:
             self.kept.filtered += 1
             raise
+        answers = self._with_bytes(answers)
         try:
             if at is not None:
                 answers = await self._filter.changed(answers, at)
@@ -197,6 +220,20 @@ class Collector:
         except Exception as error:
             # Libraries that work on images fail in ways of their own, and for want of memory.
             raise Defect(f"{self._config.id}: {said_of(error)}") from error
+
+    def _with_bytes(self, answers: Sequence[Answer]) -> Sequence[Answer]:
+        """Leave out images and point clouds of 0 bytes, each an error. Raises PollError if nothing else is left."""
+        kept = [answer for answer in answers if not isinstance(answer, Blob) or answer.data]
+        empty = [answer.name for answer in answers if isinstance(answer, Blob) and not answer.data]
+        self._empty = None
+        if empty:
+            self._empty = f"{self._config.name}: {self.source.method} gave 0 bytes"
+            self._empty += f" for {' and '.join(filter(None, empty))}" if any(empty) else ""
+            if not kept:
+                raise PollError(self._empty)
+            self.kept.errors += len(empty)
+            self._log.warning(f"{self._config.id}, in part", self._empty)
+        return kept
 
     def _append(self, captures: list[Capture]) -> asyncio.Future[list[int]]:
         appended = self._spool.append_soon(captures)
@@ -312,7 +349,7 @@ class Collector:
             "errors": self.kept.errors,
             "dropped": self.kept.dropped,
             "last_capture": iso(self.kept.last_capture_us),
-            "last_error": self._last_error or self._filter.problem,
+            "last_error": self._last_error or self._empty or self._filter.problem or self._advice,
             "lateness_ms": self._ticker.lateness_ms(),
         }
 

@@ -6,7 +6,7 @@ Times of commands are µs since the epoch for people to read, and seconds of the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -51,6 +51,8 @@ class KeptOfSource:
     schedule: ScheduleOrder | None = None
     tags: TagsOrder | None = None
     trigger: TriggerOrder | None = None
+    said: set[str] = field(default_factory=set)
+    """What was logged of its attributes, which is logged once."""
 
     @property
     def open_until(self) -> float:

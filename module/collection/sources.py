@@ -20,6 +20,7 @@ from module.config import SourceConfig
 from module.errors import NothingToCapture, PollError
 from module.refusals import one_of
 from module.resource_names import meant, missing
+from module.source_config import unfit
 from module.supervised import said_of
 
 __all__ = ["Answer", "Blob", "Row", "Source", "find", "passed"]
@@ -41,6 +42,8 @@ class Source:
     """What each poll hands to the resource."""
     problem: str | None = None
     """Why there is nothing to poll."""
+    advice: str | None = None
+    """Which of its attributes do not fit the resource, and are ignored."""
 
     async def poll(self) -> tuple[int, int, Sequence[Answer]]:
         """Ask the resource once: when that was, when the answer came (µs since the epoch), and the answers.
@@ -100,21 +103,30 @@ def find(
     if not found:
         of_api = method_of(config.api or "", config.method)
         method = config.method or (of_api.name if of_api and config.api else "")
-        return Source(config, config.api or "", method, problem=missing(config.name, "" if config.api else remedy))
+        lacks = _lacks(config, config.api) if config.api else None
+        absent = missing(config.name, "" if config.api else remedy)
+        return Source(config, config.api or "", method, problem=lacks or absent)
     ((api, resource),) = found.items()
     return _prepared(config, api, resource)
 
 
 def _prepared(config: SourceConfig, api: str, resource: ResourceBase) -> Source:
     method = method_of(api, config.method)
+    problem = _lacks(config, api)
+    if method is None or problem is not None:
+        return Source(config, api, method.name if method else config.method or "", problem=problem)
+    ask = prepare(api, method.name)(resource, config)
+    advice = unfit(config, api, method.name)
+    advice = advice and f"as {config.name} is a {api}: {advice}"
+    return Source(config, api, method.name, ask, method.beside(config.extra), advice=advice)
+
+
+def _lacks(config: SourceConfig, api: str) -> str | None:
+    """Why a resource of an API cannot be asked for what the source wants; None: it can."""
+    method = method_of(api, config.method)
     if method is None:
         has = one_of([each.name for each in methods_of(api)])
         lacks = f"has no {config.method}" if config.method else "needs a method"
-        problem = f"{config.name} is a {api}, which {lacks}; it has {has}"
-        return Source(config, api, config.method or "", problem=problem)
+        return f"{config.name} is a {api}, which {lacks}; it has {has}"
     untold = method.untold(config.extra)
-    if untold is not None:
-        problem = f"{config.name}: {method.name} of a {api} needs {untold} in extra"
-        return Source(config, api, method.name, problem=problem)
-    ask = prepare(api, method.name)(resource, config)
-    return Source(config, api, method.name, ask, method.beside(config.extra))
+    return None if untold is None else f"{config.name}: {method.name} of a {api} needs {untold} in extra"
