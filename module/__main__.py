@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Callable, Sequence
 
 # First, so that it knows who started this process: viam-server may end while all that follows is imported.
 from module import parent
@@ -55,16 +56,29 @@ def main() -> None:
     if sys.argv[1:2] == ["demo"]:
         from module.demo.main import main as demo  # noqa: PLC0415, only the demo needs the C core
 
-        sys.exit(demo(sys.argv[2:]))
+        sys.exit(_run(demo))
     if sys.argv[1:2] == ["convert"]:
         from module.conversion.main import main as convert  # noqa: PLC0415, no robot needs it
 
-        sys.exit(convert(sys.argv[2:]))
+        sys.exit(_run(convert))
     _keep_large_buffers()
     _keep_on_time()
     # A corrupt image is told by its source, not by OpenCV on stderr.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     asyncio.run(_serve())
+
+
+def _run(command: Callable[[Sequence[str]], int]) -> int:
+    """Run a command of the command line; returns its exit status, 1 if nobody reads what it prints any more."""
+    try:
+        status = command(sys.argv[2:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python writes what is left when it ends, and would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write("nobody reads what is printed any more; this has ended\n")
+        return 1
+    return status
 
 
 async def _serve() -> None:

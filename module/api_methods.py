@@ -164,6 +164,15 @@ _OF_API = {
 _PREFERRED = {CAMERA: GETS_IMAGES, SLAM: "Position", MOVEMENT_SENSOR: READS, POWER_SENSOR: READS}
 """What a source means that names no method, where its API has more than one."""
 
+NAMES_OF_OTHERS = {
+    "readimage": GETS_IMAGES,
+    "image": GETS_IMAGES,
+    "images": GETS_IMAGES,
+    "getreadings": READS,
+    "getpointcloud": "NextPointCloud",
+}
+"""What methods are called in earlier versions of viam-server, and in the SDKs; in small letters."""
+
 
 def methods_of(api: str | None) -> tuple[ApiMethod, ...]:
     """The methods of an API, ``DoCommand`` last; all there are without an API, readings of an API that is not known."""

@@ -17,6 +17,7 @@ from module.collection.collector import Collector
 from module.courier import Courier
 from module.errors import CLOSING, CommandError, CourierError, SpoolClosed, Unavailable
 from module.flow import VERBS as FLOW_VERBS
+from module.refusals import nearest
 from module.status import iso, status_of
 from module.timeline import VERBS as TIMELINE_VERBS
 from module.timetable import parse_cron
@@ -36,7 +37,10 @@ async def run(courier: Courier, command: Mapping[str, Any]) -> dict[str, Any]:
     """
     verb = VERBS.get(command["command"]) if isinstance(command.get("command"), str) else None
     if verb is None:
-        raise refuse("command", command.get("command"), f"one of {', '.join(VERBS)}")
+        given = command.get("command")
+        near = nearest(given, list(VERBS))
+        hint = f" (did you mean {near}?)" if near else ""
+        raise refuse("command", given, f"one of {', '.join(VERBS)}{hint}")
     return await verb.run(courier, read_all(verb.name, verb.arguments, command))
 
 

@@ -156,7 +156,7 @@ class SpoolConfig(Part):
     _former: str | None = PrivateAttr(default=None)
     _is_at_risk: bool = PrivateAttr(default=False)
     max_bytes: Annotated[int, BYTES] = 8 * 1024**3
-    min_free_bytes: Annotated[int, number(at_least=0, at_most=2**53, whole=True)] = 512 * 1024**2
+    min_free_bytes: Annotated[int, refusals.size(at_least=0)] = 512 * 1024**2
     when_full: Annotated[WhenFull, choice(WhenFull)] = WhenFull.DROP_OLDEST
     sync: Annotated[Sync, choice(Sync)] = Sync.FULL
 
@@ -221,8 +221,8 @@ class UploadConfig(Part):
     batch_rows: Annotated[int, number(at_least=1, at_most=5000, whole=True)] = 500
     batch_wait_s: Annotated[float, number(at_least=0, at_most=3600)] = 1.0
     stream_over_bytes: Annotated[int, BYTES] = 1_000_000
-    chunk_bytes: Annotated[int, number(at_least=1024, at_most=3 * 1024**2, whole=True)] = 256 * 1024
-    max_bytes_per_s: Annotated[int, BYTES] | None = None
+    chunk_bytes: Annotated[int, refusals.size(at_least=1024, at_most=3 * 1024**2, example="256 KiB")] = 256 * 1024
+    max_bytes_per_s: Annotated[int, refusals.size(at_least=1, example="100 kB/s")] | None = None
     active_hours: Windows = ()
     timezone: Annotated[str, refusals.TIMEZONE] = "UTC"
     only_when: OnlyWhenConfig | None = None

@@ -24,6 +24,16 @@ from module.timetable import BadTimeText, parse_cron, parse_timezone, parse_wind
 
 _LONGEST = 80
 _HIDDEN = "…"
+_SIZE = re.compile(r"(?P<number>\d{1,20}(?:\.\d{1,20})?)\s*(?P<prefix>[kKMGT]?)(?P<binary>(?<=\w)i)?B", re.ASCII)
+_PREFIXES = ("", "k", "m", "g", "t")
+_OTHERS_WORDS = {
+    **dict.fromkeys(("component", "component_name", "resource", "resource_name", "sensor", "camera"), ("name",)),
+    **dict.fromkeys(
+        ("schedule", "frequency", "rate", "hz", "period", "interval", "every"),
+        ("capture_frequency_hz", "interval_s", "cron"),
+    ),
+}
+"""What others call an attribute, which is like none of ours."""
 _SECRET = re.compile(r"key|secret|token|passw|credential", re.IGNORECASE)
 _ADDRESS = ("cloud", "address")
 _FOLLOWS_FROM_ANOTHER = "default_factory_not_called"
@@ -41,6 +51,8 @@ class Allowed:
     sentence: str
     accept: Callable[[Any], Any]
     """Returns the value to keep; raises ValueError or TypeError where the value isn't what the sentence says."""
+    names: tuple[str, ...] = ()
+    """Those of which one is meant, if only such are allowed."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Stand in for the library's own validation of the field."""
@@ -52,12 +64,21 @@ class Allowed:
         except BadTimeText as error:
             raise refused(error.allowed) from None
         except (ValueError, TypeError, OverflowError):
-            raise refused(self.sentence) from None
+            raise refused(self.sentence, nearest(value, self.names)) from None
 
 
-def refused(allowed: str) -> PydanticCustomError:
-    """Return what a validator raises to refuse the value that was given."""
-    return PydanticCustomError("refused", "{allowed}", {"allowed": allowed})
+def refused(allowed: str, meant: str | None = None) -> PydanticCustomError:
+    """Return what a validator raises to refuse the value that was given; ``meant``: what its author may have meant."""
+    return PydanticCustomError("refused", "{allowed}", {"allowed": allowed, "meant": meant})
+
+
+def nearest(given: Any, names: Sequence[str]) -> str | None:
+    """Return the name that a text is most like, whatever its case; None: it is like none, or no text."""
+    if not isinstance(given, str) or len(given) > _LONGEST:
+        return None
+    by_lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(given.lower(), by_lower, n=1)
+    return by_lower[near[0]] if near else None
 
 
 def absent(allowed: str) -> PydanticCustomError:
@@ -90,6 +111,23 @@ def number(
     return Allowed(("a whole number" if whole else "a number") + bounds, accept)
 
 
+def size(*, at_least: int, at_most: int = 2**53, example: str = "512 MiB") -> Allowed:
+    """Allow whole numbers of bytes, and texts with a unit: 10 GB, 512 MiB, and if the example has it, 100 kB/s."""
+    of_number = number(at_least=at_least, at_most=at_most, whole=True)
+    ending = "/s" if example.endswith("/s") else ""
+
+    def accept(value: Any) -> Any:
+        if not isinstance(value, str):
+            return of_number.accept(value)
+        found = _SIZE.fullmatch(value.strip().removesuffix(ending))
+        if found is None:
+            raise ValueError
+        unit = (1024 if found["binary"] else 1000) ** _PREFIXES.index(found["prefix"].lower())
+        return of_number.accept(round(float(found["number"]) * unit))
+
+    return Allowed(f'{of_number.sentence}, or a text such as "{example}"', accept)
+
+
 def text(sentence: str = "a non-empty text", pattern: str = r"(?s).*\S.*") -> Allowed:
     """Allow texts that match the pattern as a whole."""
 
@@ -103,7 +141,12 @@ def text(sentence: str = "a non-empty text", pattern: str = r"(?s).*\S.*") -> Al
 
 def choice(of: type[enum.StrEnum]) -> Allowed:
     """Allow the values of an enum, and keep its member."""
-    return Allowed(one_of(list(of)), of)
+    return Allowed(one_of(list(of)), of, tuple(of))
+
+
+def one_or_list(value: Any) -> Any:
+    """Take a single text where a list of texts is expected."""
+    return [value] if isinstance(value, str) else value
 
 
 def one_of(names: Sequence[str]) -> str:
@@ -242,7 +285,8 @@ def _sentence(
     if kind in ("absent", "missing"):
         return f"{path}: not given; allowed is {context.get('allowed') or _sentence_of_field(root, loc)}"
     allowed = context.get("allowed") or _STRUCTURES.get(kind, "what the attribute's documentation says")
-    return f"{path}: {_given(loc, given)} given; allowed is {allowed}"
+    meant = f" (did you mean {context['meant']}?)" if context.get("meant") else ""
+    return f"{path}: {_given(loc, given)} given; allowed is {allowed}{meant}"
 
 
 def _given(loc: tuple[str | int, ...], value: Any) -> str:
@@ -262,8 +306,9 @@ def _is_secret(loc: Sequence[str | int]) -> bool:
 
 
 def _known_instead(name: str, model: type[BaseModel]) -> str:
-    near = difflib.get_close_matches(name.lower(), model.model_fields, n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(model.model_fields)}"
+    meant = [field for field in _OTHERS_WORDS.get(name.lower(), ()) if field in model.model_fields]
+    near = one_of(meant) if meant else nearest(name, list(model.model_fields))
+    return f"did you mean {near}?" if near else f"known are {', '.join(model.model_fields)}"
 
 
 def _model_at(root: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel]:

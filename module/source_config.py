@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Self, cast
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -23,7 +24,17 @@ from pydantic import (
 )
 
 from module import refusals, resource_names
-from module.api_methods import AUDIO_IN, GETS_IMAGES, ApiMethod, Gives, accepted_methods, audio_s, method_of, methods_of
+from module.api_methods import (
+    AUDIO_IN,
+    GETS_IMAGES,
+    NAMES_OF_OTHERS,
+    ApiMethod,
+    Gives,
+    accepted_methods,
+    audio_s,
+    method_of,
+    methods_of,
+)
 from module.capture import UploadAs
 from module.condition import Condition, Test
 from module.refusals import absent, choice, number, one_of, refused, text
@@ -44,12 +55,12 @@ KEY = text("a dotted path into the sensor's readings")
 PRIORITY = number(at_least=0, at_most=9, whole=True)
 NOT_NEGATIVE = number(at_least=0)
 POSITIVE = number(above=0)
-BYTES = number(at_least=1, at_most=2**53, whole=True)
+BYTES = refusals.size(at_least=1)
 _PIXELS = number(at_least=1, at_most=65535, whole=True)
 
 Flag = Annotated[bool, refusals.FLAG]
-Texts = tuple[Annotated[str, TEXT], ...]
-Windows = tuple[Annotated[str, refusals.WINDOW], ...]
+Texts = Annotated[tuple[Annotated[str, TEXT], ...], BeforeValidator(refusals.one_or_list)]
+Windows = Annotated[tuple[Annotated[str, refusals.WINDOW], ...], BeforeValidator(refusals.one_or_list)]
 
 
 class Unset(enum.Enum):
@@ -278,7 +289,7 @@ class SourceConfig(Part):
         if method is None and api and method_of(api, None) is None:
             raise absent(allowed)
         if method is not None and method not in (each.name for each in accepted_methods(api)):
-            raise refused(allowed)
+            raise refused(allowed, _method_meant(method, api))
         return method
 
     @field_validator("interval_s", "cron")
@@ -365,6 +376,11 @@ def _methods_left(data: Mapping[str, Any]) -> tuple[ApiMethod, ...]:
         meant = method_of(api, name) if api and accepted == methods_of(api) else None
         return (meant,) if meant else tuple(each for each in accepted if name in (None, each.name))
     return methods_of(None)
+
+
+def _method_meant(method: str, api: str | None) -> str | None:
+    names = [each.name for each in methods_of(api)]
+    return refusals.nearest(NAMES_OF_OTHERS.get(method.lower(), method), names)
 
 
 def _names(methods: Sequence[ApiMethod]) -> str:

@@ -13,10 +13,12 @@ from cronsim import CronSim, CronSimError
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """The names of the days, in the order of ``datetime.weekday()``."""
 
-_MIDNIGHT = 24 * 60
+_HOUR = 60
+_MIDNIGHT = 24 * _HOUR
 
-_TIME = r"(\d{1,2}):(\d{2})"
-_WINDOW = re.compile(rf"(?:(?P<days>[a-z,-]+)\s+)?{_TIME}\s*-\s*{_TIME}", re.ASCII)
+_TIME = r"\d{1,2}:\d{2}"
+_WINDOW = re.compile(rf"(?:(?P<days>[a-z,-]+)\s+)?(?P<start>{_TIME})\s*-\s*(?P<end>{_TIME})", re.ASCII)
+_TIMES = re.compile(rf"{_TIME}\s*-\s*{_TIME}\s*$", re.ASCII)
 
 _WINDOW_ALLOWED = 'e.g. "08:00-18:00", "mon-fri 08:00-18:00" or "22:00-02:00"'
 _TIMEZONE_ALLOWED = 'an IANA name, e.g. "UTC" or "Europe/Berlin"'
@@ -103,24 +105,40 @@ def _ever_fires(expression: str) -> bool:
 def _window(text: str) -> Window:
     found = _WINDOW.fullmatch(text.strip().lower())
     if found is None:
-        raise BadTimeText(text, "is no window", _WINDOW_ALLOWED)
-    start_hour, start_minute, end_hour, end_minute = (int(digits) for digits in found.groups()[1:])
-    start, end = start_hour * 60 + start_minute, end_hour * 60 + end_minute
-    days = _days(found["days"])
-    if not days or max(start_minute, end_minute) > 59 or start >= _MIDNIGHT or end > _MIDNIGHT or start == end:  # noqa: PLR2004
-        raise BadTimeText(text, "is no window", _WINDOW_ALLOWED)
+        times = _TIMES.search(text)
+        raise _no_window(text, f"{text[: times.start()].strip()[:40]!r} is no list of days" if times else None)
+    days = _days(text, found["days"])
+    start, end = (_minute(text, found[part]) for part in ("start", "end"))
+    if start == end:
+        raise _no_window(text, "it ends when it starts")
+    if start == _MIDNIGHT:
+        raise _no_window(text, "a day's last start is 23:59")
     return Window(days, start, end)
 
 
-def _days(text: str | None) -> frozenset[int]:
-    """Return the days that the text names, all of them for None, and none where it can't be read."""
-    if text is None:
+def _no_window(text: str, wrong: str | None) -> BadTimeText:
+    allowed = f"{_WINDOW_ALLOWED}; {wrong}" if wrong else _WINDOW_ALLOWED
+    return BadTimeText(text, "is no window", allowed)
+
+
+def _minute(text: str, time: str) -> int:
+    """Return the minutes after midnight of ``08:00``, up to ``24:00``. Raises BadTimeText."""
+    hours, minutes = map(int, time.split(":"))
+    if minutes >= _HOUR or hours * _HOUR + minutes > _MIDNIGHT:
+        raise _no_window(text, f"{time!r} is no time of day")
+    return hours * _HOUR + minutes
+
+
+def _days(text: str, given: str | None) -> frozenset[int]:
+    """Return the days that are given, all of them for None. Raises BadTimeText."""
+    if given is None:
         return frozenset(range(7))
     days: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if first not in DAYS or (last or first) not in DAYS or part.endswith("-"):
-            return frozenset()
+    for part in given.split(","):
+        first, dash, last = part.partition("-")
+        for name in (first, last) if dash else (first,):
+            if name not in DAYS:
+                raise _no_window(text, f"{name[:40]!r} is no day, which are {', '.join(DAYS)}")
         start, end = DAYS.index(first), DAYS.index(last or first)
         days.update((start + step) % 7 for step in range((end - start) % 7 + 1))
     return frozenset(days)

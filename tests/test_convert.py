@@ -389,4 +389,4 @@ def test_the_command_prints_the_config_and_tells_by_its_status(
 
 def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["/nowhere/machine.json"]) == 1
-    assert "/nowhere/machine.json" in capsys.readouterr().err
+    assert capsys.readouterr().err == "/nowhere/machine.json: cannot be read: No such file or directory\n"

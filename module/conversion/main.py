@@ -21,8 +21,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         text = sys.stdin.read() if options.file == "-" else _read(options.file)
         conversion = convert(_parsed(text), name=options.name, drain=options.drain)
-    except (ConfigError, OSError, UnicodeDecodeError) as error:
+    except (ConfigError, UnicodeDecodeError) as error:
         sys.stderr.write(f"{options.file}: {error}\n")
+        return _REFUSED
+    except OSError as error:
+        sys.stderr.write(f"{options.file}: cannot be read: {error.strerror or error}\n")
         return _REFUSED
     sys.stdout.write(json.dumps(conversion.config, indent=2, ensure_ascii=False) + "\n")
     sys.stderr.write(report(conversion.findings) + "\n")

@@ -30,13 +30,18 @@ _MOST_SECONDS = 3600
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the demo. Exit status: 0 where all that was captured arrived, 1 where not, 130 after Ctrl-C."""
+    """Run the demo. Exit status: 0 if all that was captured arrived, 1 if not, 130 after Ctrl-C.
+
+    Raises BrokenPipeError if nobody reads what it prints any more.
+    """
     options = _options(arguments)
     try:
         return asyncio.run(_run(options.seconds, _new_folder(options.folder), keep=options.keep))
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("stopped before the end; nothing was compared", flush=True)
         return 130
+    except BrokenPipeError:
+        raise
     except (CourierError, OSError) as error:
         print(f"the demo failed: {error}", file=sys.stderr, flush=True)
         return 1

@@ -367,3 +367,9 @@ async def test_who_has_stopped_waiting_is_forgotten(start: Starter) -> None:
     await rig.drained()
     await rig.server.terminate()
     assert "never retrieved" not in rig.printed()
+
+
+async def test_a_verb_that_is_mistyped_names_the_nearest_one(start: Starter) -> None:
+    rig = await start(sources=[])
+    with pytest.raises(GRPCError, match=r'command: "stauts" given; .*\(did you mean status\?\)'):
+        await rig.command("stauts")

@@ -80,3 +80,27 @@ def _children(pid: int) -> list[int]:
     listed = subprocess.run(["ps", "-A", "-o", "ppid=,pid="], capture_output=True, text=True, check=True)
     pairs = (line.split() for line in listed.stdout.splitlines())
     return [int(child) for parent, child in pairs if int(parent) == pid]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("demo", "--seconds=6"), ("convert", str(ROOT / "examples" / "migration" / "sensors.before.json"))]
+)
+async def test_nobody_who_reads_ends_a_command_in_one_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """As in ``run.sh demo | head -1``."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "module", *arguments),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=writes,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writes)
+    async with asyncio.timeout(60):
+        told = (await process.communicate())[1].decode()
+    assert process.returncode == 1
+    assert told.splitlines()[-1] == "nobody reads what is printed any more; this has ended"
+    assert "Traceback" not in told
+    assert "Errno" not in told
