@@ -144,7 +144,7 @@ async def test_a_command_gets_its_capture_whatever_changed(start: Starter) -> No
 
 async def test_a_gate_keeps_from_before_it_opens_to_after_it_closes(start: Starter) -> None:
     """Frames from 2 s before to 1 s after, none twice, none outside by more than one period."""
-    camera = StillCamera("c1", [("", b"", "image/jpeg")])
+    camera = StillCamera("c1", [("", b"frame", "image/jpeg")])
     door = ScriptedSensor("door", [{"open": False}])
     gate = {"sensor": "door", "key": "open", "poll_hz": 50, "before_s": 2, "after_s": 1}
     rig = await start(camera, door, sources=[{"name": "c1", "capture_frequency_hz": 10, "gate": gate}])
