@@ -66,7 +66,7 @@ def copied(path: Path, into: Path) -> Path:
 
 
 async def drain_damaged(store: Store) -> set[int]:
-    """The numbers of all that can be taken; a claim that meets damage fails, and the next one finds the new file."""
+    """The numbers of all that can be taken; a claim that meets the damage fails, the next one finds the new file."""
     delivered = set[int]()
     for _ in range(5):
         with contextlib.suppress(SpoolError):
