@@ -30,7 +30,8 @@ class Clock:
         self._file = folder / "clock"
         self.ahead_s = 0
         self.jump(0)
-        self.environ = {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(self._file)}
+        libraries = [str(library), *filter(None, [os.environ.get("LD_PRELOAD")])]
+        self.environ = {"LD_PRELOAD": " ".join(libraries), "CLOCK_OFFSET": str(self._file)}
 
     def jump(self, seconds: int) -> None:
         """Step forward, or back."""

@@ -49,8 +49,11 @@ def table(groups: Mapping[Group, Rows]) -> str:
     return "\n".join(lines)
 
 
-def section(groups: Mapping[Group, Rows], command: str, backlog: str) -> str:
-    """The part of docs/reliability.md that is made of figures; ``backlog`` is what is said of the large one."""
+def section(groups: Mapping[Group, Rows], command: str, backlog: str, slow: str) -> str:
+    """The part of docs/reliability.md that is made of figures.
+
+    ``backlog`` is what is said of the large one, ``slow`` the table of the slow disks.
+    """
     *first, last = (f"{sum(row.tries for row in groups.get(group, {}).values()):,} {group.value}" for group in Group)
     return f"""{BEGIN}
 ## What was tried
@@ -75,6 +78,15 @@ There, *at stake* is what had counted and was not acknowledged, and *delivered t
 
 On a disk that is full or damaged, *lost* is what is missing without a word: what the status counts as dropped, refused
 or unreadable was named.
+
+## A slow disk
+
+{slow}
+
+Two sensors are polled at 50 Hz on a disk each of whose syncs (fsync, fdatasync) takes so much longer than it does here.
+*Behind* is how many polls were answered and not yet captured, `lag_s` what the status said of it, each at most. *A
+command* is the longest `upload_data`, *a reconfiguration* the longest change of the service, from request to
+answer. *Missed* are ticks that were skipped because the disk was 2 s behind, or the computer busy.
 {END}
 """
 

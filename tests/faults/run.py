@@ -2,7 +2,7 @@
 
 Two benches share the kills, a third one goes through the faults of the cloud meanwhile. Then come the addresses and
 three disks side by side, and, each with the computer to itself, as they hold the module to times: the machine, the
-power cuts, the large backlog.
+power cuts, the large backlog, the slow disks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
+import os
 import random
 import secrets
 import shutil
@@ -19,6 +20,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from benchmarks.slow_disk import built, slowed
+from tests.faults import slow_disk
 from tests.faults.address_faults import address_rounds
 from tests.faults.backlog import LARGE_BYTES, NoRoom, met_with_a_backlog
 from tests.faults.bench import Bench
@@ -47,11 +50,15 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=500, help="how many kill -9, at least; 500")
     parser.add_argument("--cuts", type=int, default=200, help="how many power cuts; 200; none without a C compiler")
     parser.add_argument("--minutes", type=float, default=6.0, help="for the faults of the cloud; 6; others a part")
+    parser.add_argument("--fsync-ms", type=float, default=0.0, help="by how much modules' syncs are slowed; 0")
     parser.add_argument("--report", type=Path, default=REPORT, help="the file to write; docs/reliability.md")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)  # noqa: T201
     begun, problems = time.monotonic(), list[str]()
     folder = Path(tempfile.mkdtemp(prefix="courier-faults-"))
+    if given.fsync_ms:
+        # Of all modules, which are started from here; a power cut has a library in its place.
+        os.environ |= slowed(asyncio.run(built(folder)), given.fsync_ms)
     groups = asyncio.run(_run(folder, given.seed, given.kills, given.minutes))
     if given.cuts and COMPILER is not None:
         groups[Group.CUTS], problems = cuts(folder, given.seed, given.cuts)
@@ -59,9 +66,12 @@ def main() -> int:
         backlog = asyncio.run(met_with_a_backlog(folder / "backlog", LARGE_BYTES)).sentence()
     except NoRoom as error:
         backlog = f"The large backlog was left out: {error}."
-    print(table(groups), backlog, *problems, f"{(time.monotonic() - begun) / 60:.1f} minutes", sep="\n")  # noqa: T201
+    os.environ.pop("LD_PRELOAD", None)
+    slow = asyncio.run(slow_disk.table(folder / "slow")) if COMPILER is not None else "There was no C compiler."
+    print(table(groups), backlog, slow, *problems, f"{(time.monotonic() - begun) / 60:.1f} minutes", sep="\n")  # noqa: T201
     options = f"--seed {given.seed} --kills {given.kills} --cuts {given.cuts} --minutes {given.minutes:g}"
-    write(given.report, section(groups, f"tests/run.sh faults {options}", backlog))
+    options += f" --fsync-ms {given.fsync_ms:g}" if given.fsync_ms else ""
+    write(given.report, section(groups, f"tests/run.sh faults {options}", backlog, slow))
     lost = any(row.lost for rows in groups.values() for row in rows.values())
     if not lost and not problems:
         # Else the spools and the logs are the evidence.

@@ -20,14 +20,15 @@ def test_the_table_is_in_the_order_of_the_groups() -> None:
 
 def test_a_new_run_takes_the_place_of_the_last_and_leaves_what_others_wrote(tmp_path: Path) -> None:
     path = tmp_path / "docs" / "reliability.md"
-    write(path, section({Group.KILLS: {"kill -9 at commit": Row(tries=7)}}, "first", ""))
+    write(path, section({Group.KILLS: {"kill -9 at commit": Row(tries=7)}}, "first", "", ""))
     path.write_text(path.read_text() + "\n## Power cuts\n")
     groups = {Group.CLOUD: {"away": Row(tries=2)}, Group.KILLS: {"kill -9 at commit": Row(1234, 5678, 90)}}
-    write(path, section(groups, "second", "It was large."))
+    write(path, section(groups, "second", "It was large.", "| 40 ms |"))
     text = path.read_text()
     assert "| kill -9 at commit | 1,234 | 5,678 | 90 | 0 | 0 |" in text
     assert "1,234 kills, 0 power cuts, 2 faults of the cloud, 0 of its address" in text
     assert "`second`" in text
     assert "by `first`" not in text
     assert "It was large." in text
+    assert "## A slow disk\n\n| 40 ms |" in text
     assert text.endswith("-->\n\n## Power cuts\n")
