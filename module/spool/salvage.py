@@ -222,12 +222,20 @@ class _Copy:
             if isinstance(stream, int) and isinstance(text, str) and whole_origin(text, check) is not None:
                 there = items if isinstance(items, int) and 0 <= items < _MOST_ITEMS else 0
                 found[stream] = text, max(there, found.get(stream, ("", 0))[1])
+        if self._hindered:
+            found = self._in_index() | found
         self._new.executemany(
             "INSERT OR IGNORE INTO stream (id, origin, crc) VALUES (?, ?, ?)",
             [(stream, text, origin_checksum(text)) for stream, (text, _) in found.items()],
         )
         self._streams = set(found)
         return sum(items for _, items in found.values())
+
+    def _in_index(self) -> dict[int, tuple[str, int]]:
+        """Streams by the index of what they share, which stands on pages of its own and has no counts."""
+        sql = "SELECT id, origin FROM stream INDEXED BY sqlite_autoindex_stream_1 ORDER BY origin"
+        rows = [row for order in ("ASC", "DESC") for row in self._all(f"{sql} {order}")]
+        return {stream: (text, 0) for stream, text in rows if isinstance(text, str) and whole_origin(text, None)}
 
     def _copy(self, table: _Table, rows: Iterable[tuple[Any, ...]]) -> None:
         size, batch = 0, list[tuple[Any, ...]]()
