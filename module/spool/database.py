@@ -44,6 +44,7 @@ from module.spool.sent_files import SentFiles
 _FEW = 4
 """Up to so many rows are deleted one by one as soon as together."""
 _MANY_STREAMS = 10_000
+_MOST_DAMAGED = 500
 _ADD = "UPDATE stream SET items = items + ?, bytes = bytes + ? WHERE id = ?"
 _SET_LAST_ID = "UPDATE counter SET value = ? WHERE name = 'last_id'"
 _BUSY_STREAMS = "SELECT id FROM stream WHERE items > 0"
@@ -287,7 +288,7 @@ class Database:
                 items.append(item_of(row, self.origin(stream)))
             else:
                 damaged.append(row[0])
-            if len(items) + len(damaged) == rows:
+            if len(items) == rows or len(damaged) == _MOST_DAMAGED:
                 break
         return items, damaged
 
