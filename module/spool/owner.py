@@ -327,14 +327,14 @@ class Owner:
                 self._make_way()
                 self._ballast.fill()
             self._look(self._db)
-        except (sqlite3.Error, OSError, SpoolError) as error:
+        except Exception as error:  # noqa: BLE001, the thread must go on
             self._recover(error)
 
     def _make_way(self) -> None:
         self._ballast.release()
         try:
             self._db.give_back(_VACUUM_PAGES)
-        except (sqlite3.Error, OSError, SpoolError) as error:
+        except Exception as error:  # noqa: BLE001, the thread must go on
             self._recover(error)
             self._logger.debug("the spool at %s could not give room back: %s", self._place.file, error)
 
@@ -380,7 +380,7 @@ class Owner:
             if db.free_bytes() <= _KEEP_FREE_BYTES:
                 return _IDLE_S
             db.vacuum(_VACUUM_PAGES)
-        except (sqlite3.Error, OSError, SpoolError) as error:
+        except Exception as error:  # noqa: BLE001, the thread must go on
             self._recover(error)
             self._logger.warning("the spool at %s could not be tidied: %s", self._place.file, error)
             return _IDLE_S

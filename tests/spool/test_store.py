@@ -1,10 +1,13 @@
 """The durable queue: real files, real threads."""
 
 import asyncio
+import itertools
+import os
 import sqlite3
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -358,3 +361,22 @@ async def test_the_file_is_laid_out_for_cheap_deletes(opened: Opener, tmp_path: 
     facts = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "auto_vacuum", "journal_mode")]
     db.close()
     assert facts == [16384, 2, "wal"]
+
+
+async def test_a_defect_in_a_look_at_the_disk_does_not_end_the_spools_thread(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would be answered any more, and nothing would say so."""
+    store = await opened()
+    statvfs, calls = os.statvfs, itertools.count()
+
+    def fails_after_the_first_commit(path: Any) -> Any:
+        # Before a commit it is looked whether there is room; after it, how much is left.
+        if next(calls) == 1:
+            raise MemoryError("no memory left")
+        return statvfs(path)
+
+    monkeypatch.setattr(os, "statvfs", fails_after_the_first_commit)
+    assert await store.append([row(1)])
+    assert await asyncio.wait_for(store.append([row(2)]), 10)
+    assert next(calls) > 2
