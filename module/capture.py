@@ -10,6 +10,8 @@ import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from module.clock import NO_READING, Reading
+
 
 class Kind(enum.StrEnum):
     """What a payload is, which decides how it can travel."""
@@ -79,8 +81,6 @@ class Origin:
     """Of the payload; empty for rows. Of a file, what a command says of it; empty: by its extension."""
     method_parameters: str = ""
     """What the method was asked with, as a JSON object with sorted keys; empty without any."""
-    times_given: bool = False
-    """A command named the times of these captures, so no correction of the machine's clock is theirs."""
     file_name: str | None = None
     """Files only: the name that a command gives it; None: its own."""
     after_upload: str = "keep"
@@ -89,6 +89,8 @@ class Origin:
     """Files only: where ``move`` puts them."""
     folder: str = ""
     """Files only: the configured folder that the file must still lie in when it is opened."""
+    clock: Reading = NO_READING
+    """Of which clock the times are; none for times that nothing may correct, such as those that a command gives."""
 
 
 @dataclass(frozen=True, slots=True)

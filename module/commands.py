@@ -13,12 +13,13 @@ from typing import Any
 
 from module.adoption_command import VERBS as ADOPTION_VERBS
 from module.arguments import Argument, ids, number, read_all, refuse, text, text_of, whole
+from module.clock import iso
 from module.collection.collector import Collector
 from module.courier import Courier
 from module.errors import CLOSING, CommandError, CourierError, SpoolClosed, Unavailable
 from module.flow import VERBS as FLOW_VERBS
 from module.refusals import nearest
-from module.status import iso, status_of
+from module.status import status_of
 from module.timeline import VERBS as TIMELINE_VERBS
 from module.timetable import parse_cron
 from module.upload_commands import VERBS as UPLOAD_VERBS

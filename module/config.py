@@ -225,6 +225,7 @@ class UploadConfig(Part):
     max_bytes_per_s: Annotated[int, refusals.size(at_least=1, example="100 kB/s")] | None = None
     active_hours: Windows = ()
     timezone: Annotated[str, refusals.TIMEZONE] = "UTC"
+    clock_wait_s: Annotated[float, number(at_least=0, at_most=3600)] = 60
     only_when: OnlyWhenConfig | None = None
     timeout_s: Annotated[float, POSITIVE] = 60
     retry_initial_s: Annotated[float, POSITIVE] = 0.5

@@ -16,6 +16,8 @@ from typing import Any
 from module import pauses
 from module.capture import Capture
 from module.carried import Carried
+from module.clock import Clock
+from module.clock_watch import ClockWatch
 from module.collection.collector import Collector, SpoolState
 from module.collection.condition_watch import ConditionWatch
 from module.collection.folders import FolderWatch
@@ -61,7 +63,8 @@ class Courier:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self.store = Store(self.config.spool, self.config.upload, self._logger)
+        self.clock = Clock(self.config.upload.clock_wait_s)
+        self.store = Store(self.config.spool, self.config.upload, self._logger, self.clock)
         self.store.on_drop = self._note_drop
         upload = self.config.upload
         self.cloud = Cloud(
@@ -72,14 +75,9 @@ class Courier:
         )
         hours = ActiveHours(upload.active_hours, upload.timezone) if upload.active_hours else None
         self._only_when = self._watch_of(upload)
-        self.uploader = Uploader(
-            self.store,
-            self.cloud,
-            upload,
-            self._logger,
-            Permit(upload, hours, self._only_when),
-            counts=self.carried.uploads,
-        )
+        permit = Permit(upload, hours, self._only_when, self.clock.waits)
+        self.uploader = Uploader(self.store, self.cloud, upload, self._logger, permit, counts=self.carried.uploads)
+        self._clock_watch = ClockWatch(self.clock, self.store.clocks, self._logger, on_change=self.uploader.look)
         self.sequences = SequenceMaker(
             self.store.sequences, self.cloud, upload, self._logger, clear=lambda: self.uploader.clear
         )
@@ -95,6 +93,7 @@ class Courier:
                 self.store,
                 self._workers,
                 self._logger,
+                clock=self.clock,
                 tags=self.config.tags,
                 dataset_ids=self.config.dataset_ids,
                 phase=index / count,
@@ -140,6 +139,7 @@ class Courier:
         """What runs beside each other, by the names that the log and the status have."""
         works: dict[str, Callable[[], Awaitable[None]]] = {
             _OPENING: self._open_store,
+            "the clock": self._clock_watch.run,
             "uploads": self.uploader.run,
             "sequences": self.sequences.run,
             "orphans": self.store.orphans.run,
@@ -178,6 +178,7 @@ class Courier:
                 warning.cancel()
         # Once more: it may have been moved here, or paused by the instance that held it.
         await self._recall_pauses()
+        await self._clock_watch.begin()
         self._problem = None
         self._open.set()
         self._begin([name for name in self._works if name not in self._tasks])

@@ -196,7 +196,7 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
             try:
                 source = _source(api, name, method, self._config.timeout_s)
                 resource = find(source, {client.get_resource_name(name): client})
-                _, _, answers = await resource.poll()
+                _, answers = await resource.poll()
                 took_s = time.monotonic() - began
                 return await _measured(Finding(name, api, method, len(answers), took_s=took_s), answers)
             except NothingToCapture:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from module import __version__
+from module.clock import iso
 from module.collection.kept import KeptOfSource
 from module.courier import Courier
 from module.pauses import What
@@ -23,6 +23,7 @@ def status_of(courier: Courier) -> dict[str, Any]:
         "folders": _folders(courier),
         "spool": _spool(courier),
         "upload": _upload(courier),
+        "clock": courier.clock.status(),
         "sequences": _sequences(courier),
         "failing": courier.failing,
     }
@@ -78,7 +79,7 @@ def _spool(courier: Courier) -> dict[str, Any]:
     return {
         "items": store.items,
         "bytes": store.bytes,
-        "oldest_age_s": _age_s(store.oldest_us) if store.items else 0.0,
+        "oldest_age_s": courier.clock.age_s(store.oldest) if store.items and store.oldest else 0.0,
         "max_bytes": courier.config.spool.max_bytes,
         "free_disk_bytes": store.free_disk_bytes,
         "lag_s": round(store.pending.lag_s, 3),
@@ -97,10 +98,6 @@ def _spool(courier: Courier) -> dict[str, Any]:
             for orphan in store.orphans.found
         ],
     }
-
-
-def _age_s(since_us: int | None) -> float:
-    return 0.0 if since_us is None else max(0.0, round(time.time() - since_us / 1e6, 3))
 
 
 def _upload(courier: Courier) -> dict[str, Any]:
@@ -126,11 +123,3 @@ def _sequences(courier: Courier) -> list[dict[str, Any]]:
         }
         for sequence in courier.store.sequences.known
     ]
-
-
-def iso(microseconds: int | None) -> str | None:
-    """A time in µs since the epoch as ISO 8601 in UTC, with Z."""
-    if microseconds is None:
-        return None
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest).isoformat().replace("+00:00", "Z")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from module.arguments import Argument, refuse, text, whole
+from module.clock import iso
 from module.courier import Courier
 from module.errors import CommandError
 from module.recent import MOST
 from module.sequence import SequenceSource
-from module.status import iso
 from module.verb import SOURCES, TAGS, Arguments, Verb, collectors_of
 
 

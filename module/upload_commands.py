@@ -11,7 +11,6 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import time
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -30,6 +29,7 @@ from module.arguments import (
     whole,
 )
 from module.capture import Capture, FileMark, Kind, Origin, UploadAs
+from module.clock import NO_READING
 from module.collection.readings import sensor_data
 from module.config import FolderConfig
 from module.containment import mark_inside
@@ -80,6 +80,7 @@ async def _upload_data(courier: Courier, arguments: Arguments) -> dict[str, Any]
         raise CommandError("upload_data.data_request_times: a file has none; allowed with upload_as binary, streaming")
     if times is not None and len(times) != 1:
         raise CommandError(f"upload_data.data_request_times: {len(times)} pairs given; allowed is one")
+    now = courier.clock.stamp()
     data = _limited(words) if encoded is None else await asyncio.to_thread(_decode, encoded)
     origin = Origin(
         kind=Kind.DATA if way is UploadAs.FILE else Kind.BINARY,
@@ -87,10 +88,10 @@ async def _upload_data(courier: Courier, arguments: Arguments) -> dict[str, Any]
         extension=extension,
         mime_type=arguments["mime_type"] or mime_type_of(extension),
         dataset_ids=_union(courier.config.dataset_ids, arguments["dataset_ids"]),
-        times_given=times is not None,
+        clock=now.reading if times is None else NO_READING,
         **_said(courier, "upload_data", arguments),
     )
-    requested_us, received_us = times[0] if times else _now()
+    requested_us, received_us = times[0] if times else (now.us, now.us)
     return await _spooled(courier, [Capture(origin, requested_us, received_us, data, file_name=name)], arguments)
 
 
@@ -164,11 +165,13 @@ async def _upload_rows(courier: Courier, arguments: Arguments) -> dict[str, Any]
     if rows is None:
         raise CommandError(f"upload_rows.rows: nothing given; allowed is a list of 1 to {MAX_ROWS} objects")
     _require(arguments, "upload_rows", "tabular_data_capture_upload")
-    pairs_of_rows = [_now()] * len(rows) if times is None else times
+    now = courier.clock.stamp()
+    pairs_of_rows = [(now.us, now.us)] * len(rows) if times is None else times
     if len(pairs_of_rows) != len(rows):
         counts = f"{_counted(len(pairs_of_rows), 'pair')} given for {_counted(len(rows), 'row')}"
         raise CommandError(f"upload_rows.data_request_times: {counts}; allowed is one pair a row")
-    origin = Origin(kind=Kind.ROW, times_given=times is not None, **_said(courier, "upload_rows", arguments))
+    clock = now.reading if times is None else NO_READING
+    origin = Origin(kind=Kind.ROW, clock=clock, **_said(courier, "upload_rows", arguments))
     captures: list[Capture] = []
     size = 0
     for index, (row, (requested_us, received_us)) in enumerate(zip(rows, pairs_of_rows, strict=True)):
@@ -209,7 +212,7 @@ async def _upload_file(courier: Courier, arguments: Arguments) -> dict[str, Any]
         folder=folder.path,
         **_component(arguments),
     )
-    now_us, _ = _now()
+    now_us = courier.clock.stamp().us
     return await _spooled(courier, [Capture(origin, now_us, now_us, file=mark)], arguments)
 
 
@@ -232,11 +235,6 @@ async def _locate(folders: Sequence[FolderConfig], path: str) -> tuple[FolderCon
 
 def _union(*lists: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item for items in lists for item in items))
-
-
-def _now() -> tuple[int, int]:
-    now_us = time.time_ns() // 1000
-    return now_us, now_us
 
 
 async def _spooled(courier: Courier, captures: Sequence[Capture], arguments: Arguments) -> dict[str, Any]:

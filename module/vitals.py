@@ -84,6 +84,7 @@ class Vitals:
             "uploaded_items": _whole(upload["uploaded_items"]),
             "uploaded_bytes": _whole(upload["uploaded_bytes"]),
             "retries": _whole(upload["retries"]),
+            "clock_state": _clock(status),
             "offline_s": offline_s,
             **{count: total[count] for count in _OF_SOURCE if count != "dropped"},
             # The spool's own count, which has files and what is no source's too.
@@ -114,6 +115,11 @@ class Vitals:
         if not looks or now - looks[-1].at >= _APART_S:
             looks.append(_Look(now, counters))
         return growth
+
+
+def _clock(status: Mapping[str, Any]) -> str:
+    # An uploader of an earlier version does not say.
+    return str(status.get("clock", {}).get("state", "set"))
 
 
 def _counters(status: Mapping[str, Any]) -> dict[str, float]:
@@ -154,6 +160,8 @@ def _not_kept(spool: Mapping[str, Any], growth: Growth) -> Iterator[str]:
 def _not_sent(status: Mapping[str, Any], offline_s: float) -> Iterator[str]:
     upload = status["upload"]
     error = _text(upload["last_error"])
+    if _clock(status) == "not_set":
+        yield "the machine's clock is not set"
     if upload["state"] == "refused":
         yield f"the cloud refuses uploads: {error}"
     elif upload["state"] == "offline":

@@ -21,6 +21,9 @@ FLOORS = (
         "module.api_methods",
         "module.resource_names",
         "module.structs",
+        "module.clock",
+        "module.clock_watch",
+        "module.stamps",
         "module.capture",
         "module.recent",
         "module.sequence",
@@ -86,6 +89,7 @@ PURE = {
     "module.condition": CLOCKS_AND_IO,
     "module.timetable": CLOCKS_AND_IO,
     "module.api_methods": CLOCKS_AND_IO,
+    "module.stamps": CLOCKS_AND_IO,
     # Its paths are pure ones.
     "module.data_home": CLOCKS_AND_IO - {"pathlib"},
     "module.resource_names": CLOCKS_AND_IO,

@@ -255,6 +255,7 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
     ({"upload": {"concurrency": 101.0}}, "upload.concurrency", "101", "a whole number from 1 to 100"),
     ({"upload": {"concurrency": 0.0}}, "upload.concurrency", "0", "a whole number from 1 to 100"),
     ({"upload": {"batch_rows": 5001.0}}, "upload.batch_rows", "5001", "a whole number from 1 to 5000"),
+    ({"upload": {"clock_wait_s": -1.0}}, "upload.clock_wait_s", "-1", "a number from 0 to 3600"),
     ({"upload": {"batch_wait_s": 3601.0}}, "upload.batch_wait_s", "3601", "a number from 0 to 3600"),
     ({"upload": {"stream_over_bytes": 0.5}}, "upload.stream_over_bytes", "0.5", BYTES),
     ({"upload": {"chunk_bytes": 1023.0}}, "upload.chunk_bytes", "1023", "a whole number from 1024 to 3145728"),

@@ -67,6 +67,7 @@ def test_no_attributes_at_all_give_every_default() -> None:
         "concurrency": 8,
         "batch_rows": 500,
         "batch_wait_s": 1.0,
+        "clock_wait_s": 60,
         "stream_over_bytes": 1_000_000,
         "chunk_bytes": 262144,
         "max_bytes_per_s": None,

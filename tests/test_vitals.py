@@ -38,6 +38,7 @@ def status(**changes: Any) -> dict[str, Any]:
             "last_error": None,
             "last_upload": "2026-05-01T11:59:50Z",
         },
+        "clock": {"state": "set", "by_s": None, "at": None},
         "sequences": [{"state": "open"}],
     }
     for path, value in changes.items():
@@ -77,6 +78,7 @@ def test_a_status_without_trouble_is_ok() -> None:
         "uploaded_items": 0,
         "uploaded_bytes": 0,
         "retries": 2,
+        "clock_state": "set",
         "offline_s": 0,
         "captured": 5,
         "filtered": 1,
@@ -101,6 +103,7 @@ def test_a_status_without_trouble_is_ok() -> None:
             {"upload__state": "offline", "upload__last_error": "no route", "upload__offline_s": 10.0},
             "the cloud has been away for 10 s: no route",
         ),
+        ({"clock__state": "not_set"}, "the machine's clock is not set"),
         ({"spool__failed": 4.0}, "rejected by the cloud, to be retried or discarded: 4"),
         ({"sequences": [{"state": "failed"}]}, "sequences that the cloud will not make: 1"),
         ({"sources__imu": source(last_error="no bus")}, "source imu: no bus"),
@@ -118,6 +121,7 @@ def test_what_is_the_matter_now_is_told(changes: dict[str, Any], reason: str) ->
     [
         {"upload__state": "paused"},
         {"upload__state": "resting"},
+        {"clock__state": "stepped", "clock__by_s": 1.7e9},
         {"sources__imu": source(state="paused")},
         {"sources__imu": source(state="disabled", last_error="this machine has no imu")},
         {"sources__imu": source(errors=7.0, missed=9.0, dropped=3.0)},

@@ -17,6 +17,7 @@ from concurrent.futures import Executor
 from typing import Any, Protocol
 
 from module.capture import Capture
+from module.clock import Clock, Stamp
 from module.collection.encoder import Encoder
 from module.collection.filter import Filter
 from module.collection.kept import KeptOfSource, ScheduleOrder, TagsOrder
@@ -73,6 +74,7 @@ class Collector:
         workers: Executor,
         logger: logging.Logger,
         *,
+        clock: Clock,
         tags: Sequence[str],
         dataset_ids: Sequence[str],
         phase: float,
@@ -85,6 +87,7 @@ class Collector:
         """
         config = source.config
         self.source = source
+        self._clock = clock
         self._config = config
         self._spool = spool
         self._log = ThrottledLog(logger)
@@ -97,7 +100,7 @@ class Collector:
         if kept.schedule is not None:
             self._follow(kept.schedule)
         self._filter = Filter(source, dependencies, workers, logger, on_release=self._append, kept=kept)
-        self._encoder = Encoder(source, workers, self._log, tags=tags, dataset_ids=dataset_ids)
+        self._encoder = Encoder(source, workers, self._log, clock, tags=tags, dataset_ids=dataset_ids)
         self._last_error: str | None = source.problem
         self._empty: str | None = None
         """Which images of the last poll had no bytes, beside others that had."""
@@ -202,7 +205,8 @@ class Collector:
         Raises NothingToCapture, PollError, EncodeError, and Defect for whatever else goes wrong with one poll.
         """
         try:
-            requested_us, received_us, answers = await self.source.poll()
+            asked = self._clock.stamp()
+            took_us, answers = await self.source.poll()
         except NothingToCapture:
             self.kept.filtered += 1
             raise
@@ -214,7 +218,7 @@ class Collector:
                     self._filter.skip(len(answers))
                     return []
             extra = (*(() if self.kept.tags is None else self.kept.tags.tags), *tags)
-            return [await self._encoder.encode(answer, extra, requested_us, received_us) for answer in answers]
+            return [await self._encoder.encode(answer, extra, asked, asked.us + took_us) for answer in answers]
         except EncodeError as error:
             raise EncodeError(f"{self._config.id}: {error}") from error
         except Exception as error:
@@ -245,7 +249,7 @@ class Collector:
         error = None if done.cancelled() else done.exception()
         if error is None:
             self.kept.captured += len(captures)
-            self.kept.last_capture_us = captures[-1].received_us
+            self.kept.last_capture = Stamp(captures[-1].received_us, captures[-1].origin.clock)
             self._well()
         elif isinstance(error, SpoolFull):
             # The spool has counted and logged it as dropped.
@@ -337,6 +341,7 @@ class Collector:
 
     def status(self, iso: Callable[[int | None], str | None]) -> dict[str, Any]:
         """The source's part of the status; never waits."""
+        last = self.kept.last_capture
         return {
             "name": self._config.name,
             "api": self.source.api,
@@ -348,7 +353,7 @@ class Collector:
             "missed": self.kept.missed,
             "errors": self.kept.errors,
             "dropped": self.kept.dropped,
-            "last_capture": iso(self.kept.last_capture_us),
+            "last_capture": iso(None if last is None else self._clock.shown_us(last)),
             "last_error": self._last_error or self._empty or self._filter.problem or self._advice,
             "lateness_ms": self._ticker.lateness_ms(),
         }

@@ -97,7 +97,7 @@ class ConditionWatch(Watch):
 
     async def ask(self) -> bool:
         """Poll the sensor once."""
-        _, _, answers = await self._source.poll()
+        _, answers = await self._source.poll()
         return all(self._condition.holds(plain(row.readings)) for row in answers if isinstance(row, Row))
 
 

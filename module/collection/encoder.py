@@ -8,15 +8,16 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from module.capture import Capture, Kind, Origin, UploadAs
+from module.clock import Clock, Reading, Stamp
 from module.collection import images, readings
 from module.collection.annotations import cropped
 from module.collection.sources import Answer, Blob, Row, Source
 from module.throttled_log import ThrottledLog
 
 _MOST_ORIGINS = 64
-_SET_US = 946_684_800_000_000
-"""The start of the year 2000: no camera that is set says less."""
-_DAY_US = 86_400_000_000
+_YEAR_2000_US = 946_684_800_000_000
+_DAY_US, _MINUTE_US = 86_400_000_000, 60_000_000
+"""A camera's own time is this near to its poll: a minute while this machine's clock is not set."""
 
 
 class Encoder:
@@ -27,6 +28,7 @@ class Encoder:
         source: Source,
         workers: Executor,
         log: ThrottledLog,
+        clock: Clock,
         *,
         tags: Sequence[str],
         dataset_ids: Sequence[str],
@@ -36,6 +38,7 @@ class Encoder:
         self._config = config
         self._workers = workers
         self._log = log
+        self._clock = clock
         self._origin = Origin(
             source=config.id,
             kind=Kind.BINARY,
@@ -47,17 +50,19 @@ class Encoder:
             tags=_joined(tags, config.tags),
             dataset_ids=_joined(dataset_ids, config.dataset_ids),
         )
-        self._origins: dict[tuple[Kind, tuple[str, ...], str, str], Origin] = {}
+        self._origins: dict[tuple[Kind, tuple[str, ...], Reading, str, str], Origin] = {}
         self._told_non_finite = False
 
-    async def encode(self, answer: Answer, tags: tuple[str, ...], requested_us: int, received_us: int) -> Capture:
+    async def encode(self, answer: Answer, tags: tuple[str, ...], asked: Stamp, received_us: int) -> Capture:
         """Make a capture of one answer; images are worked on in a thread. Raises EncodeError."""
         if isinstance(answer, Row):
-            return self._encode_row(answer, tags, requested_us, received_us)
+            return self._encode_row(answer, tags, asked, received_us)
         image = await self._encode_blob(answer)
-        origin = self._origin_of(Kind.BINARY, tags, image.extension, image.mime_type)
-        received_us = _received_us(answer.captured_us, requested_us, received_us)
-        return Capture(origin, requested_us, received_us, image.data, annotations=self._annotations(answer))
+        origin = self._origin_of(Kind.BINARY, tags, asked.reading, image.extension, image.mime_type)
+        near_us = _DAY_US if self._clock.is_set else _MINUTE_US
+        if answer.captured_us is not None and _is_time(answer.captured_us, asked.us, near_us):
+            received_us = answer.captured_us
+        return Capture(origin, asked.us, received_us, image.data, annotations=self._annotations(answer))
 
     def _annotations(self, blob: Blob) -> bytes:
         crop = self._config.image.crop
@@ -75,37 +80,34 @@ class Encoder:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._workers, images.encode, blob.data, blob.mime_type, settings)
 
-    def _origin_of(self, kind: Kind, tags: tuple[str, ...], extension: str = "", mime_type: str = "") -> Origin:
+    def _origin_of(
+        self, kind: Kind, tags: tuple[str, ...], clock: Reading, extension: str = "", mime_type: str = ""
+    ) -> Origin:
         """The origin of a capture, made once for all that share it."""
-        key = (kind, tags, extension, mime_type)
+        key = (kind, tags, clock, extension, mime_type)
         origin = self._origins.get(key)
         if origin is None:
             if len(self._origins) >= _MOST_ORIGINS:
                 self._origins.clear()
             tags = _joined(self._origin.tags, tags)
-            origin = replace(self._origin, kind=kind, tags=tags, extension=extension, mime_type=mime_type)
+            origin = replace(self._origin, kind=kind, tags=tags, clock=clock, extension=extension, mime_type=mime_type)
             self._origins[key] = origin
         return origin
 
-    def _encode_row(self, row: Row, tags: tuple[str, ...], requested_us: int, received_us: int) -> Capture:
+    def _encode_row(self, row: Row, tags: tuple[str, ...], asked: Stamp, received_us: int) -> Capture:
         if not self._told_non_finite and readings.non_finite(row.payload):
             self._told_non_finite = True
             self._log.warning(self._config.id, "NaN or an infinity was read, which travels as null; told once")
         if self._config.upload_as is UploadAs.FILE:
-            line = readings.document_line(row.readings, requested_us, received_us)
-            return Capture(self._origin_of(Kind.LINE, tags), requested_us, received_us, line)
-        data = readings.sensor_data(row.payload, requested_us, received_us)
-        return Capture(self._origin_of(Kind.ROW, tags), requested_us, received_us, data)
+            line = readings.document_line(row.readings, asked.us, received_us)
+            return Capture(self._origin_of(Kind.LINE, tags, asked.reading), asked.us, received_us, line)
+        data = readings.sensor_data(row.payload, asked.us, received_us)
+        return Capture(self._origin_of(Kind.ROW, tags, asked.reading), asked.us, received_us, data)
 
 
-def _received_us(captured_us: int | None, requested_us: int, received_us: int) -> int:
-    """Return when a frame was captured, as its camera says; ``received_us`` if the camera left that unset.
-
-    Unset are: nothing, the epoch, Go's zero time, anything before 2000, and more than a day from the poll.
-    """
-    if captured_us is None or captured_us < _SET_US or abs(captured_us - requested_us) > _DAY_US:
-        return received_us
-    return captured_us
+def _is_time(captured_us: int, asked_us: int, near_us: int) -> bool:
+    """Tell a time that a camera set from one that it left unset: the epoch, Go's zero time, or far from the poll."""
+    return captured_us >= _YEAR_2000_US and abs(captured_us - asked_us) <= near_us
 
 
 def _joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from module.clock import Stamp
+
 
 class ScheduleOrder(NamedTuple):
     """What ``set_schedule`` has set: one of the three is given."""
@@ -47,7 +49,7 @@ class KeptOfSource:
     missed: int = 0
     errors: int = 0
     dropped: int = 0
-    last_capture_us: int | None = None
+    last_capture: Stamp | None = None
     schedule: ScheduleOrder | None = None
     tags: TagsOrder | None = None
     trigger: TriggerOrder | None = None

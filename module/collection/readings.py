@@ -20,6 +20,7 @@ from viam.proto.app.datasync import SensorData
 from viam.proto.common import GeoPoint, Orientation, Vector3
 
 from module.errors import EncodeError
+from module.stamps import moment
 
 MAX_READING_BYTES = 4_000_000
 """Of one serialised row; the cloud refuses what is larger."""
@@ -32,8 +33,6 @@ _EXACT = 2**53
 
 _SMALLEST_VALUE = 4
 """Bytes of a value within a list, at least: what holds more values than fit is refused before it is copied."""
-
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class _Unfit(Exception):
@@ -73,7 +72,7 @@ def document_line(readings: Mapping[str, Any], requested_us: int, received_us: i
 
     Times are microseconds since the epoch and become ISO 8601 in UTC. Raises EncodeError as ``sensor_data`` does.
     """
-    row = {"time_requested": _iso(requested_us), "time_received": _iso(received_us), "readings": plain(readings)}
+    row = {"time_requested": moment(requested_us), "time_received": moment(received_us), "readings": plain(readings)}
     text = json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _within_limit(text.encode() + b"\n")
 
@@ -123,10 +122,6 @@ def _within_limit(row: bytes) -> bytes:
     if len(row) > MAX_READING_BYTES:
         raise EncodeError(f"a reading of {len(row)} bytes was given; the cloud takes at most {MAX_READING_BYTES}")
     return row
-
-
-def _iso(micros: int) -> str:
-    return (_EPOCH + dt.timedelta(microseconds=micros)).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 # Messages have the type Any below: protobuf brings no types for its own.

@@ -45,8 +45,8 @@ class Source:
     advice: str | None = None
     """Which of its attributes do not fit the resource, and are ignored."""
 
-    async def poll(self) -> tuple[int, int, Sequence[Answer]]:
-        """Ask the resource once: when that was, when the answer came (µs since the epoch), and the answers.
+    async def poll(self) -> tuple[int, Sequence[Answer]]:
+        """Ask the resource once; returns how long that took, in µs, and the answers.
 
         Raises NothingToCapture when a filter module holds this poll back, and PollError, with what the resource said,
         when it gives no answer within ``timeout_s``.
@@ -54,7 +54,7 @@ class Source:
         config = self.config
         if self.ask is None:
             raise PollError(self.problem or f"{config.name} is not there")
-        requested_us, begun_ns = time.time_ns() // 1000, time.monotonic_ns()
+        begun_ns = time.monotonic_ns()
         try:
             # The call's own deadline is the server's business too; this one holds whatever the connection does.
             async with asyncio.timeout(config.timeout_s):
@@ -71,8 +71,8 @@ class Source:
         except Exception as error:
             # The SDK's clients raise whatever their conversions raise.
             raise PollError(f"{config.name}: {self.method} failed: {said_of(error)}") from error
-        # The wall clock may have stepped meanwhile: no answer comes before its question.
-        return requested_us, requested_us + (time.monotonic_ns() - begun_ns) // 1000, answers
+        # Not by the wall clock, which may have stepped meanwhile: no answer comes before its question.
+        return (time.monotonic_ns() - begun_ns) // 1000, answers
 
 
 def passed(name: str, dependencies: Mapping[ResourceName, ResourceBase]) -> dict[ResourceName, ResourceBase]:

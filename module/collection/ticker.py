@@ -104,13 +104,16 @@ class Ticker:
 
     async def _cron(self, schedule: Cron) -> float | None:
         due = self._next_due(schedule)
+        due_at = self._loop.time()
         while True:
             seen = _now()
             left = (due - seen).total_seconds()
             if left <= 0:
                 # From when it fires, not from when it was due: what a step of the clock leapt over is not made up for.
                 self._tick = max(due, seen)
-                return None if self._rest() > 0 else -left
+                # By the loop's clock, as far as it was known when the wall clock was last looked at.
+                return None if self._rest() > 0 else max(0.0, self._loop.time() - due_at)
+            due_at = self._loop.time() + left
             if not await self._sleep(min(self._loop.time() + min(left, _CLOCK_LOOK_S), self._until)):
                 return None
             if _now() < seen - timedelta(seconds=_CLOCK_LOOK_S):

@@ -1,13 +1,14 @@
 """Whether uploads may run now, and if not, why; pure: both clocks are handed in.
 
-What stands first in the way is the reason: ``upload.disabled``, the command ``pause``, ``upload.active_hours``,
-``upload.only_when``. Nothing here ends an upload that is under way.
+What stands first in the way is the reason: ``upload.disabled``, the command ``pause``, a clock that is not set,
+``upload.active_hours``, ``upload.only_when``. Nothing here ends an upload that is under way.
 """
 
 from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -18,6 +19,7 @@ from module.refusals import shown
 
 STALE_S = 3.0
 """Three polls: once a sensor that fails has given no answer for longer, what it said last no longer counts."""
+_CLOCK_LOOK_S = 1.0
 _LOOK_S = 30.0
 """A window is looked at so often, as the wall clock may be set."""
 
@@ -30,7 +32,7 @@ class Standing(enum.StrEnum):
     PAUSED = "paused"
     """Somebody stopped them, by command or in the configuration."""
     RESTING = "resting"
-    """They wait for their hours, or for a sensor."""
+    """They wait for the machine's clock, for their hours, or for a sensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,18 @@ _FREE = Ruling(Standing.FREE, None, math.inf)
 class Permit:
     """The rules of one configuration."""
 
-    def __init__(self, config: UploadConfig, hours: Hours | None = None, sensor: Watched | None = None) -> None:
-        """``hours`` are those of ``upload.active_hours`` (None: always), ``sensor`` that of ``upload.only_when``."""
+    def __init__(
+        self,
+        config: UploadConfig,
+        hours: Hours | None = None,
+        sensor: Watched | None = None,
+        clock: Callable[[float], str | None] = lambda _monotonic_s: None,
+    ) -> None:
+        """``hours`` are those of ``upload.active_hours`` (None: always), ``sensor`` that of ``upload.only_when``.
+
+        ``clock`` says, for a monotonic time, why uploads are to wait for the machine's clock; None: they need not.
+        """
+        self._clock = clock
         self._disabled = config.disabled
         self._hours = hours
         self._hours_text = f"{', '.join(config.active_hours)} {config.timezone}"
@@ -92,6 +104,9 @@ class Permit:
             return Ruling(Standing.PAUSED, "upload.disabled is true", math.inf)
         if paused:
             return Ruling(Standing.PAUSED, "the command pause stopped uploads; resume lets them go on", math.inf)
+        waits = self._clock(monotonic_s)
+        if waits is not None:
+            return Ruling(Standing.RESTING, waits, _CLOCK_LOOK_S)
         if self._hours is not None and not self._hours.open_at(now):
             return self._outside(self._hours, now)
         problem = self._sensor_forbids(monotonic_s)

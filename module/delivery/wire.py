@@ -19,6 +19,8 @@ from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from viam.proto.app.datasync import DataType, UploadMetadata
 
+from module import stamps
+
 _ROWS = DataType.DATA_TYPE_TABULAR_SENSOR
 _BINARY = DataType.DATA_TYPE_BINARY_SENSOR
 
@@ -128,9 +130,7 @@ def _timestamp(moment: int | datetime) -> bytes:
         said: bytes = stamp.SerializeToString()
         return said
     # By hand: protobuf's own way, by datetimes, takes as long as the claim of the capture.
-    seconds, rest = divmod(moment, 1_000_000)
-    # A negative number travels as its two's complement of 64 bits (Protocol Buffers, "Encoding").
-    return b"\x08" + _long_varint(seconds & 2**64 - 1) + (b"\x10" + _long_varint(rest * 1000) if rest else b"")
+    return stamps.timestamp_bytes(moment)
 
 
 def _head(about: About, data_type: int, parameters: Mapping[str, Any] | None) -> bytes:
@@ -164,13 +164,4 @@ def file_chunk(data: bytes) -> Serialised:
     return chunk(b"\x0a", varint(len(data)), data) if data else chunk()
 
 
-def _long_varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:  # noqa: PLR2004
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-varint = functools.lru_cache(maxsize=4096)(_long_varint)
+varint = functools.lru_cache(maxsize=4096)(stamps.varint)

@@ -12,6 +12,7 @@ from module.capture import Origin
 from module.spool.rows import COLUMNS, FAILED_COLUMNS, checksum, is_whole
 from module.spool.salvage import count_unreadable
 from module.spool.schema import ADOPTION_COLUMNS, ADOPTION_TABLE, HAS_ADOPTIONS
+from module.spool.sequences import COLUMNS as SEQUENCE_COLUMNS
 
 if TYPE_CHECKING:
     from module.spool.database import Database
@@ -51,6 +52,8 @@ class Part:
     origins: dict[int, Origin] = field(default_factory=dict)
     """Of their streams."""
     sent_files: list[tuple[Any, ...]] = field(default_factory=list)
+    clocks: list[tuple[str, int]] = field(default_factory=list)
+    """The readings of its boots that stood."""
     sequences: list[tuple[Any, ...]] = field(default_factory=list)
     adoptions: list[tuple[Any, ...]] = field(default_factory=list)
     """What that spool itself had not taken over to the end."""
@@ -115,6 +118,7 @@ class AdoptionTable:
             new = streams.setdefault(row[1], NewInStream(part.origins[old[1]], row[0]))
             new.items += 1
             new.bytes += row[5]
+        self._spool.clocks.learn(part.clocks)
         self._write(captures, failures, streams)
         self._write_rest(part, shift)
         now = dataclasses.replace(
@@ -142,9 +146,9 @@ class AdoptionTable:
 
     def _write_rest(self, part: Part, shift: int) -> None:
         self._db.executemany("INSERT OR IGNORE INTO sent_file VALUES (?, ?, ?)", part.sent_files)
-        names = "id, sources, tags, start_us, end_us, error, after_id, last_id"
+        values = f"?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? + {shift:d}, ? + {shift:d}"
         self._db.executemany(
-            f"INSERT OR IGNORE INTO sequence ({names}) VALUES (?, ?, ?, ?, ?, ?, ? + {shift:d}, ? + {shift:d})",  # noqa: S608
+            f"INSERT OR IGNORE INTO sequence ({SEQUENCE_COLUMNS}) VALUES ({values})",  # noqa: S608
             part.sequences,
         )
         for theirs in map(_adoption_of, part.adoptions):

@@ -17,9 +17,11 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from module.capture import Capture, Failure, Item, Kind, Origin
+from module.clock import Stamp
 from module.spool import sequences
 from module.spool.adoption_table import AdoptionTable
 from module.spool.barrier import BarrierTable
+from module.spool.clock_table import ClockTable
 from module.spool.counts import mend_counts, recount
 from module.spool.mark import Mark, MarkFile
 from module.spool.retention import PAGE_BYTES, Line
@@ -70,10 +72,11 @@ class Database:
             raise
         if is_new:
             self._mark_file.write(Mark())
-        self.sequences = sequences.SequenceTable(self._db)
         self.sent_files = SentFiles(self._db)
         self.adoptions = AdoptionTable(self._db, self)
         self.barriers = BarrierTable(self._db)
+        self.clocks = ClockTable(self._db)
+        self.sequences = sequences.SequenceTable(self._db, self.clocks)
         self._stream_ids: dict[Origin, int] = {}
         self._origins: dict[int, Origin] = {}
 
@@ -275,10 +278,8 @@ class Database:
         items: list[Item] = []
         damaged: list[int] = []
         total = 0
-        for row in self._db.execute(
-            f"SELECT {COLUMNS} FROM capture WHERE stream = ? AND id >= ? ORDER BY id",  # noqa: S608
-            (stream, from_id),
-        ):
+        sql = f"SELECT {COLUMNS} FROM capture WHERE stream = ? AND id >= ? ORDER BY id"  # noqa: S608
+        for row in self._db.execute(sql, (stream, from_id)):
             if row[0] in without:
                 continue
             if is_whole(row):
@@ -290,12 +291,11 @@ class Database:
                 damaged.append(row[0])
             if len(items) == rows or len(damaged) == _MOST_DAMAGED:
                 break
-        return items, damaged
+        return self.clocks.dated(items), damaged
 
     def present(self, ids: Iterable[int]) -> set[int]:
         """Those of the ids that are waiting captures."""
-        sql = "SELECT 1 FROM capture WHERE id = ?"
-        return {i for i in ids if self._db.execute(sql, (i,)).fetchone() is not None}
+        return {i for i in ids if self._db.execute("SELECT 1 FROM capture WHERE id = ?", (i,)).fetchone() is not None}
 
     def lines(self, without: Container[int], *, after_id: int = 0, newest_first: bool = False) -> list[Line]:
         """What may give way from an id on, but for the ids in ``without``; read from the file only as it is looked at.
@@ -318,10 +318,10 @@ class Database:
             if capture_id not in without:
                 yield capture_id, room
 
-    def oldest_us(self) -> int | None:
+    def oldest(self) -> Stamp | None:
         """When the oldest waiting capture was received."""
-        row = self._db.execute("SELECT received_us FROM capture ORDER BY id LIMIT 1").fetchone()
-        return row[0] if row else None
+        row = self._db.execute("SELECT received_us, stream FROM capture ORDER BY id LIMIT 1").fetchone()
+        return Stamp(row[0], self.origin(row[1]).clock) if row else None
 
     def fail(self, ids: Iterable[int], error: str, attempts: int, failed_us: int) -> list[Row]:
         """Move captures to the failures; gives (id, stream, footprint) of those that were there."""
@@ -339,7 +339,8 @@ class Database:
             "SELECT id, stream, requested_us, size, error, attempts FROM failure ORDER BY failed_us DESC, id LIMIT ?",
             (limit,),
         ).fetchall()
-        return [Failure(i, self.origin(stream).source, *rest) for i, stream, *rest in rows]
+        of = [(i, self.origin(stream), at_us, rest) for i, stream, at_us, *rest in rows]
+        return [Failure(i, each.source, self.clocks.true_us(at_us, each.clock), *rest) for i, each, at_us, rest in of]
 
     def failed(self) -> tuple[int, int]:
         """How many failures there are, and their footprint in bytes."""

@@ -19,6 +19,7 @@ from module.spool.opening import open_spool
 from module.spool.place import LOCK_FILE, SPOOL_FILE, is_evidence, is_own, sync_directory
 from module.spool.rows import COLUMNS, FAILED_COLUMNS, whole_origin
 from module.spool.schema import Damaged
+from module.spool.sequences import COLUMNS as SEQUENCE_COLUMNS
 
 _PART_ROWS = 500
 _PART_BYTES = 4_000_000
@@ -81,6 +82,8 @@ class OldSpool:
             sql = "SELECT path, size, modified_ns FROM sent_file WHERE path > ? ORDER BY path LIMIT ?"
             part.sent_files = self._db.execute(sql, (self._files_after, _PART_FILES)).fetchall()
             self._files_after = part.sent_files[-1][0] if part.sent_files else None
+            # Before the captures that they date.
+            part.clocks = self._db.execute("SELECT boot, offset_us FROM clock WHERE stood ORDER BY id").fetchall()
         if not part.sent_files:
             part.captures = list(self._rows("capture", COLUMNS, adoption.capture_id))
         if not part.sent_files and not part.captures:
@@ -106,8 +109,7 @@ class OldSpool:
                     return
 
     def _read_rest(self, part: Part) -> None:
-        names = "id, sources, tags, start_us, end_us, error, after_id, last_id"
-        part.sequences = self._db.execute(f"SELECT {names} FROM sequence ORDER BY rowid").fetchall()  # noqa: S608
+        part.sequences = self._db.execute(f"SELECT {SEQUENCE_COLUMNS} FROM sequence ORDER BY rowid").fetchall()  # noqa: S608
         part.adoptions = rows_of(self._db)
         unreadable = self._db.execute("SELECT value FROM counter WHERE name = 'unreadable'").fetchone()
         part.unreadable = unreadable[0] if unreadable else 0

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from module.clock import Clock, Stamp
 from module.config import SpoolConfig, Sync
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.ballast import BALLAST_BYTES, Ballast
@@ -56,18 +57,17 @@ class Owner:
         logger: logging.Logger,
         *,
         held: Held,
+        clock: Clock,
         on_outcome: Callable[[Outcome], None],
         on_rescue: Callable[[Rescue], None],
         on_wait: Callable[[], None],
     ) -> None:
-        """The callbacks run on the event loop.
-
-        ``on_wait``: called once another instance has been found to hold the spool.
-        """
+        """The callbacks run on the event loop; ``on_wait``: once another instance has been found to hold the spool."""
         self._place = place
         self._settings = settings
         self._logger = logger
         self._held = held
+        self._clock = clock
         self._on_outcome = on_outcome
         self._on_rescue = on_rescue
         self._on_wait = on_wait
@@ -86,7 +86,7 @@ class Owner:
         """How long the last commit took that waited for the disk."""
         self._ballast = Ballast(place)
         # Written here, read by anyone.
-        self.oldest_us: int | None = None
+        self.oldest: Stamp | None = None
         self.free_disk_bytes = 0
         self.damaged: str | None = None
         """The newest damaged file that was set aside and is still there."""
@@ -184,6 +184,7 @@ class Owner:
             self._damage = error
             return self._open()
         self._damage = None
+        found.db.clocks.true_now = lambda: self._clock.true
         self._opened, self.damaged, self.unreadable = found.db, found.damaged, found.unreadable
         return found
 
@@ -367,7 +368,7 @@ class Owner:
         self._look(db)
 
     def _look(self, db: Database) -> None:
-        self.oldest_us = db.oldest_us()
+        self.oldest = db.oldest()
         self.free_disk_bytes = self._room.free_disk()
 
     def _tidy(self) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from module.capture import Capture, FileMark, Item, Kind, Origin, UploadAs
+from module.clock import Reading
 from module.spool.retention import footprint
 
 Row = tuple[int, int, int]
@@ -46,6 +47,7 @@ def decode_origin(text: str) -> Origin:
     values["upload_as"] = UploadAs(values["upload_as"])
     values["tags"] = tuple(values["tags"])
     values["dataset_ids"] = tuple(values["dataset_ids"])
+    values["clock"] = Reading(*values.get("clock", ()))
     return Origin(**values)
 
 

@@ -297,11 +297,15 @@ class _Copy:
                 "INSERT OR IGNORE INTO sent_file VALUES (?, ?, ?)",
                 self._all(f"SELECT path, size, modified_ns FROM sent_file ORDER BY path {order}"),  # noqa: S608
             )
-        sequence = "id, sources, tags, start_us, after_id, end_us, last_id, error"
-        self._new.executemany(
-            f"INSERT OR IGNORE INTO sequence ({sequence}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-            self._all(f"SELECT {sequence} FROM sequence"),  # noqa: S608
-        )
+        # Those columns that a file of an older version has, too.
+        for table in ("sequence", "clock"):
+            names = ", ".join(name for (name,) in self._all(f"SELECT name FROM pragma_table_info('{table}')"))  # noqa: S608
+            if names:
+                marks = ", ".join("?" * (names.count(",") + 1))
+                self._new.executemany(
+                    f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})",  # noqa: S608
+                    self._all(f"SELECT {names} FROM {table}"),  # noqa: S608
+                )
         if self._all(HAS_ADOPTIONS):
             self._new.execute(ADOPTION_TABLE)
             self._new.executemany(

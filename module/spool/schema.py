@@ -1,6 +1,7 @@
 """The tables of the spool's file, and how a file of an older version becomes one of this.
 
-Version 1 had no checksums. Its rows are taken as they are.
+Version 1 had no checksums. Its rows are taken as they are. Version 2 knew nothing of the machine's clock: its times
+are taken as they are.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import sqlite3
 from pathlib import Path
 
 from module.errors import SpoolError
-from module.spool import sequences
+from module.spool import clock_table, sequences
 from module.spool.retention import PAGE_BYTES
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _CAPTURE = """
     id INTEGER PRIMARY KEY,
@@ -60,6 +61,7 @@ ALTER TABLE stream ADD COLUMN crc INTEGER;
 ALTER TABLE capture ADD COLUMN crc INTEGER;
 ALTER TABLE failure ADD COLUMN crc INTEGER;
 """
+_FROM_2 = clock_table.SCHEMA + sequences.CLOCKS
 
 
 ADOPTION_COLUMNS = "directory, place, shift, capture_id, failure_id, adopted, is_done"
@@ -114,7 +116,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     if version > SCHEMA_VERSION:
         raise SpoolError(f"{path} was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION})")
     if version < SCHEMA_VERSION:
-        work = _FROM_1 if version == 1 else _TABLES + sequences.SCHEMA
+        work = (_FROM_1 if version == 1 else "") if version else _TABLES + sequences.SCHEMA
+        work += _FROM_2
         db.executescript(f"BEGIN IMMEDIATE;{work}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
 

@@ -6,7 +6,8 @@ Invariants
    the spool between start and stop, whichever commit it shared. Ids grow in the order of that.
 2. A sequence waits for its captures in ``capture`` and in ``failure``: a rejected one is still to be retried or
    discarded. What retention or a person took is waited for no longer.
-3. A row goes once the cloud has made the sequence. A crash between the two makes it twice, never not at all.
+3. Start and end stand in the file as the clock said them, each with its reading; they are read as true times.
+4. A row goes once the cloud has made the sequence. A crash between the two makes it twice, never not at all.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import asyncio
 import dataclasses
 import json
 import sqlite3
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from module.clock import NOT_SET_TAG, Clock, Reading, Stamp
 from module.sequence import CaptureSequence, SequenceSource, SequenceState
 
 if TYPE_CHECKING:
+    from module.spool.clock_table import ClockTable
     from module.spool.database import Database
 
 SCHEMA = """
@@ -37,26 +39,54 @@ CREATE TABLE sequence (
     error TEXT
 );
 """
+CLOCKS = """
+ALTER TABLE sequence ADD COLUMN start_boot TEXT NOT NULL DEFAULT '';
+ALTER TABLE sequence ADD COLUMN start_offset_us INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sequence ADD COLUMN end_boot TEXT NOT NULL DEFAULT '';
+ALTER TABLE sequence ADD COLUMN end_offset_us INTEGER NOT NULL DEFAULT 0;
+"""
+"""Of which readings of the machine's clock start and end are (version 3)."""
+COLUMNS = (
+    "id, sources, tags, start_us, start_boot, start_offset_us, "
+    "end_us, end_boot, end_offset_us, error, after_id, last_id"
+)
+"""All of them."""
 _LAST_ID = "(SELECT value FROM counter WHERE name = 'last_id')"
 
 
 class SequenceTable:
     """The table ``sequence``, on the thread of its connection."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, clocks: ClockTable) -> None:
         self._db = db
+        self._clocks = clocks
 
     def all(self) -> list[CaptureSequence]:
         """Every sequence, oldest first, with what is still to be delivered of those that were stopped."""
         rows = self._db.execute(
-            "SELECT id, sources, tags, start_us, end_us, error, after_id, last_id FROM sequence ORDER BY rowid"
+            "SELECT id, sources, tags, error, after_id, last_id, start_us, start_boot, start_offset_us, "
+            "end_us, end_boot, end_offset_us FROM sequence ORDER BY rowid"
         ).fetchall()
         found: list[CaptureSequence] = []
-        for sequence_id, sources, tags, start_us, end_us, error, after_id, last_id in rows:
+        for sequence_id, sources, tags, error, after_id, last_id, *start, end_us, end_boot, end_offset_us in rows:
             of = tuple(SequenceSource(**source) for source in json.loads(sources))
             left = 0 if last_id is None or error is not None else self._count(of, after_id, last_id)
-            found.append(CaptureSequence(sequence_id, of, tuple(json.loads(tags)), start_us, end_us, left, error))
+            began = Stamp(start[0], Reading(*start[1:]))
+            true_start_us, true_end_us, more = self._dated(began, end_us, Reading(end_boot, end_offset_us))
+            all_tags = (*json.loads(tags), *more)
+            found.append(CaptureSequence(sequence_id, of, all_tags, true_start_us, true_end_us, left, error))
         return found
+
+    def _dated(self, start: Stamp, end_us: int | None, end: Reading) -> tuple[int, int | None, tuple[str, ...]]:
+        """Return the true times, and the tag that says that they are none."""
+        start_by_us = self._clocks.shift_us(start.reading)
+        start_us = start.us + (start_by_us or 0)
+        if end_us is None:
+            return start_us, None, ()
+        end_by_us = self._clocks.shift_us(end)
+        undated = start_by_us is None or end_by_us is None
+        # The wall clock may have been set back between the two.
+        return start_us, max(start_us, end_us + (end_by_us or 0)), (NOT_SET_TAG,) if undated else ()
 
     def _count(self, sources: Sequence[SequenceSource], after_id: int, last_id: int) -> int:
         ids = {source.id for source in sources}
@@ -74,20 +104,21 @@ class SequenceTable:
             count += waiting + failed
         return count
 
-    def start(self, sequence: CaptureSequence) -> None:
+    def start(self, sequence: CaptureSequence, reading: Reading) -> None:
         """Write a new sequence, of what is captured from now on."""
         sources = json.dumps([dataclasses.asdict(source) for source in sequence.sources])
         self._db.execute(
-            f"INSERT INTO sequence (id, sources, tags, start_us, after_id) VALUES (?, ?, ?, ?, {_LAST_ID})",  # noqa: S608
-            (sequence.id, sources, json.dumps(sequence.tags), sequence.start_us),
+            "INSERT INTO sequence (id, sources, tags, start_us, start_boot, start_offset_us, after_id) "  # noqa: S608
+            f"VALUES (?, ?, ?, ?, ?, ?, {_LAST_ID})",
+            (sequence.id, sources, json.dumps(sequence.tags), sequence.start_us, *reading),
         )
 
-    def stop(self, sequence_id: str, end_us: int) -> None:
+    def stop(self, sequence_id: str, end: Stamp) -> None:
         """End a sequence that is open; its last captures are those that are in the file."""
-        # The wall clock may have been set back since.
         self._db.execute(
-            f"UPDATE sequence SET end_us = max(start_us, ?), last_id = {_LAST_ID} WHERE id = ? AND end_us IS NULL",  # noqa: S608
-            (end_us, sequence_id),
+            f"UPDATE sequence SET end_us = ?, end_boot = ?, end_offset_us = ?, last_id = {_LAST_ID} "  # noqa: S608
+            "WHERE id = ? AND end_us IS NULL",
+            (end.us, *end.reading, sequence_id),
         )
 
     def fail(self, sequence_id: str, error: str) -> None:
@@ -117,8 +148,9 @@ class _Call(Protocol):
 class SequenceBook:
     """The sequences, as the event loop knows them. What returns is on the disk."""
 
-    def __init__(self, call: _Call) -> None:
+    def __init__(self, call: _Call, clock: Clock) -> None:
         self._call = call
+        self._clock = clock
         self.known: list[CaptureSequence] = []
         """All of them, oldest first, as of the last call."""
         self.stopped = asyncio.Event()
@@ -133,8 +165,9 @@ class SequenceBook:
 
     async def start(self, sources: Sequence[SequenceSource], tags: Sequence[str]) -> CaptureSequence:
         """Open a new sequence; what these sources hand to the spool from now on belongs to it."""
-        new = CaptureSequence(str(uuid.uuid4()), tuple(sources), tuple(tags), time.time_ns() // 1000)
-        await self._do(lambda table: table.start(new), writes=True)
+        now = self._clock.stamp()
+        new = CaptureSequence(str(uuid.uuid4()), tuple(sources), tuple(tags), now.us)
+        await self._do(lambda table: table.start(new, now.reading), writes=True)
         return new
 
     async def stop(self, sequence_id: str) -> CaptureSequence | None:
@@ -142,8 +175,8 @@ class SequenceBook:
         await self.look()
         if sequence_id not in self.open_ids():
             return None
-        end_us = time.time_ns() // 1000
-        await self._do(lambda table: table.stop(sequence_id, end_us), writes=True)
+        end = self._clock.stamp()
+        await self._do(lambda table: table.stop(sequence_id, end), writes=True)
         self.stopped.set()
         return next((sequence for sequence in self.known if sequence.id == sequence_id), None)
 

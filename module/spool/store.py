@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from module.capture import Capture, Failure, FileMark, Item
+from module.clock import Clock, Stamp
 from module.config import SpoolConfig, UploadConfig
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.recent import Fate
 from module.spool.adoption import Adopter
 from module.spool.adoption_table import TakenOver
 from module.spool.barrier import Barrier
+from module.spool.clock_table import ClockLedger
 from module.spool.database import Database
 from module.spool.drop_log import DropLog
 from module.spool.jobs import Acknowledge, Append, Call, Outcome, Rescue
@@ -48,18 +50,22 @@ BATCH_BYTES = 1_000_000
 class Store:
     """The spool of one service. All methods are called from one event loop."""
 
-    def __init__(self, settings: SpoolConfig, upload: UploadConfig, logger: logging.Logger) -> None:
+    def __init__(
+        self, settings: SpoolConfig, upload: UploadConfig, logger: logging.Logger, clock: Clock | None = None
+    ) -> None:
+        clock = clock or Clock()
         self._settings = settings
         self._upload = upload
         self._logger = logger
-        self._place = place_of(settings, logger)
+        place = self._place = place_of(settings, logger)
         self._closed = False
         self._queues = Queues(upload)
         self._owner = Owner(
-            self._place,
+            place,
             settings,
             logger,
             held=self._queues.held,
+            clock=clock,
             on_outcome=self._on_outcome,
             on_rescue=self._on_rescue,
             on_wait=self._on_wait,
@@ -81,20 +87,15 @@ class Store:
         """Called with the ids of captures that have left the spool undelivered, or moved within it, and where to."""
         self.barrier = Barrier(self._call)
         """What waits up to one capture."""
-        self.sequences = SequenceBook(self._call)
+        self.sequences = SequenceBook(self._call, clock)
         """Stretches of time that the cloud is to be told of."""
-        self.orphans = OrphanWatch(self._place, logger)
+        self.orphans = OrphanWatch(place, logger)
         """Spools beside this one that nobody opens any more."""
-        self.adopter = Adopter(
-            self._call,
-            self._place,
-            self.orphans,
-            settings,
-            logger,
-            on_part=self._on_taken_over,
-            on_end=self.sequences.look,
-        )
+        on_part, on_end = self._on_taken_over, self.sequences.look
+        self.adopter = Adopter(self._call, place, self.orphans, settings, logger, on_part=on_part, on_end=on_end)
         """Takes them over."""
+        self.clocks = ClockLedger(self._call)
+        """The readings of the machine's clock, which captures are dated by."""
         self.items = 0
         """Captures that wait, those in flight included."""
         self.bytes = 0
@@ -111,9 +112,9 @@ class Store:
         return self._place.directory
 
     @property
-    def oldest_us(self) -> int | None:
+    def oldest(self) -> Stamp | None:
         """When the oldest capture that waits was received."""
-        return self._owner.oldest_us
+        return self._owner.oldest
 
     @property
     def damaged(self) -> str | None:
@@ -393,5 +394,4 @@ class Store:
 
 
 def _ids(found: tuple[list[Item], list[int]]) -> list[int]:
-    items, damaged = found
-    return damaged + [item.id for item in items]
+    return found[1] + [item.id for item in found[0]]

@@ -162,3 +162,14 @@ class TestSensor:
         failing = Sensor(holds=False, problem="wifi: no answer", answered_s=100.0)
         assert "connected is not true" in str(ruling(only_when(failing), monotonic_s=101.0).reason)
         assert "no answer" in str(ruling(only_when(failing), monotonic_s=200.0).reason)
+
+
+def test_a_clock_that_is_not_set_holds_uploads_before_their_hours_are_asked() -> None:
+    """Hours by a clock that is not set mean nothing; what a person has said stands before it."""
+    hours = ActiveHours(("13:00-14:00",), "UTC")
+    permit = Permit(
+        config_of({"active_hours": ["13:00-14:00"]}), hours, clock=lambda at: None if at > 60 else "not set"
+    )
+    assert ruling(permit, monotonic_s=60) == Ruling(Standing.RESTING, "not set", 1.0)
+    assert ruling(permit, monotonic_s=60, paused=True).standing is Standing.PAUSED
+    assert "outside upload.active_hours" in str(ruling(permit, monotonic_s=61).reason)

@@ -10,12 +10,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
 from module.capture import Capture, FileMark, Kind, Origin
+from module.clock import NOT_SET_TAG, Reading, Stand
 from module.errors import CommandError, SpoolError
 from module.sequence import SequenceSource
 from module.spool import adoption, old_spool
@@ -382,3 +384,17 @@ async def test_an_adoption_of_what_has_gone_ends(opened: Opener, tmp_path: Path)
     async with Service(tmp_path) as ours:
         await make_orphan(opened, tmp_path / "other")
         assert await ours.adopt(tmp_path / "other") == 10
+
+
+async def test_true_times_go_over_with_what_they_are_of(opened: Opener, tmp_path: Path) -> None:
+    """Of an earlier boot, of which only the old spool knows when its clock was set."""
+    reading, true = Reading("an earlier boot", 0), Reading("an earlier boot", 10**15)
+    store = await opened(directory=str(tmp_path / "old"))
+    await store.append([replace(row(1), origin=replace(row(1).origin, kind=Kind.BINARY, clock=reading))])
+    await store.clocks.keep(Stand(true, stood=True))
+    await store.close()
+    async with Service(tmp_path) as ours:
+        await ours.adopt(tmp_path / "old")
+        (item,) = await drain(ours.store)
+        assert item.requested_us == row(1).requested_us + 10**15
+        assert NOT_SET_TAG not in item.origin.tags

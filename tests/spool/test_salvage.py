@@ -12,14 +12,26 @@ from pathlib import Path
 import pytest
 
 from module.capture import Capture, FileMark, Kind, Origin
+from module.clock import NO_READING, Reading, Stand
 from module.errors import SpoolError
-from module.sequence import SequenceSource
+from module.sequence import CaptureSequence, SequenceSource
 from module.spool import opening
+from module.spool.database import Database
 from module.spool.jobs import Call
 from module.spool.opening import open_spool
 from module.spool.retention import PAGE_BYTES
 from module.spool.salvage import Salvaged, salvage
-from tests.spool.numbered import ROWS, capture, check, drain_damaged, filled, overwrite, payload, spool_file
+from tests.spool.numbered import (
+    ROWS,
+    as_version_2,
+    capture,
+    check,
+    drain_damaged,
+    filled,
+    overwrite,
+    payload,
+    spool_file,
+)
 from tests.spool.rig import LOGGER, Opener, claim, drain
 
 FILES = Origin(source="/data", kind=Kind.FILE, folder="/data")
@@ -57,14 +69,7 @@ async def test_damage_at_random_bytes_costs_no_capture_unnamed(opened: Opener, t
     for _ in range(dice.choice((1, 3, 10))):
         overwrite(path, dice.randrange(PAGE_BYTES, size), dice.randbytes(dice.choice((1, 50, 5000))))
     store = await opened(max_bytes=10**9)
-    delivered: set[int] = set()
-    for _ in range(5):
-        # A claim that meets the damage fails; the next one finds the new file.
-        try:
-            delivered |= check(await drain(store))
-        except SpoolError:
-            continue
-        break
+    delivered = await drain_damaged(store)
     failed = await store.failures(1000)
     assert all("damaged" in failure.error for failure in failed)
     assert len(delivered) + len(failed) + store.unreadable >= 500
@@ -234,12 +239,57 @@ async def test_a_disk_that_has_no_room_for_all_of_it_gets_a_part_and_is_told(tmp
     assert "47 are in that file alone" in opening._said(done)
 
 
+async def test_a_spool_of_version_2_is_brought_up_and_delivered(opened: Opener, tmp_path: Path) -> None:
+    store = await filled(opened, 50)
+    await store.sequences.start([], ["t"])
+    before = store.sequences.known
+    await store.close()
+    with closing(sqlite3.connect(spool_file(tmp_path))) as db:
+        as_version_2(db)
+    store = await opened()
+    assert store.damaged is None
+    assert await store.sequences.look() == before
+    assert check(await drain(store)) == set(range(50))
+
+
+def test_a_spool_of_version_2_that_is_damaged_is_salvaged_too(tmp_path: Path) -> None:
+    path = tmp_path / "spool.sqlite3"
+    found = open_spool(path, LOGGER)
+    found.db.begin(durable=True)
+    found.db.insert([capture(number) for number in range(50)])
+    found.db.sequences.start(CaptureSequence("q", (), ("t",), 7), NO_READING)
+    found.db.commit()
+    found.db.close()
+    with closing(sqlite3.connect(path)) as db:
+        as_version_2(db)
+    assert salvage(path, tmp_path / "new").saved == 50
+    with closing(Database(tmp_path / "new")) as new:
+        assert new.sequences.all() == [CaptureSequence("q", (), ("t",), 7)]
+
+
+async def test_what_is_known_of_the_clock_outlives_a_damaged_file(opened: Opener, tmp_path: Path) -> None:
+    """The time of a capture and of a sequence is the true one in the new file too."""
+    reading, true = Reading("a boot", 0), Reading("a boot", 10**12)
+    store = await opened()
+    await store.append([Capture(replace(ROWS, kind=Kind.BINARY, clock=reading), 1, 2, b"frame")])
+    await store.clocks.keep(Stand(reading, stood=False))
+    await store.clocks.keep(Stand(true, stood=True))
+    await store.close()
+    done = salvage(spool_file(tmp_path), tmp_path / "new")
+    assert (done.saved, done.unreadable) == (1, 0)
+    with closing(Database(tmp_path / "new")) as new:
+        assert new.clocks.of_boot("a boot") == [Stand(reading, stood=False), Stand(true, stood=True)]
+        (item,), _ = new.select(1, 0, rows=1, size=1, without=())
+        assert item.requested_us == 10**12 + 1
+
+
 async def test_a_spool_of_version_1_is_brought_up_and_delivered(opened: Opener, tmp_path: Path) -> None:
     store = await filled(opened, 50)
     await store.fail((await claim(store))[:1], "no", 1)
     await store.close()
     path = spool_file(tmp_path)
     with closing(sqlite3.connect(path)) as db:
+        as_version_2(db)
         for table in ("stream", "capture", "failure"):
             db.execute(f"ALTER TABLE {table} DROP COLUMN crc")
         db.execute("PRAGMA user_version = 1")
@@ -259,6 +309,7 @@ def test_a_spool_of_version_1_that_is_damaged_is_salvaged_too(tmp_path: Path) ->
     found.db.commit()
     found.db.close()
     with closing(sqlite3.connect(path)) as db:
+        as_version_2(db)
         for table in ("stream", "capture", "failure"):
             db.execute(f"ALTER TABLE {table} DROP COLUMN crc")
         db.execute("PRAGMA user_version = 1")

@@ -1,0 +1,121 @@
+"""The readings of the machine's clock that the spool has seen, and the true times of captures by them.
+
+A stream's origin says of which reading its captures' times are (``module.clock.Reading``), so that a capture has its
+reading exactly, however long it waited in memory before it was written. This table says which reading of each boot
+stood. A capture is moved by the difference when it is claimed, and never in the file: nothing is rewritten, however
+large the backlog is, its checksum stays that of what was captured, and a later step corrects it from its own reading
+again, so that no correction is lost to a crash or applied twice.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from module.capture import Item, Kind
+from module.clock import NOT_SET_TAG, Reading, Stand, shift_us
+from module.stamps import redated_line, redated_row
+
+if TYPE_CHECKING:
+    from module.spool.database import Database
+
+SCHEMA = """
+CREATE TABLE clock (
+    id INTEGER PRIMARY KEY,
+    boot TEXT NOT NULL,
+    offset_us INTEGER NOT NULL,
+    stood INTEGER NOT NULL
+);
+"""
+COLUMNS = "boot, offset_us, stood"
+_MOST_ROWS = 10_000
+
+
+class ClockTable:
+    """The table ``clock``, on the thread of its connection."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.true_now: Callable[[], Reading | None] = lambda: None
+        """The reading of this boot that stood, whether the file has it yet or not."""
+        rows = db.execute("SELECT boot, offset_us FROM clock WHERE stood ORDER BY id")
+        self._true = {boot: Reading(boot, offset_us) for boot, offset_us in rows}
+
+    def of_boot(self, boot: str) -> list[Stand]:
+        """Return the readings of a boot, the oldest first."""
+        rows = self._db.execute("SELECT offset_us, stood FROM clock WHERE boot = ? ORDER BY id", (boot,))
+        return [Stand(Reading(boot, offset_us), bool(stood)) for offset_us, stood in rows]
+
+    def keep(self, stand: Stand) -> None:
+        """Write a reading, or that the last one of its boot stood."""
+        reading, known = stand.reading, self.of_boot(stand.reading.boot)
+        if known and known[-1].reading == reading:
+            last = "(SELECT max(id) FROM clock WHERE boot = ?)"
+            self._db.execute(f"UPDATE clock SET stood = ? WHERE id = {last}", (stand.stood, reading.boot))  # noqa: S608
+        else:
+            self._db.execute(f"INSERT INTO clock ({COLUMNS}) VALUES (?, ?, ?)", (*reading, stand.stood))  # noqa: S608
+        self._db.execute("DELETE FROM clock WHERE id <= (SELECT max(id) FROM clock) - ?", (_MOST_ROWS,))
+        if stand.stood:
+            self._true[reading.boot] = reading
+
+    def learn(self, stood: Iterable[tuple[str, int]]) -> None:
+        """Write readings that another spool saw to stand, (boot, offset) each, of boots that this one cannot date."""
+        for boot, offset_us in dict(stood).items():
+            if boot not in self._true:
+                self.keep(Stand(Reading(boot, offset_us), stood=True))
+
+    def shift_us(self, reading: Reading) -> int | None:
+        """Return by how much times of a reading are to be moved; None: nothing can date them."""
+        now = self.true_now()
+        return shift_us(reading, now if now and now.boot == reading.boot else self._true.get(reading.boot))
+
+    def true_us(self, us: int, reading: Reading) -> int:
+        """Return the true time of one of a reading; as it is if nothing can date it."""
+        return us + (self.shift_us(reading) or 0)
+
+    def dated(self, items: list[Item]) -> list[Item]:
+        """Return captures of one origin with their true times; tagged if nothing can date them."""
+        if not items:
+            return items
+        origin = items[0].origin
+        by_us = self.shift_us(origin.clock)
+        if by_us is None:
+            tagged = replace(origin, tags=(*origin.tags, NOT_SET_TAG))
+            return [item._replace(origin=tagged) for item in items]
+        return [_moved(item, by_us) for item in items] if by_us else items
+
+
+def _moved(item: Item, by_us: int) -> Item:
+    requested_us, received_us = item.requested_us + by_us, item.received_us + by_us
+    payload = item.payload
+    if item.origin.kind is Kind.ROW:
+        payload = redated_row(payload, requested_us, received_us)
+    elif item.origin.kind is Kind.LINE:
+        payload = redated_line(payload, requested_us, received_us)
+    return item._replace(requested_us=requested_us, received_us=received_us, payload=payload)
+
+
+class _Call(Protocol):
+    """``module.spool.store.Store`` hands work to the thread of the file."""
+
+    def __call__(self, work: Callable[[Database], object], *, writes: bool) -> Awaitable[object]:
+        """Do it; raises SpoolError, and SpoolClosed after ``close``."""
+
+
+class ClockLedger:
+    """The readings, as the event loop reaches them."""
+
+    def __init__(self, call: _Call) -> None:
+        self._call = call
+
+    async def of_boot(self, boot: str) -> Sequence[Stand]:
+        """Return the readings of a boot, the oldest first; raises SpoolError."""
+        found: list[Stand] = []
+        await self._call(lambda db: found.extend(db.clocks.of_boot(boot)), writes=False)
+        return found
+
+    async def keep(self, stand: Stand) -> None:
+        """Write a reading; on the disk when it returns. Raises SpoolError."""
+        await self._call(lambda db: db.clocks.keep(stand), writes=True)
