@@ -146,6 +146,9 @@ class Bench:
             # The old life is over, the new one polls nothing before it is configured.
             self._rebase(dict.fromkeys((*self.sensors, *self.others), 0))
         await self.rig.configure(**self._attributes())
+        # What was paused when the module ended still is, as the spool's directory says.
+        await self.rig.until(lambda status: status["spool"]["last_error"] is None, 30)
+        await self.rig.command("resume")
 
     async def reconfigure(self) -> float:
         """Give the running module the ``attributes`` as they are now; gives the seconds that this took."""
@@ -154,7 +157,12 @@ class Bench:
             self._rebase(dict.fromkeys(self._base, 0))
             attributes, begun = self.rig.attributes(**self._attributes()), time.monotonic()
             await self.rig.server.reconfigure_resource(NAME, attributes)
-            return time.monotonic() - begun
+            took = time.monotonic() - begun
+            # A pause outlives a change, and counts outlive one that changes nothing.
+            status = await self.rig.status()
+            self._rebase({key: int(status["sources"][key]["captured"]) for key in self._base})
+            await self.rig.command("resume")
+            return took
 
     async def still(self) -> None:
         """Pause capture, and return once all that was polled of the sensors is captured, counted and in the books."""
