@@ -53,6 +53,8 @@ class Told:
     """What the value is, e.g. "a text"."""
     fits: Callable[[Any], bool]
     required: bool = True
+    parameter: str = ""
+    """What viam-server calls it (``additional_params``), if that is not the first key."""
 
     def of(self, extra: Mapping[str, Any], otherwise: Any = None) -> Any:
         """The value in ``extra``; ``otherwise`` where there is none."""
@@ -79,6 +81,11 @@ class ApiMethod:
         """The first thing in ``extra`` that is missing or wrong, as "pin_name or pin (a text)"; None: all is right."""
         return next((str(each) for each in self.told if not each.is_right_in(extra)), None)
 
+    def parameters(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``extra`` says to the method, by the names under which viam-server sends it with each capture."""
+        said = {each.parameter or each.keys[0]: each.of(extra) for each in self.told}
+        return {name: value for name, value in said.items() if value is not None}
+
     def beside(self, extra: Mapping[str, Any]) -> dict[str, Any]:
         """What ``extra`` holds for the resource itself."""
         taken = {key for each in self.told for key in each.keys}
@@ -104,7 +111,12 @@ MIN_CONFIDENCE = Told(
 )
 CODEC = Told(("codec",), "a text", _is_text, required=False)
 SECONDS = Told(("duration_seconds",), "a number above 0", lambda value: _is_number(value) and value > 0, required=False)
-COMMAND = Told(("command", "docommand_input"), "an object", lambda value: isinstance(value, Mapping))
+COMMAND = Told(
+    ("command", "docommand_input"),
+    "an object",
+    lambda value: isinstance(value, Mapping),
+    parameter="docommand_input",
+)
 
 _READINGS = ApiMethod(READS)
 _POSITION = ApiMethod("Position")

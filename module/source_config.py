@@ -236,6 +236,7 @@ class SourceConfig(Part):
     required: Flag = False
     timeout_s: Annotated[float, POSITIVE] = 10
     extra: Annotated[dict[str, Any], refusals.OBJECT] = Field(default_factory=dict, validate_default=True)
+    method_parameters: Annotated[dict[str, Any], refusals.OBJECT] = Field(default_factory=dict)
     tags: Texts = ()
     dataset_ids: Texts = ()
     priority: Annotated[int, PRIORITY] = 5

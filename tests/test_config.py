@@ -100,6 +100,7 @@ def test_a_source_and_a_folder_need_but_a_name_and_a_path() -> None:
         "required": False,
         "timeout_s": 10,
         "extra": {},
+        "method_parameters": {},
         "tags": (),
         "dataset_ids": (),
         "priority": 5,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
+from module.api_methods import method_of
 from module.capture import Capture, Kind, Origin, UploadAs
 from module.clock import Clock, Reading, Stamp
 from module.collection import images, readings
@@ -46,6 +48,7 @@ class Encoder:
             api=source.api,
             name=config.name,
             method=source.method,
+            method_parameters=_parameters(source),
             upload_as=config.upload_as,
             tags=_joined(tags, config.tags),
             dataset_ids=_joined(dataset_ids, config.dataset_ids),
@@ -108,6 +111,13 @@ class Encoder:
 def _is_time(captured_us: int, asked_us: int, near_us: int) -> bool:
     """Tell a time that a camera set from one that it left unset: the epoch, Go's zero time, or far from the poll."""
     return captured_us >= _YEAR_2000_US and abs(captured_us - asked_us) <= near_us
+
+
+def _parameters(source: Source) -> str:
+    """What the method is asked with, and what the source adds, as an origin holds it."""
+    method, config = method_of(source.api, source.method), source.config
+    said = {**(method.parameters(config.extra) if method else {}), **config.method_parameters}
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False) if said else ""
 
 
 def _joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
