@@ -131,6 +131,18 @@ async def test_cron_goes_on_from_where_the_clock_is_after_a_step_back(wall: Wall
     assert await _count(ticker, 2.5) in (2, 3)
 
 
+@pytest.mark.parametrize("hours", [24 * 365 * 56, -1])
+async def test_lateness_of_cron_does_not_jump_with_the_clock(wall: Wall, hours: float) -> None:
+    """As when a board that began in 1970 has its clock set."""
+    ticker = _ticker(Cron("* * * * * *", "UTC"))
+    await ticker.wait()
+    waiting = asyncio.ensure_future(ticker.wait())
+    await asyncio.sleep(0.05)
+    wall.step(hours=hours)
+    await waiting
+    assert ticker.lateness_ms()["max"] < 3_600_000
+
+
 async def test_cron_that_waits_for_long_notices_a_step_of_the_clock(wall: Wall) -> None:
     ticker = _ticker(Cron("0 0 13 * * *", "UTC"))
     waiting = asyncio.ensure_future(ticker.wait())

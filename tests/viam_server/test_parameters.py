@@ -1,0 +1,82 @@
+"""What arrives of a method with its parameters is what viam-server's own data manager writes for the same component."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Value
+from viam.proto.app.datasync import DataCaptureMetadata, SensorData
+
+from tests.viam_server.rig import Maker, config_of, uploader
+
+BOARD = "rdk:component:board"
+PIN = {"pin_name": "11"}
+
+
+def board(capture: dict[str, Any]) -> dict[str, Any]:
+    """A board that is built into viam-server, captured by its data manager too."""
+    attributes = {"capture_methods": [{"capture_frequency_hz": 5, **capture}]}
+    service = {"type": "data_manager", "attributes": attributes}
+    return {
+        "name": "b",
+        "api": BOARD,
+        "model": "rdk:builtin:fake",
+        "attributes": {},
+        "service_configs": [service],
+    }
+
+
+def messages(data: bytes) -> Iterator[bytes]:
+    """The messages of a capture file, each after its length (rdk, ``data/capture_file.go``)."""
+    at = 0
+    while at < len(data):
+        size = shift = 0
+        while True:
+            size |= (data[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if data[at - 1] < 0x80:
+                break
+        yield data[at : at + size]
+        at += size
+
+
+def written(folder: Path) -> list[tuple[DataCaptureMetadata, list[SensorData]]]:
+    """What the data manager has written, by file; the last message of one may be cut."""
+    found = []
+    for path in [*folder.rglob("*.prog"), *folder.rglob("*.capture")]:
+        head, *rows = messages(path.read_bytes())
+        found.append((DataCaptureMetadata.FromString(head), [SensorData.FromString(row) for row in rows[:-1]]))
+    return [each for each in found if each[1]]
+
+
+def parameters(packed: Any) -> dict[str, Any]:
+    found = {}
+    for name, each in packed.items():
+        value = Value()
+        assert each.Unpack(value)
+        found[name] = MessageToDict(value)
+    return found
+
+
+async def test_a_pin_has_the_parameters_and_the_rows_of_the_data_manager(machines: Maker, tmp_path: Path) -> None:
+    captured = tmp_path / "captured"
+    manager = {
+        "name": "data",
+        "api": "rdk:service:data_manager",
+        "model": "rdk:builtin:builtin",
+        "attributes": {"capture_dir": str(captured), "sync_disabled": True},
+    }
+    source = {"name": "b", "api": BOARD, "method": "Gpios", "interval_s": 0.2, "extra": PIN}
+    config = config_of([uploader(sources=[source]), manager], [board({"method": "Gpios", "additional_params": PIN})])
+    machine = await machines.started(config)
+    await machine.arrives("b")
+    await machine.until(lambda: bool(written(captured)), "the data manager wrote nothing")
+    metadata, rows = written(captured)[0]
+    arrival = next(each for each in machine.cloud.arrivals if each.metadata.component_name == "b")
+    ours = arrival.metadata
+    assert (ours.component_type, ours.method_name) == (metadata.component_type, metadata.method_name)
+    assert parameters(ours.method_parameters) == parameters(metadata.method_parameters) == PIN
+    assert MessageToDict(arrival.rows[0].struct) == MessageToDict(rows[0].struct)
