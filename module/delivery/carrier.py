@@ -63,6 +63,9 @@ class Spool(Protocol):
     def release(self, items: Sequence[Item]) -> None:
         """Put claimed captures back."""
 
+    def rest(self, stream: int, seconds: float) -> None:
+        """Let nothing of a stream be claimed for so long."""
+
     async def fail(self, items: Sequence[Item], error: str, attempts: int) -> None:
         """Move claimed captures to the failures."""
 
@@ -143,6 +146,8 @@ class Carrier:
         """Monotonic time until which a probe follows the last one soon."""
         self.on_delivered: Callable[[Sequence[Item], Receipt], None] = lambda _items, _receipt: None
         self.aside = Aside(spool.release)
+        self.unavailable = Aside(spool.release)
+        """What cannot be read for now: none of the cloud's business."""
         self._records: dict[int, _Record] = {}
         self._rejected: list[int] = []
         self._renewals = 0
@@ -289,8 +294,7 @@ class Carrier:
             self._refuse(trouble)
             return
         if trouble.verdict is Verdict.LATER:
-            self.put_off(load, items)
-            self._log.warning(items[0].origin.source, f"a file cannot be read for now: {trouble.text}")
+            self._keep_for_later(load, items, trouble)
             return
         its_own = trouble.alone or trouble.verdict in (Verdict.UNSURE, Verdict.RENEW)
         if its_own and not self.aside.full:
@@ -312,6 +316,18 @@ class Carrier:
         # Not by its tries: who probes through an outage has many, and they were not its fault.
         record.put_off += 1
         self.aside.for_a_while(load.take(items), self._backoff.delay(record.put_off))
+
+    def _keep_for_later(self, load: Load, items: Sequence[Item], trouble: _Trouble) -> None:
+        """Hold back what this machine cannot read for now; if that is so of many, all of their stream."""
+        record = self._record(items[0])
+        record.put_off += 1
+        delay = self._backoff.delay(record.put_off)
+        if self.unavailable.full:
+            self._spool.release(load.take(items))
+            self._spool.rest(items[0].stream, delay)
+        else:
+            self.unavailable.for_a_while(load.take(items), delay)
+        self._log.warning(items[0].origin.source, f"not uploaded for now, and tried again later: {trouble.text}")
 
     def _penalty(self, item: Item) -> float:
         """How long what waited for the link stays back: not at all, unless it has closed the link more than once."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 from module import file_threads
 from module.capture import FileMark, Origin
 from module.containment import naming, open_inside, parent_inside, parts_inside
+from module.delivery.outcome import Verdict, judge_file
 from module.errors import FileChanged, FileUnavailable, FileUnusable, OutsideFolder
 
 if TYPE_CHECKING:
@@ -152,8 +153,8 @@ class OpenFile:
 
         There are as many bytes as the file had when it was opened, read in a thread; an empty file gives one empty
         chunk. Raises ``FileChanged`` in place of the last chunk, or before, where the file was cut, grew or was written
-        to meanwhile, ``FileUnusable`` where the disk does not give it, and ``FileUnavailable`` where the disk has not
-        answered for ``patience_s``.
+        to meanwhile, ``FileUnavailable`` where the disk has not answered for ``patience_s``, and as ``unreadable`` says
+        if the disk returns an error.
         """
         last = max(self.size - 1, 0) // size * size
         ahead = self._start_reading(0, size, last)
@@ -179,10 +180,16 @@ class OpenFile:
             data = _read_whole(self._descriptor, offset, size)
         except OSError as error:
             # The file's trouble must not be taken for the network's.
-            raise FileUnusable(f"{self._path!r} cannot be read: {error}") from error
+            raise unreadable(self._path, error) from error
         if len(data) < size or (last and not _is(self.mark, os.fstat(self._descriptor))):
             raise FileChanged(f"{self._path!r} was changed while it was being sent")
         return data
+
+
+def unreadable(path: str, error: OSError | OutsideFolder) -> FileUnavailable | FileUnusable:
+    """What to raise when a file cannot be opened or read: ``outcome.judge_file`` decides."""
+    is_later = isinstance(error, OSError) and judge_file(error) is Verdict.LATER
+    return (FileUnavailable if is_later else FileUnusable)(f"{path!r} cannot be read: {error}")
 
 
 def _read_whole(descriptor: int, offset: int, size: int) -> bytes:

@@ -1,13 +1,14 @@
-"""What an answer of the cloud means for the capture that was sent, in one table; pure.
+"""What an answer of the cloud, or of the disk, means for the capture that was sent, in one table each; pure.
 
 Statuses as in the gRPC documentation ("Status codes and their use in gRPC"); what viam's cloud makes of them stands in
-the comments.
+the comments. Numbers of the disk as in errno(3).
 """
 
 from __future__ import annotations
 
 import asyncio
 import enum
+import errno
 import ssl
 
 from grpclib import GRPCError, Status
@@ -29,7 +30,8 @@ class Verdict(enum.Enum):
     TOO_LARGE = "too large"
     """The message is larger than the receiver takes: send it in chunks, or in smaller batches."""
     LATER = "later"
-    """The capture's own file cannot be read for now: keep it, hold nobody else up, try again for ever."""
+    """This capture cannot be read or sent for now, for want of something of this machine's own: a file that its disk or
+    share does not give, descriptors, memory. Keep it, hold nobody else up, try again for ever."""
     UNSURE = "unsure"
     """Nobody can say; a few tries will tell."""
 
@@ -53,6 +55,24 @@ _BY_STATUS = {
     Status.UNAUTHENTICATED: Verdict.RENEW,
 }
 
+_OF_FILE = {
+    errno.EACCES: Verdict.REJECTED,
+    errno.EINVAL: Verdict.REJECTED,  # a fifo, a device or a socket, as module.containment says it
+    errno.EISDIR: Verdict.REJECTED,
+    errno.ELOOP: Verdict.REJECTED,
+    errno.ENAMETOOLONG: Verdict.REJECTED,
+    errno.ENOENT: Verdict.REJECTED,
+    errno.ENOTDIR: Verdict.REJECTED,
+    errno.EPERM: Verdict.REJECTED,
+}
+"""What is wrong with the file itself. All else is the machine's, the disk's or the share's, and may pass: EMFILE,
+ENFILE, ENOMEM, EIO, ESTALE, ETIMEDOUT and their like."""
+
+
+def judge_file(error: OSError) -> Verdict:
+    """What it means that a file could not be opened or read: REJECTED, or LATER."""
+    return _OF_FILE.get(error.errno or 0, Verdict.LATER)
+
 
 def judge(error: Exception) -> Verdict:
     """What an upload's error means; an error that nobody foresaw is UNSURE."""
@@ -67,7 +87,7 @@ def judge(error: Exception) -> Verdict:
         return _BY_STATUS.get(error.status, Verdict.UNSURE)
     if isinstance(error, OSError | StreamTerminatedError | H2Error | asyncio.TimeoutError | EOFError):
         return Verdict.AWAY
-    return Verdict.UNSURE
+    return Verdict.LATER if isinstance(error, MemoryError) else Verdict.UNSURE
 
 
 def say(error: Exception) -> str:

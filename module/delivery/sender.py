@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from module.capture import Item, Kind, Origin, UploadAs
-from module.delivery.files import OpenFile
+from module.delivery.files import OpenFile, unreadable
 from module.delivery.methods import CourierClient, SerialisedRows
 from module.delivery.wire import Times, method_parameters
 from module.errors import FileChanged, FileUnusable, OutsideFolder
@@ -51,7 +51,7 @@ def method_of(item: Item, stream_over_bytes: int) -> str:
 async def send(client: CourierClient, part_id: str, items: Sequence[Item], method: str) -> Receipt:
     """Upload items of one origin by one method; more than one only as rows or lines.
 
-    Raises what grpclib raises, FileUnusable and FileChanged.
+    Raises what grpclib raises, FileUnavailable, FileUnusable and FileChanged.
     """
     origin = items[0].origin
     said = _said_of(origin)
@@ -103,7 +103,7 @@ async def _send_file(client: CourierClient, part_id: str, item: Item, said: dict
         # Opened by hand: an OSError from here is the file's, one from the upload is the network's.
         await file.__aenter__()
     except (OSError, OutsideFolder) as error:
-        raise FileUnusable(f"{item.file.path} cannot be read: {error}") from error
+        raise unreadable(item.file.path, error) from error
     try:
         if origin.source == origin.folder and file.mark != item.file:
             # Its folder's watch takes the new state for the new file that it is.

@@ -259,6 +259,7 @@ class Uploader:
             if self.reason is None:
                 self._carrier.link.hurry(time.monotonic())
                 self._carrier.aside.end()
+                self._carrier.unavailable.end()
                 self._spool.work.set()
             while True:
                 remains = await self._spool.barrier.waiting(last)

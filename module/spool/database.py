@@ -31,21 +31,18 @@ from module.spool.rows import (
     StreamRow,
     checksum,
     detail_of,
-    encode_origin,
     is_whole,
     item_of,
     mark_of,
-    origin_checksum,
     room_of,
-    whole_origin,
 )
 from module.spool.salvage import Salvaged, count_unreadable, recover
 from module.spool.schema import Damaged, connect
 from module.spool.sent_files import SentFiles
+from module.spool.streams import StreamTable
 
 _FEW = 4
 """Up to so many rows are deleted one by one as soon as together."""
-_MANY_STREAMS = 10_000
 _MOST_DAMAGED = 500
 _ADD = "UPDATE stream SET items = items + ?, bytes = bytes + ? WHERE id = ?"
 _SET_LAST_ID = "UPDATE counter SET value = ? WHERE name = 'last_id'"
@@ -66,6 +63,7 @@ class Database:
         try:
             mend_counts(self._db, path)
             self._last_id, self._held = self._counted()
+            self._streams = StreamTable(self._db, path)
             self._mark_file = MarkFile(path.with_name("last-id"))
         except BaseException:
             self._db.close()
@@ -76,9 +74,7 @@ class Database:
         self.adoptions = AdoptionTable(self._db, self)
         self.barriers = BarrierTable(self._db)
         self.clocks = ClockTable(self._db)
-        self.sequences = sequences.SequenceTable(self._db, self.clocks)
-        self._stream_ids: dict[Origin, int] = {}
-        self._origins: dict[int, Origin] = {}
+        self.sequences = sequences.SequenceTable(self._db, self._streams, self.clocks)
 
     def _one(self, sql: str, *parameters: object) -> int:
         row = self._db.execute(sql, parameters).fetchone()
@@ -137,6 +133,7 @@ class Database:
 
     def commit(self) -> None:
         """End the transaction with all of it."""
+        self._streams.tidy()
         self._db.execute("COMMIT")
         self._mark_file.write(self.mark)
 
@@ -145,50 +142,20 @@ class Database:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
         # Streams and ids made in the transaction are gone with it.
-        self._stream_ids.clear()
-        self._origins.clear()
+        self._streams.rolled_back()
         self._last_id, self._held = self._counted()
 
     def streams(self) -> list[StreamRow]:
-        """All streams that have captures waiting; forgets those that have nothing at all."""
-        self._db.execute("DELETE FROM stream WHERE items = 0 AND id NOT IN (SELECT stream FROM failure)")
-        rows = self._db.execute(
-            "SELECT id, origin, crc, items, bytes, (SELECT min(id) FROM capture WHERE stream = stream.id) FROM stream"
-        ).fetchall()
-        return [
-            StreamRow(i, self._decoded(i, text, crc), items, size, head or 0)
-            for i, text, crc, items, size, head in rows
-        ]
-
-    def _decoded(self, stream: int, text: str, crc: int | None) -> Origin:
-        origin = whole_origin(text, crc)
-        if origin is None:
-            raise Damaged(f"{self.path}: what stream {stream} says of its captures is damaged")
-        return origin
-
-    def stream_id(self, origin: Origin) -> int:
-        """The id of the origin's stream, made if it is new."""
-        found = self._stream_ids.get(origin)
-        if found is None:
-            if len(self._stream_ids) >= _MANY_STREAMS:
-                # Tags that differ with each call make a stream each.
-                self._stream_ids.clear()
-                self._origins.clear()
-            text = encode_origin(origin)
-            self._db.execute("INSERT OR IGNORE INTO stream (origin, crc) VALUES (?, ?)", (text, origin_checksum(text)))
-            found = self._one("SELECT id FROM stream WHERE origin = ?", text)
-            self._stream_ids[origin] = found
-        return found
+        """All streams that have captures waiting, or failures; forgets those that have nothing at all."""
+        return self._streams.all()
 
     def origin(self, stream: int) -> Origin:
         """The origin of a stream."""
-        found = self._origins.get(stream)
-        if found is None:
-            row = self._db.execute("SELECT origin, crc FROM stream WHERE id = ?", (stream,)).fetchone()
-            if row is None:
-                raise Damaged(f"{self.path} lacks stream {stream}, which captures belong to")
-            found = self._origins[stream] = self._decoded(stream, *row)
-        return found
+        return self._streams.origin(stream)
+
+    def stream_id(self, origin: Origin) -> int:
+        """The id of the origin's stream, made if it is new: something of it is to be written."""
+        return self._streams.id_of(origin)
 
     def insert(self, captures: Sequence[Capture]) -> list[Row]:
         """Write captures; gives (id, stream, footprint) of each."""
@@ -234,6 +201,7 @@ class Database:
         else:
             gone = self._db.executemany("DELETE FROM capture WHERE id = ?", [(i,) for i in ids]).rowcount
         self._held -= gone
+        self._streams.note_taken([stream])
         if gone == len(ids):
             self._db.execute(_ADD, (-gone, -room, stream))
             return gone, room
@@ -258,6 +226,7 @@ class Database:
         sql = f"DELETE FROM {table} WHERE id = ? RETURNING id, stream, footprint"  # noqa: S608
         gone = [row for capture_id in ids for row in self._db.execute(sql, (capture_id,)).fetchall()]
         self._held -= len(gone)
+        self._streams.note_taken(stream for _, stream, _ in gone)
         return gone
 
     def _count(self, captures: Iterable[Row], sign: int) -> None:
@@ -363,9 +332,11 @@ class Database:
         """Delete failures (None: all); gives those that were there. A discarded file is not picked up again."""
         gone: list[int] = []
         for capture_id in self._failure_ids(ids):
-            for (detail,) in self._db.execute("DELETE FROM failure WHERE id = ? RETURNING detail", (capture_id,)):
+            sql = "DELETE FROM failure WHERE id = ? RETURNING detail, stream"
+            for detail, stream in self._db.execute(sql, (capture_id,)).fetchall():
                 gone.append(capture_id)
                 self._held -= 1
+                self._streams.note_taken([stream])
                 mark = mark_of(detail)
                 if mark is not None:
                     self.sent_files.remember([mark])

@@ -20,7 +20,8 @@ _PATIENCE_S = 0.03
 """Rows gather for so much longer than ``batch_wait_s``: those of a source with that period then travel in pairs."""
 _GRID_S = 0.1
 """Batches of many sources are closed together, at multiples of this, so that they are read and sent together."""
-_MANY = 1000
+_STALE = 64
+"""So many entries of the heaps may be out of date, and three a stream, before they are made again."""
 
 
 @dataclass(slots=True)
@@ -34,6 +35,10 @@ class Queue:
     """No capture that waits has a smaller id."""
     ripe_at: float = -math.inf
     """Monotonic time until which its rows gather, unless they are enough before; -inf: they need not wait."""
+    rests_until: float = -math.inf
+    """Monotonic time until which none of it is claimed, however many they are; -inf: it does not rest."""
+    in_flight: int = 0
+    """Captures that are claimed."""
 
     @property
     def gathers(self) -> bool:
@@ -64,7 +69,7 @@ class Held:
 
 
 class Queues:
-    """All streams that have captures waiting or in flight, and some that had."""
+    """All streams that have captures waiting or in flight; one that has neither is forgotten at once."""
 
     def __init__(self, upload: UploadConfig) -> None:
         self._upload = upload
@@ -72,15 +77,18 @@ class Queues:
         self.held = Held()
         self.in_flight = self.held.in_flight
         """The stream of each claimed capture, by id."""
-        self._most = _MANY
-        # What may be chosen, best first, and what gathers. An entry that is not what its stream says of itself any more
-        # is passed over: whatever changes that makes a new one.
+        # What may be chosen, best first, and what gathers or rests. An entry that is not what its stream says of itself
+        # any more is passed over: whatever changes that makes a new one.
         self._ready: list[tuple[int, int, int]] = []
-        self._gathering: list[tuple[float, int]] = []
+        self._later: list[tuple[float, int]] = []
 
     def __getitem__(self, stream: int) -> Queue:
-        """What is known of a stream; KeyError where nothing is."""
+        """What is known of a stream; KeyError if nothing of it waits or is in flight."""
         return self._queues[stream]
+
+    def __contains__(self, stream: int) -> bool:
+        """Whether anything of a stream waits or is in flight."""
+        return stream in self._queues
 
     def __len__(self) -> int:
         """How many streams are known."""
@@ -92,60 +100,85 @@ class Queues:
             del self.in_flight[capture_id]
         held = Counter(self.in_flight.values())
         self._queues = {
-            row.id: Queue(row.origin, row.items - held[row.id], row.head_id) for row in found.streams if row.items
+            row.id: Queue(row.origin, row.items - held[row.id], row.head_id, in_flight=held[row.id])
+            for row in found.streams
+            if row.items
         }
-        self._ready, self._gathering = [], []
-        for stream, known in self._queues.items():
-            self._list(stream, known)
+        self._list_all()
+
+    # ------------------------------------------------------------------ what comes next
 
     def choose(self, now: float, *, flushing: bool, above: int) -> tuple[int | None, float]:
         """Decide which stream of a priority ``above`` this one comes next; as ``Store.choose``."""
-        while self._gathering and self._gathering[0][0] <= now:
-            ripe_at, stream = heapq.heappop(self._gathering)
+        while self._later and self._later[0][0] <= now:
+            due, stream = heapq.heappop(self._later)
             known = self._queues.get(stream)
-            if known is not None and known.waiting and known.ripe_at == ripe_at:
+            if known is not None and self._due(known) == due:
+                known.rests_until = -math.inf
                 self._list_ready(stream, known)
         if flushing:
             self._hurry()
         while self._ready:
             priority, head_id, stream = self._ready[0]
             known = self._queues.get(stream)
-            if known is not None and known.waiting and known.head_id == head_id:
-                if known.ripe_at <= now or known.waiting >= self._upload.batch_rows:
-                    return (stream, 0.0) if -priority > above else (None, self._next_ripe(now))
-                # Retention has taken some of what had made a full batch.
-                self._list(stream, known)
+            is_true = known is not None and known.waiting > 0 and known.head_id == head_id
+            if is_true and self._due(known) <= now:
+                return (stream, 0.0) if -priority > above else (None, self._next_due(now))
             heapq.heappop(self._ready)
-        return None, self._next_ripe(now)
+            if is_true:
+                # It rests, or retention has taken some of what had made a full batch.
+                self._list(stream, known)
+        return None, self._next_due(now)
 
     def _hurry(self) -> None:
-        for _, stream in self._gathering:
+        later, self._later = self._later, []
+        for _, stream in later:
             known = self._queues.get(stream)
-            if known is not None and known.waiting and known.ripe_at > -math.inf:
-                known.ripe_at = -math.inf
-                self._list_ready(stream, known)
-        self._gathering.clear()
+            if known is not None and self._due(known) > -math.inf:
+                known.ripe_at = known.rests_until = -math.inf
+                self._list(stream, known)
 
-    def _next_ripe(self, now: float) -> float:
-        while self._gathering:
-            ripe_at, stream = self._gathering[0]
-            known = self._queues.get(stream)
-            if known is not None and known.waiting and known.ripe_at == ripe_at:
-                return ripe_at - now
-            heapq.heappop(self._gathering)
+    def _due(self, known: Queue | None) -> float:
+        """From when on a stream may be chosen; inf: nothing of it waits."""
+        if known is None or known.waiting <= 0:
+            return math.inf
+        is_full = known.gathers and known.waiting >= self._upload.batch_rows
+        return max(known.rests_until, -math.inf if is_full else known.ripe_at)
+
+    def _next_due(self, now: float) -> float:
+        while self._later:
+            due, stream = self._later[0]
+            if self._due(self._queues.get(stream)) == due:
+                return due - now
+            heapq.heappop(self._later)
         return math.inf
 
-    def _list(self, stream: int, known: Queue) -> None:
-        """Note that a stream may be chosen: from now on, or once its rows have gathered."""
-        if not known.waiting:
+    def _list(self, stream: int, known: Queue | None) -> None:
+        """Note that a stream may be chosen: from now on, or once its rows have gathered, or its rest is over."""
+        due = self._due(known)
+        if known is None or due == math.inf:
             return
-        if known.ripe_at == -math.inf or known.waiting >= self._upload.batch_rows:
+        if due == -math.inf:
             self._list_ready(stream, known)
         else:
-            heapq.heappush(self._gathering, (known.ripe_at, stream))
+            heapq.heappush(self._later, (due, stream))
+            self._tidy()
 
     def _list_ready(self, stream: int, known: Queue) -> None:
         heapq.heappush(self._ready, (-known.origin.priority, known.head_id, stream))
+        self._tidy()
+
+    def _tidy(self) -> None:
+        # While nothing is chosen, as in a pause, nobody comes upon the entries that are out of date.
+        if len(self._ready) + len(self._later) > _STALE + 4 * len(self._queues):
+            self._list_all()
+
+    def _list_all(self) -> None:
+        self._ready, self._later = [], []
+        for stream, known in self._queues.items():
+            self._list(stream, known)
+
+    # ------------------------------------------------------------------ claims
 
     def draw(self, stream: int, most: int) -> list[int]:
         """Give a stream that has been chosen, and with it, if its captures gather, others like it that are ready.
@@ -157,7 +190,7 @@ class Queues:
         while chosen.gathers and self._ready and len(drawn) < most:
             priority, head_id, other = self._ready[0]
             known = self._queues.get(other)
-            if known is not None and known.waiting and known.head_id == head_id and other not in drawn:
+            if known is not None and known.waiting > 0 and known.head_id == head_id and other not in drawn:
                 if not known.gathers or -priority != chosen.origin.priority:
                     break
                 drawn.append(other)
@@ -184,9 +217,21 @@ class Queues:
         """Note captures as claimed."""
         known, before = self._queues[stream], len(self.in_flight)
         self.in_flight.update(dict.fromkeys(ids, stream))
-        known.waiting -= len(self.in_flight) - before
+        taken = len(self.in_flight) - before
+        known.waiting -= taken
+        known.in_flight += taken
         self._gather(known, now)
         self._list(stream, known)
+
+    def land(self, ids: Iterable[int]) -> None:
+        """Note claimed captures as gone."""
+        for capture_id in ids:
+            stream = self.in_flight.pop(capture_id, None)
+            if stream is not None:
+                self._queues[stream].in_flight -= 1
+                self._forget_if_empty(stream)
+
+    # ------------------------------------------------------------------ what waits
 
     def _gather(self, known: Queue, now: float) -> None:
         known.ripe_at = self._ripe_at(now) if known.gathers else -math.inf
@@ -197,11 +242,6 @@ class Queues:
             return -math.inf
         grid = min(_GRID_S, wait / 10)
         return math.ceil((now + wait + min(_PATIENCE_S, wait / 20)) / grid) * grid
-
-    def land(self, ids: Iterable[int]) -> None:
-        """Note claimed captures as gone."""
-        for capture_id in ids:
-            self.in_flight.pop(capture_id, None)
 
     def put_back(self, stream: int, capture_id: int) -> None:
         """Note a capture as waiting again; it is the first to be claimed, and need not gather."""
@@ -214,7 +254,15 @@ class Queues:
     def release(self, stream: int, capture_id: int) -> None:
         """Put a claimed capture back; nothing where it is not claimed any more."""
         if self.in_flight.pop(capture_id, None) is not None:
+            self._queues[stream].in_flight -= 1
             self.put_back(stream, capture_id)
+
+    def rest(self, stream: int, until: float) -> None:
+        """Let nothing of a stream be claimed until then, unless all is hurried; nothing if it is not known."""
+        known = self._queues.get(stream)
+        if known is not None:
+            known.rests_until = until
+            self._list(stream, known)
 
     def bring_back(self, rows: Iterable[tuple[int, int]], origins: Mapping[int, Origin]) -> None:
         """Note former failures, (id, stream) each, as waiting."""
@@ -234,9 +282,6 @@ class Queues:
         """Note a new capture as waiting."""
         known = self._queues.get(stream)
         if known is None:
-            if len(self._queues) >= self._most:
-                self._forget_idle()
-                self._most = max(_MANY, 2 * len(self._queues))
             known = self._queues[stream] = Queue(origin, 0, capture_id)
         known.waiting += 1
         if known.waiting == 1:
@@ -246,7 +291,15 @@ class Queues:
         elif known.waiting == self._upload.batch_rows and known.gathers:
             self._list(stream, known)
 
-    def _forget_idle(self) -> None:
-        # Tags that are given with each call make a stream each, and ``choose`` goes through all of them.
-        busy = set(self.in_flight.values())
-        self._queues = {stream: known for stream, known in self._queues.items() if known.waiting or stream in busy}
+    def drop(self, stream: int) -> Origin:
+        """Note a waiting capture as gone; gives what it came from."""
+        known = self._queues[stream]
+        known.waiting -= 1
+        self._forget_if_empty(stream)
+        return known.origin
+
+    def _forget_if_empty(self, stream: int) -> None:
+        # Tags that are given with each call make a stream each.
+        known = self._queues[stream]
+        if not known.waiting and not known.in_flight:
+            del self._queues[stream]

@@ -224,6 +224,9 @@ class _Copy:
                 found[stream] = text, max(there, found.get(stream, ("", 0))[1])
         if self._hindered:
             found = self._in_index() | found
+        # An older page may hold a stream that has gone since, and was made again: the newer one has the captures.
+        newest = {text: stream for stream, (text, _) in sorted(found.items())}
+        found = {stream: found[stream] for stream in newest.values()}
         self._new.executemany(
             "INSERT OR IGNORE INTO stream (id, origin, crc) VALUES (?, ?, ?)",
             [(stream, text, origin_checksum(text)) for stream, (text, _) in found.items()],

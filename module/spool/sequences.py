@@ -26,6 +26,7 @@ from module.sequence import CaptureSequence, SequenceSource, SequenceState
 if TYPE_CHECKING:
     from module.spool.clock_table import ClockTable
     from module.spool.database import Database
+    from module.spool.streams import StreamTable
 
 SCHEMA = """
 CREATE TABLE sequence (
@@ -57,8 +58,9 @@ _LAST_ID = "(SELECT value FROM counter WHERE name = 'last_id')"
 class SequenceTable:
     """The table ``sequence``, on the thread of its connection."""
 
-    def __init__(self, db: sqlite3.Connection, clocks: ClockTable) -> None:
+    def __init__(self, db: sqlite3.Connection, streams: StreamTable, clocks: ClockTable) -> None:
         self._db = db
+        self._streams = streams
         self._clocks = clocks
 
     def all(self) -> list[CaptureSequence]:
@@ -89,20 +91,15 @@ class SequenceTable:
         return start_us, max(start_us, end_us + (end_by_us or 0)), (NOT_SET_TAG,) if undated else ()
 
     def _count(self, sources: Sequence[SequenceSource], after_id: int, last_id: int) -> int:
-        ids = {source.id for source in sources}
-        streams = self._db.execute("SELECT id, origin FROM stream").fetchall()
+        between = (after_id, last_id)
         count = 0
-        for stream in (stream for stream, origin in streams if json.loads(origin)["source"] in ids):
-            # Answered by the indexes alone, however large the payloads are.
-            (waiting,), (failed,) = (
-                self._db.execute(
-                    f"SELECT count(*) FROM {table} WHERE stream = ? AND id > ? AND id <= ?",  # noqa: S608
-                    (stream, after_id, last_id),
-                ).fetchone()
-                for table in ("capture", "failure")
-            )
-            count += waiting + failed
-        return count
+        # Answered by the indexes alone, however large the payloads are, and however many streams others have.
+        sql = "SELECT count(*) FROM capture WHERE stream = ? AND id > ? AND id <= ?"
+        streams = set(self._streams.of_sources(source.id for source in sources))
+        for stream in streams:
+            count += self._db.execute(sql, (stream, *between)).fetchone()[0]
+        failed = self._db.execute("SELECT stream FROM failure WHERE id > ? AND id <= ?", between)
+        return count + sum(1 for (stream,) in failed if stream in streams)
 
     def start(self, sequence: CaptureSequence, reading: Reading) -> None:
         """Write a new sequence, of what is captured from now on."""

@@ -197,7 +197,7 @@ class Store:
         gathers = self._queues[stream].gathers
         rows = self._upload.batch_rows if gathers else most
         loads, put_by = list[list[Item]](), True
-        while put_by and not loads:
+        while put_by and not loads and stream in self._queues:
             drawn = self._queues.draw(stream, min(most, _STREAMS_AT_ONCE))
             found = await self._read_for_claim({each: self._queues.read_from(each) for each in drawn}, rows)
             put_by = False
@@ -263,6 +263,10 @@ class Store:
         for item in items:
             self._queues.release(item.stream, item.id)
         self.work.set()
+
+    def rest(self, stream: int, seconds: float) -> None:
+        """Let nothing of a stream be claimed for so long; a flush ends that."""
+        self._queues.rest(stream, time.monotonic() + seconds)
 
     # ------------------------------------------------------------------ failures
 
@@ -348,8 +352,7 @@ class Store:
             if not job.done.done():
                 job.done.set_result(None)
         for _, stream, _ in outcome.dropped:
-            self._queues[stream].waiting -= 1
-            self._count_dropped(self._queues[stream].origin.source, 1)
+            self._count_dropped(self._queues.drop(stream).source, 1)
         if outcome.dropped_failures:
             self.failed -= len(outcome.dropped_failures)
             self._count_dropped("the failures", len(outcome.dropped_failures))

@@ -23,7 +23,7 @@ from module.collection.readings import sensor_data
 from module.delivery.files import OpenFile
 from module.delivery.methods import SerialisedRows
 from module.demo.cloud import Call, Refusal
-from module.errors import FileChanged, FileUnusable
+from module.errors import FileChanged, FileUnavailable
 from tests.delivery.pair import CAMERA, CHUNK, T1, T2, Pair, assert_same, connected
 from tests.delivery.rig import PART, local_cloud
 
@@ -278,7 +278,7 @@ async def test_a_file_that_the_disk_does_not_give_is_no_trouble_of_the_network(
 
     monkeypatch.setattr(os, "pread", fail)
     async with OpenFile(str(tmp_path), str(tmp_path / "f.bin")) as file:
-        with pytest.raises(FileUnusable, match=r"f\.bin' cannot be read: .*Input/output"):
+        with pytest.raises(FileUnavailable, match=r"f\.bin' cannot be read: .*Input/output"):
             await pair.ours.file_upload_from_path(file, PART)
     assert pair.cloud.arrivals == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 
@@ -11,7 +12,7 @@ from grpclib import GRPCError, Status
 from grpclib.exceptions import StreamTerminatedError
 from h2.exceptions import StreamClosedError
 
-from module.delivery.outcome import Verdict, judge, say
+from module.delivery.outcome import Verdict, judge, judge_file, say
 
 BY_STATUS = {
     Status.CANCELLED: Verdict.AWAY,
@@ -92,3 +93,44 @@ def test_a_certificate_that_does_not_verify_is_named_as_what_it_is() -> None:
     error = ssl.SSLCertVerificationError(1, "verify failed")
     error.verify_message = "self-signed certificate"
     assert say(error) == "the cloud's TLS certificate does not verify: self-signed certificate"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(
+            errno.EMFILE,
+            errno.ENFILE,
+            errno.ENOMEM,
+            errno.EIO,
+            errno.ESTALE,
+            errno.ETIMEDOUT,
+            errno.EAGAIN,
+            errno.EBUSY,
+        ),
+        *(errno.ENXIO, errno.ENODEV, errno.EHOSTDOWN, errno.ENOTCONN, errno.EREMOTEIO, errno.EINTR, None),
+    ],
+)
+def test_what_a_disk_or_a_share_does_not_give_now_it_may_give_later(number: int | None) -> None:
+    assert judge_file(OSError(number, "text") if number is not None else OSError("text")) is Verdict.LATER
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EINVAL,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EACCES,
+        errno.EPERM,
+    ],
+)
+def test_a_file_that_is_gone_or_barred_is_given_up(number: int) -> None:
+    assert judge_file(OSError(number, "text")) is Verdict.REJECTED
+
+
+def test_want_of_memory_is_no_rejection() -> None:
+    assert judge(MemoryError()) is Verdict.LATER

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import resource
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +150,24 @@ async def test_two_hundred_megabytes_cost_little_memory_and_delay_no_sensor(star
     assert peak - before < 40
     # When the module asked, not when the answer came: sensor and cloud share this busy process.
     assert (await rig.status())["sources"]["s1"]["lateness_ms"]["p99"] < 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no prlimit(2), and no /proc, to limit another process with")
+async def test_want_of_descriptors_delays_files_and_rejects_none(start: Starter, tmp_path: Path) -> None:
+    """The process may open four more than it has; every upload wants a file, and the folders on the way to it."""
+    folder, config = _folder(tmp_path, settle_s=0, include=["*.bin"])
+    (folder / "deep").mkdir()
+    rig = await start(folders=[config], upload={"concurrency": 16})
+    # The connection to the cloud stands before there is no descriptor for one.
+    (folder / "first.bin").write_bytes(b"60")
+    await _sent(rig, 1)
+    open_now = len(os.listdir(f"/proc/{rig.server.pid}/fd"))  # noqa: PTH208, names are enough
+    _, hard = resource.prlimit(rig.server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(rig.server.pid, resource.RLIMIT_NOFILE, (open_now + 4, hard))
+    for number in range(60):
+        (folder / "deep" / f"{number}.bin").write_bytes(b"%d" % number)
+    await _sent(rig, 61, 30)
+    status = await rig.until(lambda status: status["spool"]["items"] == 0)
+    assert status["spool"]["failed"] == 0
+    assert sorted(int(arrival.payload or b"") for arrival in rig.arrivals()) == list(range(61))
+    assert "not uploaded for now" in rig.printed()

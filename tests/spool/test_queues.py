@@ -70,7 +70,7 @@ class History:
         stream = self.random.randrange(len(ORIGINS))
         if self._waiting[stream]:
             self._waiting[stream].remove(self.random.choice(self._waiting[stream]))
-            self.queues[stream].waiting -= 1
+            self.queues.drop(stream)
 
     def plain(self, above: int, *, flushing: bool) -> tuple[tuple[int, int] | None, float]:
         """Priority and head of the best stream; seconds until the next is ripe."""
@@ -125,3 +125,36 @@ def test_batches_of_many_sources_are_closed_together() -> None:
     chosen, _ = queues.choose(1.0 + wait, flushing=False, above=-1)
     assert chosen is not None
     assert set(queues.draw(chosen, 8)) == {0, 1, 2}
+
+
+def test_nothing_grows_while_nobody_asks_what_comes_next() -> None:
+    """As in a pause with a full spool: what comes makes a full batch, and what goes for it unmakes it."""
+    queues = Queues(upload_config(batch_rows=4, batch_wait_s=1.0))
+    for number in range(5000):
+        queues.add(ORIGINS[0], 0, number, number)
+        if number >= 4:
+            queues.drop(0)
+        if number % 10 == 0:
+            queues.add(ORIGINS[1], 1, number, number)
+            queues.drop(1)
+    assert len(queues._ready) + len(queues._later) < 100
+    assert len(queues) == 1
+    assert queues.choose(5001.0, flushing=False, above=-1)[0] == 0
+
+
+def test_a_stream_that_rests_is_passed_over_until_its_time_or_a_flush() -> None:
+    queues = Queues(upload_config(batch_rows=4, batch_wait_s=1.0))
+    files = Origin("folder", Kind.FILE, priority=9)
+    for number in range(10):
+        queues.add(files, 7, number, 0.0)
+    queues.take(7, [0], 0.0)
+    queues.release(7, 0)
+    queues.rest(7, 5.0)
+    assert queues.choose(1.0, flushing=False, above=-1) == (None, 4.0)
+    queues.add(ORIGINS[3], 3, 11, 1.0)
+    assert queues.choose(3.0, flushing=False, above=-1)[0] == 3
+    assert queues.choose(5.0, flushing=False, above=-1)[0] == 7
+    queues.rest(7, 9.0)
+    assert queues.choose(6.0, flushing=False, above=-1)[0] == 3
+    assert queues.choose(6.0, flushing=True, above=-1)[0] == 7
+    queues.rest(8, 9.0)

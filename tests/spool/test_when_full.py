@@ -14,7 +14,6 @@ import pytest
 from module.capture import Capture, Kind, Origin
 from module.config import WhenFull
 from module.errors import SpoolFull
-from module.spool import queues
 from module.spool.jobs import GROUP_CAPTURES
 from tests.spool.rig import Opener, claim, drain
 
@@ -87,19 +86,4 @@ async def test_what_is_read_for_a_claim_does_not_give_way(opened: Opener, tmp_pa
     await store.acknowledge(taken)
     delivered = [int(item.payload[:4]) for item in (*taken, *await drain(store))]
     assert len(set(delivered)) == len(delivered) == 90 + GROUP_CAPTURES - store.dropped
-    assert store.items == 0
-
-
-async def test_streams_that_have_nothing_left_are_forgotten(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tags that differ with each call make a stream each; what is on its way, or waits, stays known."""
-    monkeypatch.setattr(queues, "_MANY", 10)
-    store = await opened()
-    await store.append([_numbered(0, replace(IMAGES, tags=("on its way",)))])
-    held = await claim(store)
-    for number in range(1, 60):
-        await store.append([_numbered(number, replace(IMAGES, tags=(str(number),)))])
-        await drain(store)
-    assert len(store._queues) <= 11
-    store.release(held)
-    assert [item.id for item in await drain(store)] == [item.id for item in held]
     assert store.items == 0
