@@ -21,7 +21,7 @@ from viam.resource.types import API, Model
 
 import module.health
 import module.service  # noqa: F401 - each registers its model
-from module import __version__, command_service, log_relay
+from module import __version__, command_service, lease, log_relay
 from module.discovery import Discoverer
 from module.serving import ModuleServer, ServedModule
 
@@ -63,6 +63,7 @@ def main() -> None:
         sys.exit(_run(convert))
     _keep_large_buffers()
     _keep_on_time()
+    lease.ignore_signal()
     # A corrupt image is told by its source, not by OpenCV on stderr.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     asyncio.run(_serve())

@@ -7,10 +7,16 @@ exactly.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from module.clock import NO_READING, Reading
+
+if TYPE_CHECKING:
+    import os
+
+_MOST_INT = 2**63 - 1
+"""What the spool's file can hold."""
 
 
 class Kind(enum.StrEnum):
@@ -102,7 +108,15 @@ class FileMark:
     size: int
     """Bytes."""
     modified_ns: int
-    """``st_mtime_ns``."""
+    """``st_mtime_ns``; a date before 1678 or after 2262, which does not fit into 64 bits, as the nearest that does."""
+    inode: int = field(default=0, compare=False)
+    """By which it is known under another name; 0: not known."""
+
+    @classmethod
+    def of(cls, path: str, info: os.stat_result) -> Self:
+        """The mark of a file as it is now."""
+        modified_ns = max(-_MOST_INT, min(info.st_mtime_ns, _MOST_INT))
+        return cls(path, info.st_size, modified_ns, info.st_ino & _MOST_INT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,7 @@ def mark_inside(folder: str, path: str) -> FileMark:
     """
     real = resolve_inside(folder, path)
     real.encode()
-    info = Path(real).stat()
-    return FileMark(real, info.st_size, info.st_mtime_ns)
+    return FileMark.of(real, Path(real).stat())
 
 
 def open_inside(folder: str, path: str) -> int:

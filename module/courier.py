@@ -25,8 +25,8 @@ from module.collection.schedule import ActiveHours
 from module.collection.sources import find
 from module.config import UploadConfig
 from module.delivery.cloud import Cloud
-from module.delivery.files import finish
 from module.delivery.permit import Permit
+from module.delivery.put_away import finish
 from module.delivery.sequences import SequenceMaker
 from module.delivery.uploader import Uploader
 from module.errors import CLOSING, SpoolClosed, SpoolError, Unavailable
@@ -107,7 +107,7 @@ class Courier:
                 folder,
                 self.config.tags,
                 self.config.dataset_ids,
-                self.store,
+                self.store.files,
                 put_away=finish,
                 logger=self._logger,
                 kept=self.carried.folders[folder.path],

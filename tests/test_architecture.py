@@ -30,6 +30,7 @@ FLOORS = (
         "module.throttled_log",
         "module.supervised",
         "module.containment",
+        "module.lease",
         "module.data_home",
         "module.file_threads",
         "module.refusals",

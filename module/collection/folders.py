@@ -19,11 +19,13 @@ import re
 import time
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from module import file_threads
 from module.capture import Capture, FileMark, Kind, Origin
+from module.collection.gone_files import GoneFiles
 from module.collection.kept import KeptOfFolder
+from module.collection.new_files import FileSpool, NewFiles
 from module.config import AfterUpload, FolderConfig
 from module.errors import CourierError, SpoolFull
 
@@ -129,22 +131,6 @@ def inferred(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(found["tag"]), tuple(found["dataset"])
 
 
-class FileSpool(Protocol):
-    """What a watch asks of the spool."""
-
-    async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        """Return those that the spool has never taken, in the same order."""
-
-    async def sent_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        """Return those that were delivered in the very state that is marked."""
-
-    async def forget_files(self, marks: Sequence[FileMark]) -> None:
-        """Forget delivered files that have left their folder."""
-
-    async def append(self, captures: Sequence[Capture]) -> object:
-        """Return once all of these are safe on the disk; raises ``SpoolFull`` where there is no room."""
-
-
 class FolderWatch:
     """Hands each settled file of one folder to the spool, once in each state that it settles in.
 
@@ -159,13 +145,16 @@ class FolderWatch:
         service_dataset_ids: Sequence[str],
         spool: FileSpool,
         *,
-        put_away: Callable[[Origin, FileMark], None],
+        put_away: Callable[[Origin, FileMark], bool],
         logger: logging.Logger,
         wall_clock: Callable[[], float] = time.time,
         period_s: float | None = None,
         kept: KeptOfFolder | None = None,
     ) -> None:
-        """``put_away``: deletes or moves a delivered file, in a thread; raises OSError. ``kept``: goes on counting."""
+        """``put_away``: deletes or moves a delivered file, in a thread; False: not now. Raises OSError.
+
+        ``kept``: goes on counting.
+        """
         self.kept = KeptOfFolder() if kept is None else kept
         self.last_error: str | None = None
         """What is wrong now; None once a scan went well."""
@@ -173,6 +162,8 @@ class FolderWatch:
         self._tags = (*service_tags, *config.tags)
         self._dataset_ids = (*service_dataset_ids, *config.dataset_ids)
         self._spool = spool
+        self._new_files = NewFiles(config, spool, logger)
+        self._gone_files = GoneFiles(config.path, spool, wall_clock)
         self._put_away = put_away
         self._logger = logger
         self._wall_clock = wall_clock
@@ -214,12 +205,13 @@ class FolderWatch:
         try:
             root, marks = await self._scan()
             for some in _groups(marks, _ASK_AT_ONCE):
-                for group in _groups(await self._spool.unknown_files(some), _APPEND_AT_ONCE):
+                for group in _groups(await self._new_files.among(some), _APPEND_AT_ONCE):
                     if self.paused:
                         return self.last_error
                     await self._append(root, group)
                 # Last, as what it forgets would look new.
                 stuck |= await self._finish(root, some)
+            await self._gone_files.look(root)
         except SpoolFull:
             return "the spool is full; the files wait where they are"
         except CourierError as error:
@@ -251,12 +243,14 @@ class FolderWatch:
         for mark in await self._spool.sent_files(marks):
             try:
                 origin = self._origin(self._configured(root, mark))
-                await file_threads.start(self._config.path, self._put_away, origin, mark)
+                is_done = await file_threads.start(self._config.path, self._put_away, origin, mark)
             except OSError as error:
                 # One that cannot be moved must not hold up all that come after it.
                 stuck[error.filename or mark.path] = error.strerror or str(error)
             else:
-                await self._spool.forget_files([mark])
+                # One that somebody writes to again is sent again once it has changed, and put away then.
+                if is_done:
+                    await self._spool.forget_files([mark])
         return stuck
 
     def _configured(self, root: str, mark: FileMark) -> str:
@@ -347,7 +341,7 @@ def _mark(entry: os.DirEntry[str], skipped: dict[str, str]) -> Iterator[FileMark
     except OSError as error:
         _skip(skipped, entry.path, error)
     else:
-        yield FileMark(path=entry.path, size=info.st_size, modified_ns=info.st_mtime_ns)
+        yield FileMark.of(entry.path, info)
 
 
 def _skip(skipped: dict[str, str], path: str, error: OSError) -> None:

@@ -1,39 +1,29 @@
-"""What delivery needs of a file on disk: open it safely, read it flat in memory, and put it away once it is delivered.
+"""What delivery needs of a file on disk: open it safely, and read it flat in memory.
 
-A file is opened and put away through ``module.containment``, so that no link that was put below a configured folder
-makes another file travel, vanish or move.
+A file is opened through ``module.containment``, so that no link that was put below a configured folder makes another
+file travel.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import itertools
 import mimetypes
 import os
-import secrets
-import shutil
 import stat
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Self
 
 from module import file_threads
-from module.capture import FileMark, Origin
-from module.containment import naming, open_inside, parent_inside, parts_inside
+from module.capture import FileMark
+from module.containment import open_inside
 from module.delivery.outcome import Verdict, judge_file
 from module.errors import FileChanged, FileUnavailable, FileUnusable, OutsideFolder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator
 
-_COPY_BYTES = 1 << 20
-_MOST_NAME_BYTES = 255
-"""Of one component of a path, on the file systems that Linux keeps files on."""
-_LONG_EXTENSION = 32
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 _KNOWN_TYPES = {
     ".jsonl": "application/x-ndjson",
     ".log": "text/plain",
@@ -112,7 +102,7 @@ class OpenFile:
     @property
     def mark(self) -> FileMark:
         """Which file this is and in which state, to compare with the state that was captured."""
-        return FileMark(path=self._path, size=self.size, modified_ns=self._info.st_mtime_ns)
+        return FileMark.of(self._path, self._info)
 
     @property
     def size(self) -> int:
@@ -126,12 +116,12 @@ class OpenFile:
         So does viam-server (``utils/file_times*.go``): the birth time on macOS, the ctime on Linux.
         """
         born_s: float | None = getattr(self._info, "st_birthtime", None)
-        return self._info.st_ctime_ns // 1000 if born_s is None else round(born_s * 1e6)
+        return _sayable(self._info.st_ctime_ns // 1000 if born_s is None else round(born_s * 1e6))
 
     @property
     def modified_us(self) -> int:
         """Microseconds since the epoch."""
-        return self._info.st_mtime_ns // 1000
+        return _sayable(self._info.st_mtime_ns // 1000)
 
     @property
     def name(self) -> str:
@@ -181,7 +171,7 @@ class OpenFile:
         except OSError as error:
             # The file's trouble must not be taken for the network's.
             raise unreadable(self._path, error) from error
-        if len(data) < size or (last and not _is(self.mark, os.fstat(self._descriptor))):
+        if len(data) < size or (last and not is_the_file(self.mark, os.fstat(self._descriptor))):
             raise FileChanged(f"{self._path!r} was changed while it was being sent")
         return data
 
@@ -207,141 +197,11 @@ def _opened(folder: str, path: str) -> tuple[int, os.stat_result]:
     return descriptor, os.fstat(descriptor)
 
 
-def finish(origin: Origin, mark: FileMark) -> None:
-    """Do with a delivered file what ``origin.after_upload`` says; blocks, and may take long across file systems.
-
-    A file that is gone, or that is no longer the one that was marked, stays as it is. ``move`` keeps the path relative
-    to the folder, makes the folders that it needs, takes ``name-1.ext``, ``name-2.ext`` … where the name is taken, and
-    returns once the move is on the disk. Raises ``OSError``, which names the path.
-    """
-    if origin.after_upload not in {"delete", "move"}:
-        return
-    try:
-        with parent_inside(origin.folder, mark.path) as (parent, name), naming(mark.path):
-            if not _is(mark, os.stat(name, dir_fd=parent, follow_symlinks=False)):
-                return
-            if origin.after_upload == "delete":
-                os.unlink(name, dir_fd=parent)
-            else:
-                _move(origin, mark, parent, name)
-    except OutsideFolder as error:
-        raise OSError(errno.ELOOP, str(error), mark.path) from error
-    except FileNotFoundError:
-        if Path(mark.path).exists():
-            raise
+def is_the_file(mark: FileMark, info: os.stat_result) -> bool:
+    """Whether the file that is described is the marked one, in that state."""
+    return stat.S_ISREG(info.st_mode) and FileMark.of(mark.path, info) == mark
 
 
-def _is(mark: FileMark, info: os.stat_result) -> bool:
-    return stat.S_ISREG(info.st_mode) and (info.st_size, info.st_mtime_ns) == (mark.size, mark.modified_ns)
-
-
-def _move(origin: Origin, mark: FileMark, parent: int, name: str) -> None:
-    *folders, _ = parts_inside(origin.folder, mark.path)
-    with naming(str(Path(origin.move_to, *folders, name))), _target(origin.move_to, folders) as target:
-        taken = _take_name(target, name)
-        try:
-            moved = _rename(mark, parent, name, target, taken)
-        except BaseException:
-            os.unlink(taken, dir_fd=target)
-            raise
-        if not moved:
-            os.unlink(taken, dir_fd=target)
-        _sync(target)
-        _sync(parent)
-
-
-def _take_name(target: int, name: str) -> str:
-    """Make an empty file of the first name that is free, so that what is renamed onto it overwrites nobody's file."""
-    path, candidate = PurePath(name), name
-    for number in itertools.count(1):
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(candidate, _CREATE, 0o600, dir_fd=target))
-            break
-        candidate = _numbered(path, number)
-    return candidate
-
-
-def _numbered(path: PurePath, number: int) -> str:
-    # A name may be as long as names can be, of which an extension is rarely much.
-    suffix = path.suffix if len(path.suffix) <= _LONG_EXTENSION else ""
-    tail = f"-{number}{suffix}"
-    stem = (path.stem if suffix else path.name).encode()[: _MOST_NAME_BYTES - len(tail.encode())]
-    return stem.decode(errors="ignore") + tail
-
-
-def _rename(mark: FileMark, parent: int, name: str, target: int, taken: str) -> bool:
-    """Move the file onto the name that was taken; False where it turned out to be another one."""
-    try:
-        os.rename(name, taken, src_dir_fd=parent, dst_dir_fd=target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-    else:
-        return True
-    part = f".{secrets.token_hex(8)}.part"
-    try:
-        _copy(parent, name, target, part)
-        if not _is(mark, os.stat(name, dir_fd=parent, follow_symlinks=False)):
-            return False
-        os.rename(part, taken, src_dir_fd=target, dst_dir_fd=target)
-        # The copy's name must be on the disk before the file's own goes.
-        _sync(target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(part, dir_fd=target)
-    with naming(mark.path):
-        os.unlink(name, dir_fd=parent)
-    return True
-
-
-def _copy(parent: int, name: str, target: int, part: str) -> None:
-    with (
-        os.fdopen(os.open(name, _READ, dir_fd=parent), "rb") as source,
-        os.fdopen(os.open(part, _CREATE, 0o600, dir_fd=target), "wb") as copy,
-    ):
-        shutil.copyfileobj(source, copy, _COPY_BYTES)
-        copy.flush()
-        info = os.fstat(source.fileno())
-        with contextlib.suppress(PermissionError):  # exFAT and network shares have no modes
-            os.fchmod(copy.fileno(), stat.S_IMODE(info.st_mode))
-        os.utime(copy.fileno(), ns=(info.st_atime_ns, info.st_mtime_ns))
-        os.fsync(copy.fileno())
-
-
-@contextlib.contextmanager
-def _target(move_to: str, folders: Sequence[str]) -> Iterator[int]:
-    """Give the open directory below ``move_to``, made where it is missing, reached through no link."""
-    _make_folder(Path(move_to))
-    descriptor = os.open(move_to, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for folder in folders:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(folder, dir_fd=descriptor)
-                _sync(descriptor)
-            below = os.open(folder, _FOLDER, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = below
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _make_folder(path: Path) -> None:
-    if path.is_dir():
-        return
-    _make_folder(path.parent)
-    path.mkdir(exist_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _sync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(folder: int) -> None:
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        # Some network file systems cannot sync a folder, and say so.
-        if error.errno != errno.EINVAL:
-            raise
+def _sayable(microseconds: int) -> int:
+    """The nearest time that a protobuf ``Timestamp`` may say: from the year 1 to the end of 9999."""
+    return max(_FIRST_US, min(microseconds, _LAST_US))

@@ -145,7 +145,9 @@ class AdoptionTable:
         self._spool.note_added(len(captures) + len(failures))
 
     def _write_rest(self, part: Part, shift: int) -> None:
-        self._db.executemany("INSERT OR IGNORE INTO sent_file VALUES (?, ?, ?)", part.sent_files)
+        self._db.executemany(
+            "INSERT OR IGNORE INTO sent_file (path, size, modified_ns) VALUES (?, ?, ?)", part.sent_files
+        )
         values = f"?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? + {shift:d}, ? + {shift:d}"
         self._db.executemany(
             f"INSERT OR IGNORE INTO sequence ({SEQUENCE_COLUMNS}) VALUES ({values})",  # noqa: S608

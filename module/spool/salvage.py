@@ -23,6 +23,7 @@ from module.spool.mark import Mark
 from module.spool.pages import Pages, frames_in_log, frames_taken
 from module.spool.rows import COLUMNS, FAILED_COLUMNS, is_whole, origin_checksum, whole_origin
 from module.spool.schema import ADOPTION_COLUMNS, ADOPTION_TABLE, HAS_ADOPTIONS, connect, lenient_text
+from module.spool.sent_files import COLUMNS as SENT_FILE
 
 _FAILED = FAILED_COLUMNS
 _LAST_ID = "SELECT value FROM counter WHERE name = 'last_id' AND typeof(value) = 'integer'"
@@ -295,10 +296,14 @@ class _Copy:
                     ranges += [(middle, high), (low, middle)]
 
     def _copy_rest(self, held: int) -> None:
+        # Those that a file of an older version has, too.
+        there = {name for (name,) in self._all("SELECT name FROM pragma_table_info('sent_file')")}
+        columns = [name for name in SENT_FILE if name in there] or SENT_FILE[:3]
+        names = ", ".join(columns)
         for order in ("ASC", "DESC"):
             self._new.executemany(
-                "INSERT OR IGNORE INTO sent_file VALUES (?, ?, ?)",
-                self._all(f"SELECT path, size, modified_ns FROM sent_file ORDER BY path {order}"),  # noqa: S608
+                f"INSERT OR IGNORE INTO sent_file ({names}) VALUES ({', '.join('?' * len(columns))})",  # noqa: S608
+                self._all(f"SELECT {names} FROM sent_file ORDER BY path {order}"),  # noqa: S608
             )
         # Those columns that a file of an older version has, too.
         for table in ("sequence", "clock"):

@@ -1,7 +1,7 @@
 """The tables of the spool's file, and how a file of an older version becomes one of this.
 
-Version 1 had no checksums. Its rows are taken as they are. Version 2 knew nothing of the machine's clock: its times
-are taken as they are.
+Version 1 had no checksums, version 2 knew nothing of the machine's clock: their rows and times are taken as they are.
+Version 3 knew delivered files by their paths only.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ import sqlite3
 from pathlib import Path
 
 from module.errors import SpoolError
-from module.spool import clock_table, sequences
+from module.spool import clock_table, sent_files, sequences
 from module.spool.retention import PAGE_BYTES
-
-SCHEMA_VERSION = 3
 
 _CAPTURE = """
     id INTEGER PRIMARY KEY,
@@ -47,21 +45,18 @@ CREATE TABLE failure ({_CAPTURE},
 );
 CREATE INDEX failure_by_stream ON failure (stream);
 CREATE INDEX failure_by_detail ON failure (detail) WHERE detail IS NOT NULL;
-CREATE TABLE sent_file (
-    path TEXT PRIMARY KEY,
-    size INTEGER NOT NULL,
-    modified_ns INTEGER NOT NULL
-) WITHOUT ROWID;
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO counter VALUES ('last_id', 0);
-"""  # noqa: S608
+{sent_files.TABLE}{sequences.SCHEMA}"""  # noqa: S608
 
 _FROM_1 = """
 ALTER TABLE stream ADD COLUMN crc INTEGER;
 ALTER TABLE capture ADD COLUMN crc INTEGER;
 ALTER TABLE failure ADD COLUMN crc INTEGER;
 """
-_FROM_2 = clock_table.SCHEMA + sequences.CLOCKS
+_STEPS = ("", _FROM_1, clock_table.SCHEMA + sequences.CLOCKS, sent_files.FROM_3)
+"""From each version to the next; the tables that are made are those of version 2."""
+SCHEMA_VERSION = len(_STEPS)
 
 
 ADOPTION_COLUMNS = "directory, place, shift, capture_id, failure_id, adopted, is_done"
@@ -116,8 +111,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     if version > SCHEMA_VERSION:
         raise SpoolError(f"{path} was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION})")
     if version < SCHEMA_VERSION:
-        work = (_FROM_1 if version == 1 else "") if version else _TABLES + sequences.SCHEMA
-        work += _FROM_2
+        work = "".join(_STEPS[version:]) if version else _TABLES + "".join(_STEPS[2:])
         db.executescript(f"BEGIN IMMEDIATE;{work}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
 

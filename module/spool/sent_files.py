@@ -1,12 +1,34 @@
-"""Which files of watched folders were delivered, so that none is sent twice in the same state."""
+"""Which files of watched folders were delivered, so that none is sent twice in the same state.
+
+A file is the one that was sent if path, size and date match, or inode, size and date: then it has been renamed. What
+waits to be sent is known by both, too, from its row's ``detail``.
+"""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
 from module.capture import FileMark
-from module.spool.rows import file_detail
+from module.spool.rows import file_detail_before_4, file_details_like
+
+TABLE = """
+CREATE TABLE sent_file (
+    path TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+"""As it was up to version 3."""
+FROM_3 = """
+ALTER TABLE sent_file ADD COLUMN inode INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sent_file ADD COLUMN missing INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sent_file ADD COLUMN missing_day INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX sent_file_by_inode ON sent_file (inode) WHERE inode <> 0;
+"""
+"""Version 4: what it is known by under another name; on how many days it was missing, and the last of them."""
+COLUMNS = ("path", "size", "modified_ns", "inode", "missing", "missing_day")
 
 
 class SentFiles:
@@ -16,17 +38,43 @@ class SentFiles:
         self._db = db
 
     def unknown(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        """Those files that are neither sent, waiting, nor failed in the very state that is marked."""
-        return [mark for mark in marks if not self._knows(mark)]
-
-    def _knows(self, mark: FileMark) -> bool:
-        detail = file_detail(mark)
-        held = "SELECT 1 FROM capture WHERE detail = ? UNION ALL SELECT 1 FROM failure WHERE detail = ?"
-        return self._sent(mark) or self._db.execute(held, (detail, detail)).fetchone() is not None
+        """Those files that are neither sent, waiting, nor failed under this path and in the state that is marked."""
+        return [mark for mark in marks if not self._sent(mark) and not self._held(mark)]
 
     def _sent(self, mark: FileMark) -> bool:
         sent = "SELECT 1 FROM sent_file WHERE path = ? AND size = ? AND modified_ns = ?"
         return self._db.execute(sent, (mark.path, mark.size, mark.modified_ns)).fetchone() is not None
+
+    def _held(self, mark: FileMark) -> bool:
+        before_4 = file_detail_before_4(mark)
+        for table in ("capture", "failure"):
+            if self._db.execute(f"SELECT 1 FROM {table} WHERE detail = ?", (before_4,)).fetchone():  # noqa: S608
+                return True
+            if any(path == mark.path for path, _ in self._alike(table, mark)):
+                return True
+        return False
+
+    def _alike(self, table: str, mark: FileMark) -> list[tuple[str, int]]:
+        """Path and inode of all files that are held in a table with this size and date."""
+        rows = self._db.execute(
+            f"SELECT detail FROM {table} WHERE detail >= ? AND detail < ?",  # noqa: S608
+            file_details_like(mark),
+        ).fetchall()
+        return [(detail["path"], detail["inode"]) for (text,) in rows for detail in (json.loads(text),)]
+
+    def former_names(self, marks: Sequence[FileMark]) -> list[tuple[FileMark, str, bool]]:
+        """Those files that are sent, or wait, under another path, with that path, and whether they are sent."""
+        found = ((mark, self._former_name(mark)) for mark in marks if mark.inode)
+        return [(mark, *former) for mark, former in found if former is not None]
+
+    def _former_name(self, mark: FileMark) -> tuple[str, bool] | None:
+        sql = "SELECT path FROM sent_file WHERE inode = ? AND inode <> 0 AND size = ? AND modified_ns = ? LIMIT 1"
+        row = self._db.execute(sql, (mark.inode, mark.size, mark.modified_ns)).fetchone()
+        if row is not None:
+            return row[0], True
+        waiting = (path for path, inode in self._alike("capture", mark) if inode == mark.inode)
+        path = next(waiting, None)
+        return None if path is None else (path, False)
 
     def among(self, marks: Sequence[FileMark]) -> list[FileMark]:
         """Those files that were delivered in the very state that is marked."""
@@ -42,5 +90,25 @@ class SentFiles:
     def remember(self, marks: Iterable[FileMark]) -> None:
         """Note that these files were sent, so that they are not sent again in that state."""
         self._db.executemany(
-            "INSERT OR REPLACE INTO sent_file VALUES (?, ?, ?)", [(m.path, m.size, m.modified_ns) for m in marks]
+            "INSERT OR REPLACE INTO sent_file (path, size, modified_ns, inode) VALUES (?, ?, ?, ?)",
+            [(m.path, m.size, m.modified_ns, m.inode) for m in marks],
         )
+
+    def below(self, folder: str, after: str, most: int) -> list[tuple[str, int]]:
+        """Files below a folder by path, from a path on, with the number of days on which they were missing."""
+        prefix = folder.rstrip("/")
+        # "0" is the character behind "/".
+        return self._db.execute(
+            "SELECT path, missing FROM sent_file WHERE path > ? AND path < ? ORDER BY path LIMIT ?",
+            (max(f"{prefix}/", after), f"{prefix}0", most),
+        ).fetchall()
+
+    def note_missing(self, missing: Iterable[str], back: Iterable[str], day: int, forget_after: int) -> None:
+        """Note files as missing on a day, and others as there; forget those missing on more days than so many."""
+        for path in missing:
+            self._db.execute(
+                "UPDATE sent_file SET missing = missing + 1, missing_day = ? WHERE path = ? AND missing_day <> ?",
+                (day, path, day),
+            )
+            self._db.execute("DELETE FROM sent_file WHERE path = ? AND missing > ?", (path, forget_after))
+        self._db.executemany("UPDATE sent_file SET missing = 0 WHERE path = ?", [(path,) for path in back])

@@ -32,6 +32,7 @@ from module.spool.barrier import Barrier
 from module.spool.clock_table import ClockLedger
 from module.spool.database import Database
 from module.spool.drop_log import DropLog
+from module.spool.file_book import FileBook
 from module.spool.jobs import Acknowledge, Append, Call, Outcome, Rescue
 from module.spool.orphans import OrphanWatch
 from module.spool.owner import Owner
@@ -87,6 +88,8 @@ class Store:
         """Called with the ids of captures that have left the spool undelivered, or moved within it, and where to."""
         self.barrier = Barrier(self._call)
         """What waits up to one capture."""
+        self.files = FileBook(self._call, self.append)
+        """What is known of the files of folders."""
         self.sequences = SequenceBook(self._call, clock)
         """Stretches of time that the cloud is to be told of."""
         self.orphans = OrphanWatch(place, logger)
@@ -306,20 +309,6 @@ class Store:
         self.failed -= len(gone)
         self.on_fate(gone, Fate.DROPPED)
         return len(gone)
-
-    async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        """Those files that are neither sent, waiting, nor failed in the very state that is marked."""
-        unknown: list[FileMark] = await self._call(lambda db: db.sent_files.unknown(marks), writes=False)
-        return unknown
-
-    async def sent_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        """Those files that were delivered in the very state that is marked."""
-        sent: list[FileMark] = await self._call(lambda db: db.sent_files.among(marks), writes=False)
-        return sent
-
-    async def forget_files(self, marks: Sequence[FileMark]) -> None:
-        """Forget delivered files that have left their folder."""
-        await self._call(lambda db: db.sent_files.forget(marks), writes=True)
 
     # ------------------------------------------------------------------ the event loop's side of a commit
 

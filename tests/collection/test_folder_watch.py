@@ -36,6 +36,18 @@ class _Spool:
     async def forget_files(self, marks: Sequence[FileMark]) -> None:
         self.sent = [mark for mark in self.sent if mark not in marks]
 
+    async def former_names(self, marks: Sequence[FileMark]) -> list[tuple[FileMark, str, bool]]:
+        return []
+
+    async def note_sent(self, marks: Sequence[FileMark]) -> None:
+        self.sent.extend(marks)
+
+    async def sent_below(self, folder: str, after: str, most: int) -> list[tuple[str, int]]:
+        return []
+
+    async def note_missing(self, missing: Sequence[str], back: Sequence[str], day: int, forget_after: int) -> None:
+        raise AssertionError("nothing is missing")
+
     async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
         self.asked.append(len(marks))
         known = {capture.file for capture in self.captures}
@@ -57,10 +69,11 @@ def spool() -> _Spool:
     return _Spool()
 
 
-def _unlink(_origin: Origin, mark: FileMark) -> None:
+def _unlink(_origin: Origin, mark: FileMark) -> bool:
     if "stuck" in mark.path:
         raise PermissionError(1, "Operation not permitted", mark.path)
     Path(mark.path).unlink()
+    return True
 
 
 def _watch(config: FolderConfig, spool: _Spool) -> FolderWatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import resource
@@ -83,6 +84,30 @@ async def test_a_delivered_file_leaves_its_folder(start: Starter, tmp_path: Path
         while path.exists():
             await asyncio.sleep(0.05)
     assert (tmp_path / "done" / "sub" / "a.txt").exists() == (after == "move")
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="this system has no leases")
+async def test_a_recorder_that_pauses_keeps_its_file(start: Starter, tmp_path: Path) -> None:
+    """Longer than ``settle_s``: the file is sent, and deleted, once it is closed."""
+    folder, config = _folder(tmp_path, after_upload="delete")
+    path = folder / "video.bin"
+    with path.open("wb") as recorder:
+        recorder.write(b"first ")
+        recorder.flush()
+        rig = await start(folders=[config])
+        (folder / "other.bin").write_bytes(b"other")
+        await _sent(rig, 1)
+        async with asyncio.timeout(10):
+            while (folder / "other.bin").exists():
+                await asyncio.sleep(0.05)
+        assert path.exists()
+        recorder.write(b"second")
+    await _sent(rig, 2)
+    async with asyncio.timeout(10):
+        while path.exists():
+            await asyncio.sleep(0.05)
+    assert [arrival.payload for arrival in rig.arrivals()] == [b"other", b"first second"]
+    assert "cannot be seen" not in rig.printed()
 
 
 async def test_folders_follow_no_link_out(start: Starter, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -56,15 +55,6 @@ async def filled(opened: Opener, count: int = 500) -> Store:
     for first in range(0, count, 50):
         await store.append([capture(number) for number in range(first, first + 50)])
     return store
-
-
-def as_version_2(db: sqlite3.Connection) -> None:
-    """Take away what later versions of the schema have added."""
-    db.execute("DROP TABLE clock")
-    for column in ("start_boot", "start_offset_us", "end_boot", "end_offset_us"):
-        db.execute(f"ALTER TABLE sequence DROP COLUMN {column}")
-    db.execute("PRAGMA user_version = 2")
-    db.commit()
 
 
 def copied(path: Path, into: Path) -> Path:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,3 +84,31 @@ class SlowDisk:
 
     def work(self) -> None:
         self._works.set()
+
+
+def make_version_3(path: Path) -> None:
+    """Make a spool's file one of version 3, which knew delivered files by their paths only."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DROP INDEX sent_file_by_inode")
+        for column in ("inode", "missing", "missing_day"):
+            db.execute(f"ALTER TABLE sent_file DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 3")
+
+
+def make_version_2(path: Path) -> None:
+    """Make a spool's file one of version 2, which knew nothing of the machine's clock either."""
+    make_version_3(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DROP TABLE clock")
+        for column in ("start_boot", "start_offset_us", "end_boot", "end_offset_us"):
+            db.execute(f"ALTER TABLE sequence DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 2")
+
+
+def make_version_1(path: Path) -> None:
+    """Make a spool's file one of version 1, which had no checksums either."""
+    make_version_2(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for table in ("stream", "capture", "failure"):
+            db.execute(f"ALTER TABLE {table} DROP COLUMN crc")
+        db.execute("PRAGMA user_version = 1")

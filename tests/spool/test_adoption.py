@@ -140,8 +140,10 @@ async def test_failures_sent_files_sequences_and_images_go_over_too(opened: Open
         assert (ours.store.items, ours.store.failed) == (left + 2, failed)
         (failure,) = await ours.store.failures(10)
         assert (failure.source, failure.error, failure.attempts) == ("s", "no such part", 3)
-        assert await ours.store.unknown_files([sent, waiting, FileMark("/f/new", 1, 1)]) == [FileMark("/f/new", 1, 1)]
-        assert await ours.store.sent_files([sent, *more]) == [sent, *more]
+        assert await ours.store.files.unknown_files([sent, waiting, FileMark("/f/new", 1, 1)]) == [
+            FileMark("/f/new", 1, 1)
+        ]
+        assert await ours.store.files.sent_files([sent, *more]) == [sent, *more]
         stopped, still_open = await ours.store.sequences.look()
         assert (stopped.id, stopped.waiting_for, stopped.tags) == (begun.id, 2, ("batch",))
         assert (still_open.id, still_open.end_us) == (open_one.id, None)
@@ -171,7 +173,7 @@ async def test_a_spool_of_an_earlier_version_goes_over(tmp_path: Path) -> None:
     async with Service(tmp_path) as ours:
         assert await ours.adopt(tmp_path / "old") == 8
         assert (ours.store.items, ours.store.failed) == (6, 2)
-        assert await ours.store.sent_files([mark]) == [mark]
+        assert await ours.store.files.sent_files([mark]) == [mark]
         assert len(await drain(ours.store)) == 6
 
 

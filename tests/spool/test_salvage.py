@@ -21,18 +21,8 @@ from module.spool.jobs import Call
 from module.spool.opening import open_spool
 from module.spool.retention import PAGE_BYTES
 from module.spool.salvage import Salvaged, salvage
-from tests.spool.numbered import (
-    ROWS,
-    as_version_2,
-    capture,
-    check,
-    drain_damaged,
-    filled,
-    overwrite,
-    payload,
-    spool_file,
-)
-from tests.spool.rig import LOGGER, Opener, claim, drain
+from tests.spool.numbered import ROWS, capture, check, drain_damaged, filled, overwrite, payload, spool_file
+from tests.spool.rig import LOGGER, Opener, claim, drain, make_version_1, make_version_2
 
 FILES = Origin(source="/data", kind=Kind.FILE, folder="/data")
 
@@ -153,7 +143,7 @@ async def test_what_stands_beside_the_captures_is_carried_over(opened: Opener, t
     assert store.damaged is not None
     assert store.unreadable == 0
     assert [failure.error for failure in await store.failures(10)] == ["no"] * len(rejected)
-    assert await store.sent_files([mark]) == [mark]
+    assert await store.files.sent_files([mark]) == [mark]
     await store.sequences.look()
     assert [sequence.tags for sequence in store.sequences.known] == [("night",)]
     (new_id,) = await store.append([capture(1000)])
@@ -244,8 +234,7 @@ async def test_a_spool_of_version_2_is_brought_up_and_delivered(opened: Opener, 
     await store.sequences.start([], ["t"])
     before = store.sequences.known
     await store.close()
-    with closing(sqlite3.connect(spool_file(tmp_path))) as db:
-        as_version_2(db)
+    make_version_2(spool_file(tmp_path))
     store = await opened()
     assert store.damaged is None
     assert await store.sequences.look() == before
@@ -260,8 +249,7 @@ def test_a_spool_of_version_2_that_is_damaged_is_salvaged_too(tmp_path: Path) ->
     found.db.sequences.start(CaptureSequence("q", (), ("t",), 7), NO_READING)
     found.db.commit()
     found.db.close()
-    with closing(sqlite3.connect(path)) as db:
-        as_version_2(db)
+    make_version_2(path)
     assert salvage(path, tmp_path / "new").saved == 50
     with closing(Database(tmp_path / "new")) as new:
         assert new.sequences.all() == [CaptureSequence("q", (), ("t",), 7)]
@@ -288,12 +276,7 @@ async def test_a_spool_of_version_1_is_brought_up_and_delivered(opened: Opener, 
     await store.fail((await claim(store))[:1], "no", 1)
     await store.close()
     path = spool_file(tmp_path)
-    with closing(sqlite3.connect(path)) as db:
-        as_version_2(db)
-        for table in ("stream", "capture", "failure"):
-            db.execute(f"ALTER TABLE {table} DROP COLUMN crc")
-        db.execute("PRAGMA user_version = 1")
-        db.commit()
+    make_version_1(path)
     store = await opened()
     assert (store.damaged, store.items, store.failed) == (None, 49, 1)
     await store.append([capture(1000)])
@@ -308,12 +291,7 @@ def test_a_spool_of_version_1_that_is_damaged_is_salvaged_too(tmp_path: Path) ->
     found.db.insert([capture(number) for number in range(50)])
     found.db.commit()
     found.db.close()
-    with closing(sqlite3.connect(path)) as db:
-        as_version_2(db)
-        for table in ("stream", "capture", "failure"):
-            db.execute(f"ALTER TABLE {table} DROP COLUMN crc")
-        db.execute("PRAGMA user_version = 1")
-        db.commit()
+    make_version_1(path)
     assert salvage(path, tmp_path / "new").saved == 50
 
 

@@ -272,9 +272,9 @@ async def test_a_file_is_known_once_it_waits_failed_or_was_sent(opened: Opener) 
     await store.fail([failed], "gone", 1)
     await store.close()
     store = await opened()
-    assert await store.unknown_files(marks) == [marks[3]]
-    assert await store.unknown_files([replace(marks[0], size=2)]) == [replace(marks[0], size=2)]
-    assert await store.sent_files(marks) == [marks[0]]
+    assert await store.files.unknown_files(marks) == [marks[3]]
+    assert await store.files.unknown_files([replace(marks[0], size=2)]) == [replace(marks[0], size=2)]
+    assert await store.files.sent_files(marks) == [marks[0]]
 
 
 async def test_a_discarded_file_is_not_picked_up_again(opened: Opener) -> None:
@@ -283,7 +283,7 @@ async def test_a_discarded_file_is_not_picked_up_again(opened: Opener) -> None:
     await store.append([Capture(FILES, 1, 1, file=mark)])
     await store.fail(await claim(store), "gone", 1)
     await store.discard()
-    assert await store.unknown_files([mark]) == []
+    assert await store.files.unknown_files([mark]) == []
 
 
 async def test_the_spool_is_private(opened: Opener, tmp_path: Path) -> None:

@@ -1,0 +1,142 @@
+"""Which of a folder's settled files are to be captured: those that are new, and that nobody writes to any more.
+
+A file that was renamed is no new one. Whether a file that is to be deleted or moved is still being written is asked of
+the kernel; what is kept may be sent while it is being written, and is sent again once it has changed.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from module import file_threads, lease
+from module.capture import Capture, FileMark
+from module.config import AfterUpload, FolderConfig
+from module.containment import open_inside
+from module.errors import OutsideFolder
+from module.lease import Standing
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A file that the spool knows by another name, as far as its inode tells."""
+
+    mark: FileMark
+    former: str
+    """The path that it was known by."""
+    is_sent: bool
+    """It has been delivered; else it waits."""
+
+
+class FileSpool(Protocol):
+    """What a watch asks of the spool."""
+
+    async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
+        """Return those that the spool has never taken by this path, in the same order."""
+
+    async def former_names(self, marks: Sequence[FileMark]) -> list[tuple[FileMark, str, bool]]:
+        """Return those that were taken by another path, with that path, and whether they have been delivered."""
+
+    async def note_sent(self, marks: Sequence[FileMark]) -> None:
+        """Note files as delivered."""
+
+    async def sent_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
+        """Return those that were delivered in the very state that is marked."""
+
+    async def forget_files(self, marks: Sequence[FileMark]) -> None:
+        """Forget delivered files that have left their folder."""
+
+    async def sent_below(self, folder: str, after: str, most: int) -> list[tuple[str, int]]:
+        """Return delivered files below a folder by path, from a path on, with the days that they were missing."""
+
+    async def note_missing(self, missing: Sequence[str], back: Sequence[str], day: int, forget_after: int) -> None:
+        """Note files as missing on a day, and others as there; forget those missing on more days than so many."""
+
+    async def append(self, captures: Sequence[Capture]) -> object:
+        """Return once all of these are safe on the disk; raises ``SpoolFull`` where there is no room."""
+
+
+class NewFiles:
+    """Asked with what has settled in one folder."""
+
+    def __init__(self, config: FolderConfig, spool: FileSpool, logger: logging.Logger) -> None:
+        self._config = config
+        self._spool = spool
+        self._logger = logger
+        self._has_told = False
+
+    async def among(self, marks: Sequence[FileMark]) -> list[FileMark]:
+        """Return those that are to be captured, in the same order. Raises CourierError."""
+        new = await self._spool.unknown_files(marks)
+        if new:
+            new = await self._without_renamed(new)
+        if new and self._config.after_upload is not AfterUpload.KEEP:
+            new = await self._without_written(new)
+        return new
+
+    async def _without_renamed(self, marks: list[FileMark]) -> list[FileMark]:
+        known = [Renamed(*each) for each in await self._spool.former_names(marks)]
+        if not known:
+            return marks
+        renamed = await file_threads.start(self._config.path, _renamed_of, known)
+        await self._spool.note_sent([each.mark for each in renamed if each.is_sent])
+        paths = {each.mark.path for each in renamed}
+        return [mark for mark in marks if mark.path not in paths]
+
+    async def _without_written(self, marks: list[FileMark]) -> list[FileMark]:
+        found = await file_threads.start(self._config.path, _standing_of, self._config.path, marks)
+        reason = next((asked.reason for asked in found if asked.standing is Standing.UNKNOWN), None)
+        if reason is not None and not self._has_told:
+            self._has_told = True
+            self._logger.warning(
+                "folder %s: whether a file is still being written cannot be seen here (%s); settle_s decides",
+                self._config.path,
+                reason,
+            )
+        return [asked.mark for asked in found if asked.standing is not Standing.WRITTEN]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    mark: FileMark
+    standing: Standing
+    reason: str
+
+
+def _standing_of(folder: str, marks: Sequence[FileMark]) -> list[_Asked]:
+    return [_Asked(mark, *_ask(folder, mark)) for mark in marks]
+
+
+def _ask(folder: str, mark: FileMark) -> tuple[Standing, str]:
+    try:
+        descriptor = open_inside(folder, mark.path)
+    except (OSError, OutsideFolder):
+        # Whoever uploads it says what is wrong.
+        return Standing.FREE, ""
+    try:
+        with lease.held(descriptor) as asked:
+            return asked.standing, asked.reason
+    finally:
+        os.close(descriptor)
+
+
+def _renamed_of(known: Sequence[Renamed]) -> list[Renamed]:
+    """Those whose former path is that file no longer; else it is another file, on a disk that uses numbers again."""
+    return [each for each in known if not _is_there(each)]
+
+
+def _is_there(known: Renamed) -> bool:
+    try:
+        return FileMark.of(known.former, os.lstat(known.former)) == FileMark(
+            known.former, known.mark.size, known.mark.modified_ns
+        )
+    except FileNotFoundError:
+        return False
+    except OSError:
+        # Rather sent twice than not at all.
+        return True
