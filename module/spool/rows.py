@@ -79,12 +79,24 @@ def checksum(
 
 
 def is_whole(row: tuple[Any, ...]) -> bool:
-    """Whether a row of ``capture`` is what was written; True for rows of the version that had no checksums."""
+    """Whether a row of ``capture`` is what was written; without a checksum (version 1), whether it can be one."""
     if row[8] is None:
-        return True
+        return _can_be(row)
     try:
         return bool(checksum(row[:5], row[6], row[7], row[9]) == row[8])
     except (TypeError, AttributeError, struct.error):
+        return False
+
+
+def _can_be(row: tuple[Any, ...]) -> bool:
+    # A damaged row may have lost its checksum, and with it anything else.
+    detail, annotations, payload = row[6], row[7], row[9]
+    numbers = all(isinstance(number, int) for number in row[:6])
+    if not numbers or not isinstance(payload, bytes) or not isinstance(annotations, bytes | None):
+        return False
+    try:
+        return detail is None or isinstance(json.loads(detail), dict)
+    except (ValueError, TypeError):
         return False
 
 

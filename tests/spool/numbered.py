@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from module.capture import Capture, Item, Kind, Origin
 from module.errors import SpoolError
 from module.spool.store import Store
-from tests.spool.rig import Opener, claim
+from tests.spool.rig import Opener
 
 ROWS = Origin(source="s", kind=Kind.ROW, name="s", api="rdk:component:sensor", method="Readings")
 IMAGES = Origin(source="c", kind=Kind.BINARY, priority=7, name="c", method="GetImages", extension=".jpg")
@@ -67,10 +67,15 @@ def copied(path: Path, into: Path) -> Path:
 
 async def drain_damaged(store: Store) -> set[int]:
     """The numbers of all that can be taken; a claim that meets the damage fails, the next one finds the new file."""
-    delivered = set[int]()
-    for _ in range(5):
-        with contextlib.suppress(SpoolError):
-            while items := await claim(store):
+    delivered, failed = set[int](), 0
+    while failed < 5:
+        stream, _wait = store.choose(asyncio.get_running_loop().time(), flushing=True)
+        if stream is None:
+            break
+        try:
+            for items in await store.claim(stream):
                 await store.acknowledge(items)
-                delivered.update(*(check([item]) for item in items))
+                delivered |= check(items)
+        except SpoolError:
+            failed += 1
     return delivered

@@ -115,8 +115,6 @@ async def test_failures_sent_files_sequences_and_images_go_over_too(opened: Open
     sent, waiting = FileMark("/f/sent", 1, 1), FileMark("/f/waiting", 2, 2)
     more = [FileMark(f"/f/{number}", 1, 1) for number in range(5)]
     await old.append([Capture(FILES, 1, 1, file=mark) for mark in (sent, *more)])
-    items = await claim(old)
-    await old.acknowledge(items, sent=[item.file for item in items if item.file])
     while items := await claim(old):
         await old.acknowledge(items, sent=[item.file for item in items if item.file])
     begun = await old.sequences.start([SequenceSource("s", "s", "Readings")], ["batch"])
@@ -140,10 +138,9 @@ async def test_failures_sent_files_sequences_and_images_go_over_too(opened: Open
         assert (ours.store.items, ours.store.failed) == (left + 2, failed)
         (failure,) = await ours.store.failures(10)
         assert (failure.source, failure.error, failure.attempts) == ("s", "no such part", 3)
-        assert await ours.store.files.unknown_files([sent, waiting, FileMark("/f/new", 1, 1)]) == [
-            FileMark("/f/new", 1, 1)
-        ]
-        assert await ours.store.files.sent_files([sent, *more]) == [sent, *more]
+        files, new = ours.store.files, FileMark("/f/new", 1, 1)
+        assert await files.unknown_files([sent, waiting, new]) == [new]
+        assert await files.sent_files([sent, *more]) == [sent, *more]
         stopped, still_open = await ours.store.sequences.look()
         assert (stopped.id, stopped.waiting_for, stopped.tags) == (begun.id, 2, ("batch",))
         assert (still_open.id, still_open.end_us) == (open_one.id, None)
