@@ -6,15 +6,19 @@ Everything that is wrong with a command is a CommandError, whose text says what 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from module.adoption_command import VERBS as ADOPTION_VERBS
-from module.arguments import Argument, ids, number, read_all, refuse, text, text_of, whole
+from module.arguments import Argument, choice, ids, mapping, number, read_all, refuse, text, text_of, whole
+from module.capture import UploadAs
 from module.clock import iso
 from module.collection.collector import Collector
+from module.collection.encoder import Labels
+from module.collection.shot import Order, Shot
 from module.courier import Courier
 from module.errors import CLOSING, CommandError, CourierError, SpoolClosed, Unavailable
 from module.flow import VERBS as FLOW_VERBS
@@ -24,7 +28,7 @@ from module.timeline import VERBS as TIMELINE_VERBS
 from module.timetable import parse_cron
 from module.upload_commands import VERBS as UPLOAD_VERBS
 from module.upload_commands import WAIT
-from module.verb import SOURCES, TAGS, TIMEOUT, Arguments, Verb, collectors_of
+from module.verb import DATASETS, METHOD_PARAMETERS, SOURCES, TAGS, TIMEOUT, Arguments, Verb, collectors_of
 from module.waiting import Waiting
 
 _MOST_CRON_BYTES = 1000
@@ -68,11 +72,12 @@ async def _status(courier: Courier, _arguments: Arguments) -> dict[str, Any]:
 class _Burst:
     """What one source gave to a ``capture`` command."""
 
-    def __init__(self, courier: Courier, collector: Collector, arguments: Arguments) -> None:
+    def __init__(self, courier: Courier, collector: Collector, shot: Shot, arguments: Arguments) -> None:
         self.captured = 0
         self.uploaded: list[str] = []
         self.error: str | None = None
         self._collector = collector
+        self._shot = shot
         self._arguments = arguments
         self._shots = 0
         self._waiting = Waiting(courier)
@@ -83,7 +88,7 @@ class _Burst:
         for shot in range(self._arguments["count"]):
             await asyncio.sleep(max(0.0, start + shot * self._arguments["interval_s"] - time.monotonic()))
             try:
-                taken = await self._collector.capture(self._arguments["tags"])
+                taken = await self._collector.capture(self._shot)
             except (SpoolClosed, Unavailable):
                 self.error = CLOSING
                 break
@@ -110,8 +115,16 @@ class _Burst:
 
 async def _capture(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     chosen = collectors_of(courier, "capture", arguments["sources"])
+    order = Order(
+        tags=arguments["tags"],
+        dataset_ids=arguments["dataset_ids"],
+        upload_as=None if arguments["upload_as"] is None else UploadAs(arguments["upload_as"]),
+        extra=json.loads(arguments["extra"] or "null"),
+        method_parameters=json.loads(arguments["method_parameters"] or "null"),
+    )
+    shots = {source: collector.shot(order) for source, collector in chosen.items()}
     await courier.opened()
-    bursts = {source: _Burst(courier, collector, arguments) for source, collector in chosen.items()}
+    bursts = {source: _Burst(courier, chosen[source], shot, arguments) for source, shot in shots.items()}
     tasks = [asyncio.create_task(burst.shoot(), name=f"courier-burst-{source}") for source, burst in bursts.items()]
     try:
         if tasks:
@@ -163,8 +176,12 @@ async def _set_schedule(courier: Courier, arguments: Arguments) -> dict[str, Any
 async def _set_tags(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     chosen = collectors_of(courier, "set_tags", arguments["sources"])
     for collector in chosen.values():
-        collector.set_tags(arguments["tags"])
-    return {"tags": list(arguments["tags"]), "sources": list(chosen)}
+        collector.set_tags(Labels(arguments["tags"], arguments["dataset_ids"]))
+    return {
+        "tags": list(arguments["tags"]),
+        "dataset_ids": list(arguments["dataset_ids"]),
+        "sources": list(chosen),
+    }
 
 
 async def _failures(courier: Courier, arguments: Arguments) -> dict[str, Any]:
@@ -211,6 +228,10 @@ VERBS = {
                 Argument("count", whole(1, _MOST_CAPTURES), 1, "how many polls of each; 1"),
                 Argument("interval_s", number(0, 3600), 0.0, "seconds between them; 0"),
                 TAGS,
+                DATASETS,
+                Argument("upload_as", choice(*UploadAs), None, f"one of {', '.join(UploadAs)}; the source's"),
+                Argument("extra", mapping, "", "object, merged over the source's"),
+                METHOD_PARAMETERS,
                 WAIT,
                 TIMEOUT,
             ),
@@ -234,7 +255,7 @@ VERBS = {
             ),
             _set_schedule,
         ),
-        Verb("set_tags", "add tags to what is captured from now on", (TAGS, SOURCES), _set_tags),
+        Verb("set_tags", "add tags and datasets to what is captured from now on", (TAGS, DATASETS, SOURCES), _set_tags),
         *UPLOAD_VERBS,
         Verb(
             "failures",

@@ -49,7 +49,11 @@ def _commanded(kept: KeptOfSource, paused_us: int | None) -> dict[str, Any]:
     if kept.schedule is not None and now < kept.schedule.until:
         commanded["set_schedule"] = {"since": iso(kept.schedule.since_us), "until": iso(kept.schedule.until_us)}
     if kept.tags is not None:
-        commanded["set_tags"] = {"since": iso(kept.tags.since_us), "tags": list(kept.tags.tags)}
+        commanded["set_tags"] = {
+            "since": iso(kept.tags.since_us),
+            "tags": list(kept.tags.tags),
+            "dataset_ids": list(kept.tags.dataset_ids),
+        }
     if kept.trigger is not None and now < kept.trigger.until:
         commanded["trigger"] = {"since": iso(kept.trigger.since_us), "until": iso(kept.trigger.until_us)}
     return commanded

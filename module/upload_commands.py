@@ -19,13 +19,11 @@ from module import file_threads
 from module.arguments import (
     Argument,
     choice,
-    mapping,
     objects,
     pairs,
     refuse,
     text_of,
     text_or_empty,
-    texts,
     whole,
 )
 from module.capture import Capture, FileMark, Kind, Origin, UploadAs
@@ -36,7 +34,7 @@ from module.containment import mark_inside
 from module.courier import Courier
 from module.delivery.files import mime_type_of
 from module.errors import CommandError, EncodeError, OutsideFolder
-from module.verb import TAGS, TIMEOUT, Arguments, Verb
+from module.verb import DATASETS, METHOD_PARAMETERS, TAGS, TIMEOUT, Arguments, Verb
 from module.waiting import Waiting
 
 MAX_DATA_BYTES = 64 * 1024 * 1024
@@ -51,9 +49,7 @@ _DEFAULT_PRIORITY = 5
 _ROWS_AT_ONCE = 50
 """Between two looks of the event loop at all else: a row takes some 20 µs."""
 
-DATASETS = Argument("dataset_ids", texts, (), "list of texts")
 WAIT = Argument("wait", choice("spooled", "uploaded"), "spooled", "spooled (default) or uploaded")
-METHOD_PARAMETERS = Argument("method_parameters", mapping, "", "object")
 _COMPONENT = tuple(
     Argument(name, text_of(_MOST_LABEL_BYTES), "", allowed)
     for name, allowed in (

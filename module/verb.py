@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from module.arguments import Argument, number, refuse, texts
+from module.arguments import Argument, mapping, number, refuse, texts
 from module.collection.collector import Collector
 from module.courier import Courier
 
@@ -14,6 +14,8 @@ Arguments = dict[str, Any]
 
 SOURCES = Argument("sources", texts, None, "list of source ids; all")
 TAGS = Argument("tags", texts, (), "list of texts")
+DATASETS = Argument("dataset_ids", texts, (), "list of texts")
+METHOD_PARAMETERS = Argument("method_parameters", mapping, "", "object")
 TIMEOUT = Argument("timeout_s", number(0.001, 3600), 30.0, "seconds; 30")
 
 

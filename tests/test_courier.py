@@ -140,7 +140,7 @@ async def test_uploads_that_fail_say_so_and_begin_again(
         status = status_of(courier)
         assert (status["upload"]["state"], status["upload"]["last_error"]) == ("failed", "MemoryError: no memory left")
         assert health(status)["reason"] == "uploads: MemoryError: no memory left"
-        (capture_id,) = await courier.collectors["s1"].capture(())
+        (capture_id,) = await courier.collectors["s1"].capture()
         assert await asyncio.wait_for(courier.uploader.wait_for(capture_id), PATIENCE_S)
         assert health(status_of(courier))["ok"]
 
@@ -152,7 +152,7 @@ async def test_an_upload_that_ends_in_a_defect_is_tried_again_after_a_delay_and_
     monkeypatch.setattr(carrier_module, "time", clock)
     async with running(tmp_path, cloud[1], CountingSensor("s1"), sources=[{"name": "s1"}]) as courier:
         await courier.opened()
-        (capture_id,) = await courier.collectors["s1"].capture(())
+        (capture_id,) = await courier.collectors["s1"].capture()
         delivered = courier.uploader.wait_for(capture_id)
         await _until_it_fails(courier, "an upload")
         status = status_of(courier)
@@ -174,7 +174,7 @@ async def test_an_opening_of_the_spool_that_fails_says_so_and_begins_again(
         assert status["spool"]["last_error"] == "MemoryError: no memory left"
         assert "the spool's opening: MemoryError: no memory left" in health(status)["reason"]
         await until(courier, lambda status: status["spool"]["last_error"] is None)
-        assert await courier.collectors["s1"].capture(())
+        assert await courier.collectors["s1"].capture()
 
 
 async def _until_it_fails(courier: Courier, name: str) -> None:

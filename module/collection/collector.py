@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import functools
 import logging
 import math
 import time
@@ -18,10 +19,11 @@ from typing import Any, Protocol
 
 from module.capture import Capture
 from module.clock import Clock, Stamp
-from module.collection.encoder import Encoder
+from module.collection.encoder import Encoder, Labels
 from module.collection.filter import Filter
 from module.collection.kept import KeptOfSource, ScheduleOrder, TagsOrder
 from module.collection.schedule import ActiveHours, Cron, Periodic, describe
+from module.collection.shot import Order, Shot
 from module.collection.sources import Answer, Blob, Source
 from module.collection.ticker import Schedule, Ticker
 from module.config import SourceConfig
@@ -100,7 +102,10 @@ class Collector:
         if kept.schedule is not None:
             self._follow(kept.schedule)
         self._filter = Filter(source, dependencies, workers, logger, on_release=self._append, kept=kept)
-        self._encoder = Encoder(source, workers, self._log, clock, tags=tags, dataset_ids=dataset_ids)
+        self._encoder_of = functools.partial(
+            Encoder, workers=workers, log=self._log, clock=clock, tags=tags, dataset_ids=dataset_ids
+        )
+        self._shot = Shot(source, self._encoder_of(source))
         self._last_error: str | None = source.problem
         self._empty: str | None = None
         """Which images of the last poll had no bytes, beside others that had."""
@@ -166,7 +171,7 @@ class Collector:
     async def _tick(self) -> None:
         at = asyncio.get_running_loop().time()
         try:
-            captures = self._filter.admit(await self._poll((), at), at)
+            captures = self._filter.admit(await self._poll(self._shot, at), at)
         except NothingToCapture:
             return
         except (PollError, EncodeError, Defect) as error:
@@ -178,8 +183,12 @@ class Collector:
         self._append(captures)
         await self._spool.caught_up()
 
-    async def capture(self, tags: Sequence[str]) -> list[int]:
-        """Poll once, now; durable when it returns, with the ids of its captures in the spool.
+    def shot(self, order: Order) -> Shot:
+        """How polls of a command are made. Raises CommandError for what this source does not allow."""
+        return self._shot if order == Order() else self._shot.ordered(order, self._encoder_of)
+
+    async def capture(self, shot: Shot | None = None) -> list[int]:
+        """Poll once, now, as ``shot`` returned it; durable when it returns, with the ids of its captures.
 
         Neither ``on_change`` nor the gate has a say in it: who asks for a capture gets it. A poll that a filter module
         holds back gives none. Raises CourierError for anything that went wrong.
@@ -190,7 +199,7 @@ class Collector:
             raise Unavailable(CLOSING)
         with self._under_way():
             try:
-                captures = await self._poll(tags, None)
+                captures = await self._poll(shot or self._shot, None)
             except NothingToCapture:
                 return []
             except (PollError, EncodeError, Defect) as error:
@@ -199,14 +208,14 @@ class Collector:
             appended = self._append(captures)
         return await appended
 
-    async def _poll(self, tags: Sequence[str], at: float | None) -> list[Capture]:
+    async def _poll(self, shot: Shot, at: float | None) -> list[Capture]:
         """Poll, filter if the poll was due ``at`` some time, and encode.
 
         Raises NothingToCapture, PollError, EncodeError, and Defect for whatever else goes wrong with one poll.
         """
         try:
             asked = self._clock.stamp()
-            took_us, answers = await self.source.poll()
+            took_us, answers = await shot.source.poll()
         except NothingToCapture:
             self.kept.filtered += 1
             raise
@@ -217,8 +226,9 @@ class Collector:
                 if not self._filter.is_needed(at):
                     self._filter.skip(len(answers))
                     return []
-            extra = (*(() if self.kept.tags is None else self.kept.tags.tags), *tags)
-            return [await self._encoder.encode(answer, extra, asked, asked.us + took_us) for answer in answers]
+            set_tags = self.kept.tags
+            labels = Labels() if set_tags is None else Labels(set_tags.tags, set_tags.dataset_ids)
+            return [await shot.encoder.encode(answer, labels, asked, asked.us + took_us) for answer in answers]
         except EncodeError as error:
             raise EncodeError(f"{self._config.id}: {error}") from error
         except Exception as error:
@@ -325,9 +335,9 @@ class Collector:
         self._ticker.set_schedule(_schedule_of(config, self._phase), _described(config), for_s=for_s)
         return _described(config)
 
-    def set_tags(self, tags: tuple[str, ...]) -> None:
+    def set_tags(self, labels: Labels) -> None:
         """Add these to what is captured from now on, in the place of those of the call before."""
-        self.kept.tags = TagsOrder(tags, time.time_ns() // 1000) if tags else None
+        self.kept.tags = TagsOrder(*labels, time.time_ns() // 1000) if any(labels) else None
 
     @property
     def paused(self) -> bool:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from typing import NamedTuple
 
 from module.api_methods import method_of
 from module.capture import Capture, Kind, Origin, UploadAs
@@ -20,6 +21,13 @@ _MOST_ORIGINS = 64
 _YEAR_2000_US = 946_684_800_000_000
 _DAY_US, _MINUTE_US = 86_400_000_000, 60_000_000
 """A camera's own time is this near to its poll: a minute while this machine's clock is not set."""
+
+
+class Labels(NamedTuple):
+    """What is added to the tags and the datasets that the attributes name."""
+
+    tags: tuple[str, ...] = ()
+    dataset_ids: tuple[str, ...] = ()
 
 
 class Encoder:
@@ -53,15 +61,15 @@ class Encoder:
             tags=_joined(tags, config.tags),
             dataset_ids=_joined(dataset_ids, config.dataset_ids),
         )
-        self._origins: dict[tuple[Kind, tuple[str, ...], Reading, str, str], Origin] = {}
+        self._origins: dict[tuple[Kind, Labels, Reading, str, str], Origin] = {}
         self._told_non_finite = False
 
-    async def encode(self, answer: Answer, tags: tuple[str, ...], asked: Stamp, received_us: int) -> Capture:
+    async def encode(self, answer: Answer, labels: Labels, asked: Stamp, received_us: int) -> Capture:
         """Make a capture of one answer; images are worked on in a thread. Raises EncodeError."""
         if isinstance(answer, Row):
-            return self._encode_row(answer, tags, asked, received_us)
+            return self._encode_row(answer, labels, asked, received_us)
         image = await self._encode_blob(answer)
-        origin = self._origin_of(Kind.BINARY, tags, asked.reading, image.extension, image.mime_type)
+        origin = self._origin_of(Kind.BINARY, labels, asked.reading, image.extension, image.mime_type)
         near_us = _DAY_US if self._clock.is_set else _MINUTE_US
         if answer.captured_us is not None and _is_time(answer.captured_us, asked.us, near_us):
             received_us = answer.captured_us
@@ -84,28 +92,35 @@ class Encoder:
         return await loop.run_in_executor(self._workers, images.encode, blob.data, blob.mime_type, settings)
 
     def _origin_of(
-        self, kind: Kind, tags: tuple[str, ...], clock: Reading, extension: str = "", mime_type: str = ""
+        self, kind: Kind, labels: Labels, clock: Reading, extension: str = "", mime_type: str = ""
     ) -> Origin:
         """The origin of a capture, made once for all that share it."""
-        key = (kind, tags, clock, extension, mime_type)
+        key = (kind, labels, clock, extension, mime_type)
         origin = self._origins.get(key)
         if origin is None:
             if len(self._origins) >= _MOST_ORIGINS:
                 self._origins.clear()
-            tags = _joined(self._origin.tags, tags)
-            origin = replace(self._origin, kind=kind, tags=tags, clock=clock, extension=extension, mime_type=mime_type)
+            origin = replace(
+                self._origin,
+                kind=kind,
+                tags=_joined(self._origin.tags, labels.tags),
+                dataset_ids=_joined(self._origin.dataset_ids, labels.dataset_ids),
+                clock=clock,
+                extension=extension,
+                mime_type=mime_type,
+            )
             self._origins[key] = origin
         return origin
 
-    def _encode_row(self, row: Row, tags: tuple[str, ...], asked: Stamp, received_us: int) -> Capture:
+    def _encode_row(self, row: Row, labels: Labels, asked: Stamp, received_us: int) -> Capture:
         if not self._told_non_finite and readings.non_finite(row.payload):
             self._told_non_finite = True
             self._log.warning(self._config.id, "NaN or an infinity was read, which travels as null; told once")
         if self._config.upload_as is UploadAs.FILE:
             line = readings.document_line(row.readings, asked.us, received_us)
-            return Capture(self._origin_of(Kind.LINE, tags, asked.reading), asked.us, received_us, line)
+            return Capture(self._origin_of(Kind.LINE, labels, asked.reading), asked.us, received_us, line)
         data = readings.sensor_data(row.payload, asked.us, received_us)
-        return Capture(self._origin_of(Kind.ROW, tags, asked.reading), asked.us, received_us, data)
+        return Capture(self._origin_of(Kind.ROW, labels, asked.reading), asked.us, received_us, data)
 
 
 def _is_time(captured_us: int, asked_us: int, near_us: int) -> bool:

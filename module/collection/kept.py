@@ -28,6 +28,7 @@ class TagsOrder(NamedTuple):
     """What ``set_tags`` has set."""
 
     tags: tuple[str, ...]
+    dataset_ids: tuple[str, ...]
     since_us: int
 
 

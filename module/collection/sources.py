@@ -44,6 +44,11 @@ class Source:
     """Why there is nothing to poll."""
     advice: str | None = None
     """Which of its attributes do not fit the resource, and are ignored."""
+    resource: ResourceBase | None = None
+
+    def asked_as(self, config: SourceConfig) -> Source:
+        """The same resource, asked as another config says; the ``problem`` and the ``advice`` are of that config."""
+        return self if self.resource is None else _prepared(config, self.api, self.resource)
 
     async def poll(self) -> tuple[int, Sequence[Answer]]:
         """Ask the resource once; returns how long that took, in µs, and the answers.
@@ -118,7 +123,7 @@ def _prepared(config: SourceConfig, api: str, resource: ResourceBase) -> Source:
     ask = prepare(api, method.name)(resource, config)
     advice = unfit(config, api, method.name)
     advice = advice and f"as {config.name} is a {api}: {advice}"
-    return Source(config, api, method.name, ask, method.beside(config.extra), advice=advice)
+    return Source(config, api, method.name, ask, method.beside(config.extra), advice=advice, resource=resource)
 
 
 def _lacks(config: SourceConfig, api: str) -> str | None:

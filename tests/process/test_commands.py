@@ -40,7 +40,10 @@ async def test_help_lists_every_verb_with_its_arguments(start: Starter) -> None:
     rig = await start(sources=[])
     answer = await rig.command("help")
     assert set(answer) >= set(VERBS)
-    assert set(answer["capture"]["arguments"]) == {"sources", "count", "interval_s", "tags", "wait", "timeout_s"}
+    assert set(answer["capture"]["arguments"]) == {
+        *("sources", "count", "interval_s", "tags", "dataset_ids", "upload_as", "extra", "method_parameters"),
+        *("wait", "timeout_s"),
+    }
     assert all(verb["summary"] for verb in answer.values())
 
 

@@ -1,0 +1,50 @@
+"""How one poll asks its resource, and how the answers become captures: as the attributes say, or as a command does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from module.capture import UploadAs
+from module.collection.encoder import Encoder
+from module.collection.sources import Source
+from module.errors import CommandError
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a command asks of its captures beside what the attributes say."""
+
+    tags: tuple[str, ...] = ()
+    dataset_ids: tuple[str, ...] = ()
+    upload_as: UploadAs | None = None
+    extra: Mapping[str, Any] | None = None
+    """Merged over the source's."""
+    method_parameters: Mapping[str, Any] | None = None
+    """Likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A source, and the encoder of its answers."""
+
+    source: Source
+    encoder: Encoder
+
+    def ordered(self, order: Order, encoder_of: Callable[[Source], Encoder]) -> Shot:
+        """As a command orders it. Raises CommandError for what the resource or its method does not allow."""
+        config = self.source.config
+        changes: dict[str, Any] = {
+            "tags": (*config.tags, *order.tags),
+            "dataset_ids": (*config.dataset_ids, *order.dataset_ids),
+            "extra": {**config.extra, **(order.extra or {})},
+            "method_parameters": {**config.method_parameters, **(order.method_parameters or {})},
+        }
+        if order.upload_as is not None:
+            changes["upload_as"] = order.upload_as
+        source = self.source.asked_as(config.model_copy(update=changes))
+        for new, known in ((source.problem, self.source.problem), (source.advice, self.source.advice)):
+            if new is not None and new != known:
+                raise CommandError(f"capture: {new}")
+        return Shot(source, encoder_of(source))
