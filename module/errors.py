@@ -30,6 +30,10 @@ class Unavailable(CourierError):
     """A command cannot be carried out now (the spool is not open yet, or the service is closing)."""
 
 
+class NetworkError(CourierError, ConnectionError):
+    """The other side cannot be reached, or what came back is no answer of a gRPC server; the text says how."""
+
+
 class PollError(CourierError):
     """A resource did not give what it was polled for; the text names the resource and its answer."""
 

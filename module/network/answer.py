@@ -1,0 +1,131 @@
+"""What the headers and trailers of an answer say; pure.
+
+libcurl hands over one line after another: the status line, the headers, an empty line, and after the body the trailers.
+An answer that is one block only (gRPC's Trailers-Only) has its ``grpc-status`` among the headers. Each status line begins
+again: what came before was a proxy's answer, or an interim one.
+
+Only ``grpc-status`` is the other side's verdict (GRPCError). An answer without one was made by something else on the way,
+a proxy or a load balancer: it says nothing about the call (NetworkError).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from google.protobuf.message import DecodeError
+from grpclib import GRPCError, Status
+from grpclib.encoding.proto import ProtoStatusDetailsCodec
+
+from module.errors import NetworkError
+
+Pair = tuple[str, str | bytes]
+_OK = 200
+_DETAILS = "grpc-status-details-bin"
+_RESERVED = ("grpc-", ":")
+
+
+class Answer:
+    """What has come of the headers and trailers so far."""
+
+    __slots__ = ("_headers", "_trailers", "http_status")
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self.http_status = 0
+        self._headers: dict[str, str] = {}
+        self._trailers: dict[str, str] = {}
+        block = self._headers
+        for line in lines:
+            if line.startswith(b"HTTP/"):
+                block = self._headers = {}
+                self.http_status = _number(line.split(None, 2)[1])
+            elif line.isspace():
+                block = self._trailers
+            else:
+                name, _, value = line.partition(b":")
+                block[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether it is what a gRPC server answers: HTTP's 200, and gRPC's content type."""
+        return self.http_status == _OK and self._headers.get("content-type", "").startswith("application/grpc")
+
+    @property
+    def has_status(self) -> bool:
+        """Whether ``grpc-status`` has come."""
+        return "grpc-status" in self._last
+
+    def check(self) -> None:
+        """Return if the call ended well. Raises GRPCError for a status that is not OK, NetworkError without a status."""
+        said = self._last.get("grpc-status")
+        if said is None:
+            raise NetworkError(self._without_status())
+        status = _STATUSES.get(said)
+        if status is Status.OK:
+            return
+        message = unquote(self._last.get("grpc-message", ""), errors="replace") or None
+        if status is None:
+            raise GRPCError(Status.UNKNOWN, f"grpc-status is {said!r}" + (f": {message}" if message else ""))
+        raise GRPCError(status, message, _details(status, message, self._last.get(_DETAILS)))
+
+    @property
+    def headers(self) -> list[Pair]:
+        """The metadata that came first."""
+        return list(_metadata(self._headers.items()))
+
+    @property
+    def trailers(self) -> list[Pair]:
+        """The metadata that came last."""
+        return list(_metadata(self._last.items()))
+
+    @property
+    def _last(self) -> dict[str, str]:
+        return self._trailers or self._headers
+
+    def _without_status(self) -> str:
+        if self.is_grpc:
+            return "the answer ended without grpc-status"
+        kind = self._headers.get("content-type", "no content type")
+        return (
+            f"the answer is not a gRPC server's: HTTP status {self.http_status}, {kind}, no grpc-status. "
+            "A proxy or a load balancer may have made it"
+        )
+
+
+_STATUSES = {str(status.value): status for status in Status}
+
+
+def _number(text: bytes) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def _details(status: Status, message: str | None, value: str | None) -> Sequence[Any] | None:
+    if value is None:
+        return None
+    try:
+        details: Sequence[Any] = ProtoStatusDetailsCodec().decode(status, message, _binary(value))
+    except (DecodeError, ValueError):
+        # They explain the status; it counts without them.
+        return None
+    return details
+
+
+def _metadata(headers: Iterable[tuple[str, str]]) -> Iterable[Pair]:
+    for name, value in headers:
+        if name.startswith(_RESERVED) or name == "content-type":
+            continue
+        if not name.endswith("-bin"):
+            yield name, value
+            continue
+        try:
+            yield name, _binary(value)
+        except binascii.Error:
+            yield name, value
+
+
+def _binary(value: str) -> bytes:
+    # gRPC lets the padding be left out.
+    return base64.b64decode(value + "=" * (-len(value) % 4))

@@ -1,0 +1,166 @@
+"""One call, as grpclib's stubs and methods use a stream of theirs (grpclib/client.py, ``Stream``)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from google.protobuf.message import DecodeError
+from grpclib.const import Cardinality
+
+from module.errors import NetworkError
+from module.network.answer import Answer, Pair
+from module.network.framing import framed
+from module.network.transfer import Transfer
+
+
+class Call:
+    """One call of a channel; a context, in which messages are sent and received.
+
+    - GRPCError is what the other side said of the call (``grpc-status``), TimeoutError says that its time is up, and
+      NetworkError is everything else that goes wrong on the way.
+    - Leaving the context early, with an error or cancelled, tells the other side by RST_STREAM.
+    """
+
+    def __init__(
+        self,
+        take: Callable[[], Transfer],
+        give_back: Callable[[Transfer], None],
+        path: str,
+        cardinality: Cardinality,
+        reply: Any,
+        headers: Sequence[str],
+        timeout: float | None,
+    ) -> None:
+        """``take`` and ``give_back``: of the channel; ``headers`` as libcurl takes them; ``timeout`` in seconds."""
+        self._take = take
+        self._give_back = give_back
+        self._path = path
+        self._cardinality = cardinality
+        self._reply = reply
+        self._headers = headers
+        self._timeout = timeout
+        self._timer: asyncio.TimerHandle | None = None
+        self._transfer: Transfer | None = None
+        self._all_sent = False
+        self._checked = False
+        self._answer: Answer | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._timeout is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._timeout, self._time_is_up)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        transfer = self._transfer
+        try:
+            if kind is None and transfer is not None and self._all_sent and not self._checked:
+                await self.recv_trailing_metadata()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            if transfer is not None:
+                self._give_back(transfer)
+
+    async def send_request(self, *, end: bool = False) -> None:
+        """Begin the call, before there is a message; ``end``: and there will be none."""
+        self._begin(None)
+        if end:
+            await self.end()
+
+    async def send_message(self, message: Any, *, end: bool = False) -> None:
+        """Send a message, which has ``SerializeToString``; the only one, or one of many of which ``end`` is the last.
+
+        Messages are dropped once the other side has ended the call: its answer, or its error, is there to be received.
+        """
+        data = framed(message.SerializeToString())
+        end = end or not self._cardinality.client_streaming
+        if self._transfer is None and end:
+            self._all_sent = True
+            self._begin(data)
+            return
+        transfer = self._transfer or self._begin(None)
+        await transfer.send(data)
+        if end:
+            await self.end()
+
+    async def end(self) -> None:
+        """Say that all has been sent."""
+        self._all_sent = True
+        self._begun.send_no_more()
+
+    async def recv_message(self) -> Any:
+        """The next message of the answer; None: there is no more. Raises what the call ended with."""
+        transfer = self._begun
+        streamed = self._cardinality.server_streaming
+        while not transfer.ended and not (streamed and transfer.messages):
+            await transfer.news()
+        if not (streamed and transfer.messages):
+            self._check(transfer)
+        if not transfer.messages:
+            return None
+        try:
+            return self._reply.FromString(transfer.messages.popleft())
+        except DecodeError as error:
+            raise NetworkError(f"the answer is no {self._reply.DESCRIPTOR.full_name}: {error}") from error
+
+    async def recv_trailing_metadata(self) -> None:
+        """Wait until the call has ended. Raises what it ended with."""
+        transfer = self._begun
+        while not transfer.ended:
+            await transfer.news()
+        self._check(transfer)
+
+    async def cancel(self) -> None:
+        """End the call; the other side gets RST_STREAM."""
+        self._checked = True
+        if not self._begun.ended:
+            self._begun.fail(NetworkError(f"{self._path} was cancelled"))
+
+    async def __aiter__(self) -> Any:
+        while (message := await self.recv_message()) is not None:
+            yield message
+
+    @property
+    def initial_metadata(self) -> list[Pair]:
+        """What came before the answer, once the call has ended."""
+        return [] if self._answer is None else self._answer.headers
+
+    @property
+    def trailing_metadata(self) -> list[Pair]:
+        """What came after the answer, once the call has ended."""
+        return [] if self._answer is None else self._answer.trailers
+
+    @property
+    def sent_bytes(self) -> int:
+        """Of the messages, framed: what libcurl has taken to send."""
+        return 0 if self._transfer is None else self._transfer.sent_bytes
+
+    @property
+    def _begun(self) -> Transfer:
+        if self._transfer is None:
+            raise RuntimeError(f"{self._path}: nothing has been sent yet")
+        return self._transfer
+
+    def _begin(self, message: bytes | None) -> Transfer:
+        transfer = self._transfer = self._take()
+        transfer.begin(self._path, self._headers, message)
+        return transfer
+
+    def _check(self, transfer: Transfer) -> None:
+        if self._checked:
+            return
+        self._checked = True
+        self._answer = transfer.answer
+        transfer.check()
+        if self._cardinality.server_streaming or len(transfer.messages) == 1:
+            return
+        raise NetworkError(f"the answer has {len(transfer.messages) or 'no'} messages where one is due")
+
+    def _time_is_up(self) -> None:
+        if self._transfer is not None and not self._transfer.ended:
+            self._transfer.fail(TimeoutError(f"{self._path} was not answered within {self._timeout:g} s"))

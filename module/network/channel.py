@@ -1,0 +1,147 @@
+"""A channel of gRPC over libcurl, in the place of grpclib's under the SDK's generated stubs.
+
+Its invariants:
+
+- **Nothing blocks**, and each call ends: with its answer, with what the other side said (GRPCError), with its time
+  (TimeoutError), with what went wrong on the way (NetworkError), or by its caller's cancellation.
+- **A call is made at most once.** Only what the other side has refused to look at is repeated.
+- **Only ``grpc-status`` is a verdict.** A page of something on the way is a NetworkError.
+- **What has been said counts**: a status that comes before all was sent, or before the connection broke, is the call's.
+- **Calls share one connection**; beyond what the server allows at once they wait. A connection that the server ages out
+  (GOAWAY) carries to their end the calls that it has, and new calls go to a new one.
+- **Nothing is left over**: what a call leaves is one easy handle, for the next call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import pycurl
+from grpclib.const import Cardinality
+from grpclib.metadata import encode_metadata
+
+from module import __version__
+from module.errors import NetworkError
+from module.network.address import Address
+from module.network.call import Call
+from module.network.driver import Driver
+from module.network.transfer import Transfer
+
+MOST_ANSWER_BYTES = 256 * 1024 * 1024
+"""Of one message of an answer; a longer one ends its call."""
+CONNECT_TIMEOUT_S = 20.0
+_MOST_IDLE_HANDLES = 100
+_HEADERS = [
+    "content-type: application/grpc",
+    "te: trailers",
+    f"user-agent: capture-courier/{__version__}",
+    # What libcurl would add.
+    "Accept:",
+    "Expect:",
+]
+_UNITS = (("n", 1e9), ("u", 1e6), ("m", 1e3), ("S", 1.0))
+_MOST_DIGITS = 8
+
+Metadata = Mapping[str, str | bytes] | Collection[tuple[str, str | bytes]]
+
+
+class Channel:
+    """See the module's docstring. Made and used on one event loop."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        configure: Callable[[pycurl.Curl], None] | None = None,
+        most_connections: int = 1,
+        most_answer_bytes: int = MOST_ANSWER_BYTES,
+    ) -> None:
+        """``configure`` sets the options of a handle that this road needs; without it no proxy is asked."""
+        self.address = address
+        self._configure = configure or _without_proxy
+        self._most_answer_bytes = most_answer_bytes
+        self._driver = Driver(most_connections)
+        self._idle: list[Transfer] = []
+        self._busy: set[Transfer] = set()
+        self._closed = False
+
+    def request(
+        self,
+        name: str,
+        cardinality: Cardinality,
+        request_type: Any,  # noqa: ARG002 - grpclib's own signature
+        reply_type: Any,
+        *,
+        timeout: float | None = None,
+        metadata: Metadata | None = None,
+    ) -> Call:
+        """A call of the method with this path, as grpclib's ``ServiceMethod.open`` asks for one; nothing is sent yet.
+
+        ``timeout``, in seconds, runs from the moment that the call's context is entered.
+        """
+        headers = _HEADERS
+        if timeout is not None or metadata:
+            headers = [*_HEADERS]
+            if timeout is not None:
+                headers.append(f"grpc-timeout: {_grpc_timeout(timeout)}")
+            headers += [f"{key}: {value}" for key, value in encode_metadata(metadata or ())]
+        return Call(self._take, self._give_back, name, cardinality, reply_type, headers, timeout)
+
+    def close(self) -> None:
+        """Close all connections at once; calls that are under way fail."""
+        if self._closed:
+            return
+        self._closed = True
+        for transfer in self._busy:
+            if not transfer.ended:
+                transfer.fail(NetworkError(f"the connection to {self.address} was closed"))
+        self._driver.close()
+        for transfer in self._idle:
+            transfer.curl.close()
+        self._idle.clear()
+
+    def _take(self) -> Transfer:
+        if self._closed:
+            raise NetworkError(f"the connection to {self.address} has been closed")
+        transfer = self._idle.pop() if self._idle else self._made()
+        self._busy.add(transfer)
+        return transfer
+
+    def _give_back(self, transfer: Transfer) -> None:
+        self._busy.discard(transfer)
+        transfer.reset()
+        if self._closed or len(self._idle) >= _MOST_IDLE_HANDLES:
+            transfer.curl.close()
+        else:
+            self._idle.append(transfer)
+
+    def _made(self) -> Transfer:
+        curl = pycurl.Curl()
+        curl.setopt(pycurl.POST, 1)
+        curl.setopt(pycurl.NOSIGNAL, 1)
+        curl.setopt(pycurl.PIPEWAIT, 1)
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(CONNECT_TIMEOUT_S * 1000))
+        if self.address.tls:
+            curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+        else:
+            curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
+        if self.address.socket is not None:
+            curl.setopt(pycurl.UNIX_SOCKET_PATH, self.address.socket)
+        self._configure(curl)
+        return Transfer(curl, self._driver, self.address, self._most_answer_bytes)
+
+
+def _without_proxy(curl: pycurl.Curl) -> None:
+    # Empty: not even what the environment names.
+    curl.setopt(pycurl.PROXY, "")
+
+
+def _grpc_timeout(seconds: float) -> str:
+    """As gRPC writes it: at most eight digits, in the finest unit that they reach."""
+    for unit, per_second in _UNITS:
+        number = math.ceil(max(0.0, seconds) * per_second)
+        if number < 10**_MOST_DIGITS:
+            return f"{number}{unit}"
+    return "9" * _MOST_DIGITS + "S"

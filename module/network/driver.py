@@ -1,0 +1,121 @@
+"""Has libcurl work on the event loop: its sockets and its timer are the loop's readers, writers and timers.
+
+Not pycurl's own ``AsyncCurlMulti``: that one closes only within a coroutine, and cancels the futures of what is under way,
+so that their tasks seem cancelled.
+
+- Nothing here blocks, and nothing of ours runs in a thread. (libcurl resolves names in threads of its own.)
+- libcurl's callbacks may not call into it. So a callback only notes what has come, and the loop calls whoever waits.
+- A transfer that was added ends in one of two ways, once: its ``ended`` is called, or it is removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pycurl
+
+Ended = Callable[[int, str], None]
+"""Called with libcurl's code (0: all is well) and its words."""
+_MOST_STREAMS = 10_000
+"""More than any server allows: its own limit is what counts."""
+
+
+class Driver:
+    """One multi handle. Made and used on one event loop."""
+
+    def __init__(self, most_connections: int) -> None:
+        """``most_connections``: to one server; calls beyond what these may carry wait."""
+        self._loop = asyncio.get_running_loop()
+        self._ended: dict[pycurl.Curl, Ended] = {}
+        self._watched: dict[int, int] = {}
+        self._soon: asyncio.Handle | None = None
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, _MOST_STREAMS)
+        self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, most_connections)
+
+    def add(self, curl: pycurl.Curl, ended: Ended) -> None:
+        """Begin a transfer; its first bytes leave once the loop has run what is ready."""
+        self._ended[curl] = ended
+        self._multi.add_handle(curl)
+
+    def remove(self, curl: pycurl.Curl) -> None:
+        """End a transfer that has not ended; the other side gets RST_STREAM."""
+        del self._ended[curl]
+        self._multi.remove_handle(curl)
+
+    def close(self) -> None:
+        """Close all connections at once. What is under way has been removed before."""
+        for timer in (self._soon, self._timer):
+            if timer is not None:
+                timer.cancel()
+        self._multi.close()
+        for fd in tuple(self._watched):
+            self._watch(pycurl.POLL_REMOVE, fd, self._multi, None)
+
+    def _watch(self, what: int, fd: int, _multi: pycurl.CurlMulti, _data: Any) -> None:
+        wanted = 0 if what == pycurl.POLL_REMOVE else what
+        changed = wanted ^ self._watched.get(fd, 0)
+        if changed & pycurl.POLL_IN:
+            if wanted & pycurl.POLL_IN:
+                self._loop.add_reader(fd, self._act, fd, pycurl.CSELECT_IN)
+            else:
+                self._loop.remove_reader(fd)
+        if changed & pycurl.POLL_OUT:
+            if wanted & pycurl.POLL_OUT:
+                self._loop.add_writer(fd, self._act, fd, pycurl.CSELECT_OUT)
+            else:
+                self._loop.remove_writer(fd)
+        if wanted:
+            self._watched[fd] = wanted
+        else:
+            self._watched.pop(fd, None)
+
+    def _set_timer(self, milliseconds: int) -> None:
+        # Each call sets a time and takes it back. So a timer of the loop stays until its time, and then looks.
+        if milliseconds == 0:
+            self._due = None
+            if self._soon is None:
+                self._soon = self._loop.call_soon(self._time_is_up)
+            return
+        if milliseconds < 0:
+            self._due = None
+            return
+        self._due = self._loop.time() + milliseconds / 1000
+        if self._timer is not None:
+            if self._timer.when() <= self._due:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        if self._due <= self._loop.time():
+            self._time_is_up()
+        else:
+            self._timer = self._loop.call_at(self._due, self._look)
+
+    def _time_is_up(self) -> None:
+        self._soon = self._due = None
+        self._act(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _act(self, fd: int, events: int) -> None:
+        _, running = self._multi.socket_action(fd, events)
+        if running == len(self._ended):
+            return
+        _, well, badly = self._multi.info_read()
+        for curl in well:
+            self._end(curl, 0, "")
+        for curl, code, text in badly:
+            self._end(curl, code, text)
+
+    def _end(self, curl: pycurl.Curl, code: int, text: str) -> None:
+        self._multi.remove_handle(curl)
+        self._ended.pop(curl)(code, text)

@@ -1,0 +1,19 @@
+"""What libcurl's errors mean, in words for the reader of a log; the one place that knows its codes."""
+
+from __future__ import annotations
+
+import pycurl
+
+from module.errors import NetworkError
+from module.network.address import Address
+
+
+def fault(address: Address, code: int, words: str) -> NetworkError:
+    """The error of a call that ended without an answer; ``words`` are libcurl's own."""
+    if code == pycurl.E_COULDNT_RESOLVE_HOST:
+        return NetworkError(f"the name {address.host} does not resolve: {words}")
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return NetworkError(f"{address} did not accept a connection in time: {words}")
+    if code == pycurl.E_COULDNT_CONNECT:
+        return NetworkError(f"{address} cannot be reached: {words}")
+    return NetworkError(f"the connection to {address} broke: {words or code}")

@@ -1,0 +1,75 @@
+"""gRPC's length-prefixed messages, whatever pieces they come in; pure.
+
+gRPC over HTTP/2: a message is one byte (1: compressed), its length in four, the most significant first, and itself.
+"""
+
+from __future__ import annotations
+
+from module.errors import NetworkError
+
+_HEAD_BYTES = 5
+
+
+def framed(message: bytes) -> bytes:
+    """The message as it travels."""
+    return b"\0%b%b" % (len(message).to_bytes(_HEAD_BYTES - 1, "big"), message)
+
+
+class Unframer:
+    """Makes messages of pieces. What it holds is never more than one message and the pieces that came with its end."""
+
+    __slots__ = ("_have", "_most", "_need", "_pieces")
+
+    def __init__(self, most_bytes: int) -> None:
+        """``most_bytes``: the longest message that is taken."""
+        self._most = most_bytes
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin again with an empty stream."""
+        self._pieces: list[bytes] = []
+        self._have = 0
+        self._need = _HEAD_BYTES
+
+    @property
+    def within(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return self._have > 0
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Take the next bytes; returns the messages that they complete.
+
+        Raises NetworkError for a message that is compressed, which nobody asked for, or too long.
+        """
+        if not self._pieces and len(piece) > _HEAD_BYTES and len(piece) == _HEAD_BYTES + self._length(piece, 0):
+            return [piece[_HEAD_BYTES:]]
+        self._pieces.append(piece)
+        self._have += len(piece)
+        return [] if self._have < self._need else self._cut()
+
+    def _cut(self) -> list[bytes]:
+        data = b"".join(self._pieces)
+        messages = []
+        start = 0
+        while (left := len(data) - start) >= _HEAD_BYTES:
+            need = _HEAD_BYTES + self._length(data, start)
+            if left < need:
+                self._need = need
+                break
+            messages.append(data[start + _HEAD_BYTES : start + need])
+            start += need
+        else:
+            self._need = _HEAD_BYTES
+        self._have = left
+        self._pieces = [data[start:]] if left else []
+        return messages
+
+    def _length(self, data: bytes, start: int) -> int:
+        flag = data[start]
+        if flag:
+            what = "is compressed, which was not offered" if flag == 1 else f"begins with the byte {flag}"
+            raise NetworkError(f"a message of the answer {what}")
+        length = int.from_bytes(data[start + 1 : start + _HEAD_BYTES], "big")
+        if length > self._most:
+            raise NetworkError(f"a message of the answer has {length} bytes; at most {self._most} are taken")
+        return length

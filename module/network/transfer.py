@@ -1,0 +1,202 @@
+"""What libcurl knows of a call: one easy handle, which is used again and again, and the state of its present call.
+
+- libcurl calls ``_read``, ``_write`` and ``_rewind`` in the middle of its work. They never raise and never call into it;
+  what they find wrong becomes ``_fault``, and the transfer ends.
+- A call is made once. libcurl would repeat a call whose connection died under it before any answer, though the other side
+  may have carried it out: ``_rewind`` lets it repeat only what the other side has refused to look at (GOAWAY and
+  REFUSED_STREAM, RFC 9113, 8.7).
+- What waits to be sent is one message beside the one that leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+import pycurl
+
+from module.errors import NetworkError
+from module.network.address import Address
+from module.network.answer import Answer
+from module.network.driver import Driver
+from module.network.faults import fault
+from module.network.framing import Unframer
+
+_ABORT = 0
+
+
+class Transfer:
+    """One easy handle; ``reset`` makes it ready for the next call."""
+
+    def __init__(self, curl: pycurl.Curl, driver: Driver, address: Address, most_answer_bytes: int) -> None:
+        """``curl`` has all options that stay the same from call to call, except those that are set here."""
+        self.curl = curl
+        self._driver = driver
+        self._address = address
+        self._path = ""
+        self._headers: Sequence[str] = ()
+        self._sized = False
+        self._unframer = Unframer(most_answer_bytes)
+        self._clear()
+        curl.setopt(pycurl.READFUNCTION, self._read)
+        curl.setopt(pycurl.WRITEFUNCTION, self._write)
+        curl.setopt(pycurl.SEEKFUNCTION, self._rewind)
+
+    def _clear(self) -> None:
+        self.messages: deque[bytes] = deque()
+        """Of the answer, those that nobody has taken."""
+        self.sent_bytes = 0
+        """What libcurl has taken to send."""
+        self.ended = False
+        self._lines: list[bytes] = []
+        self._answer: Answer | None = None
+        self._fault: Exception | None = None
+        self._code, self._words = 0, ""
+        self._whole: bytes | None = None
+        self._unsent: memoryview | bytes = b""
+        self._next: bytes | None = None
+        self._all_given = False
+        self._paused = False
+        self._room: asyncio.Future[None] | None = None
+        self._news: asyncio.Future[None] | None = None
+
+    def begin(self, path: str, headers: Sequence[str], message: bytes | None) -> None:
+        """Begin a call, whose only message is this one, framed; None: what it sends follows."""
+        curl = self.curl
+        if path != self._path:
+            self._path = path
+            curl.setopt(pycurl.URL, self._address.origin + path)
+        if headers != self._headers:
+            self._headers = headers
+            curl.setopt(pycurl.HTTPHEADER, headers)
+        curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
+        # With its size known the body ends with its last byte; otherwise an empty frame ends it.
+        if message is not None:
+            self._unsent = self._whole = message
+            self._all_given = self._sized = True
+            curl.setopt(pycurl.POSTFIELDSIZE_LARGE, len(message))
+        elif self._sized:
+            self._sized = False
+            curl.setopt(pycurl.POSTFIELDSIZE_LARGE, -1)
+        self._driver.add(curl, self._end)
+
+    async def send(self, message: bytes) -> None:
+        """Give the next message, framed; returns at once if the one before it is on its way.
+
+        It is dropped if the other side has ended the call: what it said then counts.
+        """
+        while self._next is not None and not self.ended:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+        if self.ended:
+            return
+        if self._unsent:
+            self._next = message
+        else:
+            self._unsent = message
+            self._go_on()
+
+    def send_no_more(self) -> None:
+        """All has been given."""
+        if not self.ended:
+            self._all_given = True
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._paused:
+            self._paused = False
+            self.curl.pause(pycurl.PAUSE_CONT)
+
+    async def news(self) -> None:
+        """Return once messages have come since, or the call has ended; for one waiter."""
+        self._news = asyncio.get_running_loop().create_future()
+        await self._news
+
+    def fail(self, error: Exception) -> None:
+        """End a call that has not ended, for this reason."""
+        self._fault = error
+        self._driver.remove(self.curl)
+        self._ended()
+
+    def reset(self) -> None:
+        """Forget the call, which is ended if it has not been: the other side gets RST_STREAM."""
+        if not self.ended:
+            self._driver.remove(self.curl)
+        self._unframer.clear()
+        self._clear()
+
+    @property
+    def answer(self) -> Answer:
+        """Headers and trailers, once the call has ended."""
+        if self._answer is None:
+            self._answer = Answer(self._lines)
+        return self._answer
+
+    def check(self) -> None:
+        """Return if the call, which has ended, ended well. Raises what went wrong."""
+        answer = self.answer
+        if answer.is_grpc or not answer.http_status:
+            if self._fault is not None:
+                raise self._fault
+            # What the other side has said counts, whatever became of the connection then.
+            if self._code and not answer.has_status:
+                raise fault(self._address, self._code, self._words)
+        answer.check()
+        if self._unframer.within:
+            raise NetworkError("the answer ended within a message")
+
+    # What libcurl calls.
+
+    def _read(self, size: int) -> bytes | memoryview | int:
+        unsent = self._unsent
+        if not unsent:
+            if self._next is None:
+                if self._all_given:
+                    return b""
+                self._paused = True
+                return int(pycurl.READFUNC_PAUSE)
+            unsent, self._next = self._next, None
+            _wake(self._room)
+        if len(unsent) <= size:
+            self._unsent = b""
+            piece = bytes(unsent)
+        else:
+            view = memoryview(unsent)
+            piece, self._unsent = bytes(view[:size]), view[size:]
+        self.sent_bytes += len(piece)
+        return piece
+
+    def _write(self, piece: bytes) -> int | None:
+        try:
+            messages = self._unframer.feed(piece)
+        except NetworkError as error:
+            self._fault = error
+            return _ABORT
+        if messages:
+            self.messages.extend(messages)
+            _wake(self._news)
+        return None
+
+    def _rewind(self, _offset: int, _origin: int) -> int:
+        # libcurl repeats a call for two reasons, and has words for an error in one of them only: a broken connection.
+        whole = self._whole
+        if whole is None or self.curl.errstr():
+            return int(pycurl.SEEKFUNC_FAIL)
+        self._unsent = whole
+        self.sent_bytes = 0
+        return int(pycurl.SEEKFUNC_OK)
+
+    def _end(self, code: int, words: str) -> None:
+        self._code, self._words = code, words
+        self._ended()
+
+    def _ended(self) -> None:
+        self.ended = True
+        _wake(self._room)
+        _wake(self._news)
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
