@@ -28,6 +28,8 @@ class Driver:
     def __init__(self, most_connections: int) -> None:
         """``most_connections``: to one server; calls beyond what these may carry wait."""
         self._loop = asyncio.get_running_loop()
+        self.turn = 0
+        """Counts the times that libcurl was let work."""
         self._ended: dict[pycurl.Curl, Ended] = {}
         self._watched: dict[int, int] = {}
         self._soon: asyncio.Handle | None = None
@@ -107,6 +109,7 @@ class Driver:
         self._act(pycurl.SOCKET_TIMEOUT, 0)
 
     def _act(self, fd: int, events: int) -> None:
+        self.turn += 1
         _, running = self._multi.socket_action(fd, events)
         if running == len(self._ended):
             return

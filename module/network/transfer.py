@@ -3,8 +3,8 @@
 - libcurl calls ``_read``, ``_write`` and ``_rewind`` in the middle of its work. They never raise and never call into it;
   what they find wrong becomes ``_fault``, and the transfer ends.
 - A call is made once. libcurl would repeat a call whose connection died under it before any answer, though the other side
-  may have carried it out: ``_rewind`` lets it repeat only what the other side has refused to look at (GOAWAY and
-  REFUSED_STREAM, RFC 9113, 8.7).
+  may have carried it out: ``_rewind`` refuses, always. What the other side cannot have carried out is begun again here:
+  a call that it refused to look at (GOAWAY and REFUSED_STREAM, RFC 9113, 8.7), and one that never left.
 - What waits to be sent is one message beside the one that leaves.
 """
 
@@ -24,6 +24,7 @@ from module.network.faults import fault
 from module.network.framing import Unframer
 
 _ABORT = 0
+_MOST_REPEATS = 5
 
 
 class Transfer:
@@ -53,7 +54,9 @@ class Transfer:
         self._answer: Answer | None = None
         self._fault: Exception | None = None
         self._code, self._words = 0, ""
-        self._whole: bytes | None = None
+        self._whole = b""
+        self._read_in = 0
+        self._repeats = 0
         self._unsent: memoryview | bytes = b""
         self._next: bytes | None = None
         self._all_given = False
@@ -70,7 +73,7 @@ class Transfer:
         if headers != self._headers:
             self._headers = headers
             curl.setopt(pycurl.HTTPHEADER, headers)
-        curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
+        curl.setopt(pycurl.HEADERFUNCTION, self._lines.append if message is not None else self._head)
         # With its size known the body ends with its last byte; otherwise an empty frame ends it.
         if message is not None:
             self._unsent = self._whole = message
@@ -165,6 +168,7 @@ class Transfer:
             view = memoryview(unsent)
             piece, self._unsent = bytes(view[:size]), view[size:]
         self.sent_bytes += len(piece)
+        self._read_in = self._driver.turn
         return piece
 
     def _write(self, piece: bytes) -> int | None:
@@ -178,18 +182,40 @@ class Transfer:
             _wake(self._news)
         return None
 
+    def _head(self, line: bytes) -> None:
+        # A server that has refused a call need not reset it, and libcurl would go on to send: for ever, if no more is
+        # taken. Only an answer of trailers only can be seen so early.
+        self._lines.append(line)
+        if line.isspace() and not self._all_given and Answer(self._lines).has_status:
+            asyncio.get_running_loop().call_soon(self._hang_up, self._lines)
+
+    def _hang_up(self, lines: list[bytes]) -> None:
+        if lines is self._lines and not self.ended:
+            self._driver.remove(self.curl)
+            self._ended()
+
     def _rewind(self, _offset: int, _origin: int) -> int:
-        # libcurl repeats a call for two reasons, and has words for an error in one of them only: a broken connection.
-        whole = self._whole
-        if whole is None or self.curl.errstr():
-            return int(pycurl.SEEKFUNC_FAIL)
-        self._unsent = whole
-        self.sent_bytes = 0
-        return int(pycurl.SEEKFUNC_OK)
+        return int(pycurl.SEEKFUNC_FAIL)
 
     def _end(self, code: int, words: str) -> None:
+        if code == pycurl.E_SEND_FAIL_REWIND and self._unseen(words) and self._repeats < _MOST_REPEATS:
+            self._repeats += 1
+            self._lines.clear()
+            self._unsent = self._whole
+            self.sent_bytes = 0
+            self._driver.add(self.curl, self._end)
+            return
         self._code, self._words = code, words
         self._ended()
+
+    def _unseen(self, words: str) -> bool:
+        """Whether the other side cannot have carried out this call, which libcurl wants to repeat."""
+        if not self._whole:
+            return False
+        # Had the connection broken, libcurl's first words would be of that.
+        refused = words.startswith("seek callback")
+        never_left = words.startswith(("Send failure", "OpenSSL SSL_write")) and self._read_in == self._driver.turn
+        return refused or never_left
 
     def _ended(self) -> None:
         self.ended = True

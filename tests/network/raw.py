@@ -75,14 +75,15 @@ class Connection:
 
     async def request(self, *, whole: bool = True) -> int:
         """The stream of the next request; ``whole``: once all of it has come."""
-        while True:
+        stream = 0
+        while not stream or (whole and stream not in self.ended):
             head = await self.frame()
             if isinstance(head, frames.HeadersFrame):
                 self._decoder.decode(head.data)
-                break
-        while whole and head.stream_id not in self.ended:
-            await self.frame()
-        return int(head.stream_id)
+                stream = int(head.stream_id)
+            elif stream in self.resets:
+                stream = 0
+        return stream
 
     def write(self, *parts: Frame | bytes) -> None:
         """Send these together."""
@@ -142,7 +143,7 @@ class RawServer:
         self.connections.append(connection)
         try:
             await self._script(connection)
-        except Gone:
+        except (Gone, asyncio.CancelledError):
             pass
         except Exception as error:  # noqa: BLE001 - shown by the test that has started it
             self.errors.append(error)
