@@ -30,6 +30,7 @@ from module.delivery.put_away import finish
 from module.delivery.sequences import SequenceMaker
 from module.delivery.uploader import Uploader
 from module.errors import CLOSING, SpoolClosed, SpoolError, Unavailable
+from module.network.machine import MachineRoad
 from module.pauses import What
 from module.spool.store import Store
 from module.supervised import Supervised, said_of
@@ -52,8 +53,9 @@ class Courier:
         self.config = carried.config
         self.carried = carried
         self._logger = logger
-        self._dependencies = dependencies
-        self._sources = [find(source, dependencies) for source in self.config.sources]
+        self._machine = MachineRoad(dependencies)
+        self._dependencies = self._machine.resources
+        self._sources = [find(source, self._dependencies) for source in self.config.sources]
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._problem: str | None = None
         """Why the spool could not be opened."""
@@ -211,6 +213,7 @@ class Courier:
         settling = [collector.close() for collector in self.collectors.values()]
         await self._in_time("uploads", asyncio.gather(self.uploader.close(), *settling))
         await self._end(self._polls)
+        self._machine.close()
         await self._in_time("the spool", self.store.close())
         self._workers.shutdown(wait=False, cancel_futures=True)
 

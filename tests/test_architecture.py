@@ -38,6 +38,7 @@ FLOORS = (
         "module.config",
         "module.arguments",
     ),
+    ("module.network",),
     ("module.collection", "module.spool", "module.delivery"),
     ("module.pauses",),
     ("module.carried",),
@@ -63,9 +64,10 @@ FLOORS = (
 GROUND = FLOORS[1]
 """The one floor whose parts know each other, in the order in which they stand there."""
 
-OUTSIDE = ("viam", "grpc", "grpclib", "google", "h2")
+OUTSIDE = ("viam", "grpc", "grpclib", "google", "h2", "pycurl")
 MEETS_THE_OUTSIDE = (
     "module.structs",
+    "module.network",
     "module.collection.sources",
     "module.collection.apis",
     "module.collection.annotations",
@@ -102,6 +104,9 @@ PURE = {
     "module.collection.readings": CLOCKS_AND_IO,
     "module.collection.annotations": CLOCKS_AND_IO,
     "module.collection.wav": CLOCKS_AND_IO,
+    "module.network.framing": CLOCKS_AND_IO,
+    "module.network.answer": CLOCKS_AND_IO,
+    "module.network.address": CLOCKS_AND_IO,
     "module.delivery.backoff": CLOCKS_AND_IO,
     "module.delivery.link": CLOCKS_AND_IO,
     "module.delivery.permit": CLOCKS_AND_IO,

@@ -1,11 +1,11 @@
 """What the headers and trailers of an answer say; pure.
 
-libcurl hands over one line after another: the status line, the headers, an empty line, and after the body the trailers.
-An answer that is one block only (gRPC's Trailers-Only) has its ``grpc-status`` among the headers. Each status line begins
-again: what came before was a proxy's answer, or an interim one.
+libcurl hands over one line after another: the status line, the headers, an empty line, and after the body the
+trailers. An answer that is one block only (gRPC's Trailers-Only) has its ``grpc-status`` among the headers. Each status
+line begins again: what came before was a proxy's answer, or an interim one.
 
-Only ``grpc-status`` is the other side's verdict (GRPCError). An answer without one was made by something else on the way,
-a proxy or a load balancer: it says nothing about the call (NetworkError).
+Only ``grpc-status`` is the other side's verdict (GRPCError). An answer without one was made by something else on the
+way, a proxy or a load balancer: it says nothing about the call (NetworkError).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Answer:
         return "grpc-status" in self._last
 
     def check(self) -> None:
-        """Return if the call ended well. Raises GRPCError for a status that is not OK, NetworkError without a status."""
+        """Return if the call ended well. Raises GRPCError for any other status, NetworkError without a status."""
         said = self._last.get("grpc-status")
         if said is None:
             raise NetworkError(self._without_status())

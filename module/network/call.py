@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from google.protobuf.message import DecodeError
 from grpclib.const import Cardinality
@@ -14,6 +14,16 @@ from module.errors import NetworkError
 from module.network.answer import Answer, Pair
 from module.network.framing import framed
 from module.network.transfer import Transfer
+
+
+class Lender(Protocol):
+    """Lends transfers to calls; a channel."""
+
+    def take(self) -> Transfer:
+        """One that nobody uses. Raises NetworkError once the channel is closed."""
+
+    def give_back(self, transfer: Transfer) -> None:
+        """End what is under way on it, and have it for the next call."""
 
 
 class Call:
@@ -26,17 +36,16 @@ class Call:
 
     def __init__(
         self,
-        take: Callable[[], Transfer],
-        give_back: Callable[[Transfer], None],
+        lender: Lender,
         path: str,
+        *,
         cardinality: Cardinality,
         reply: Any,
         headers: Sequence[str],
         timeout: float | None,
     ) -> None:
-        """``take`` and ``give_back``: of the channel; ``headers`` as libcurl takes them; ``timeout`` in seconds."""
-        self._take = take
-        self._give_back = give_back
+        """``headers`` as libcurl takes them; ``timeout`` in seconds from when the context is entered."""
+        self._lender = lender
         self._path = path
         self._cardinality = cardinality
         self._reply = reply
@@ -64,7 +73,7 @@ class Call:
             if self._timer is not None:
                 self._timer.cancel()
             if transfer is not None:
-                self._give_back(transfer)
+                self._lender.give_back(transfer)
 
     async def send_request(self, *, end: bool = False) -> None:
         """Begin the call, before there is a message; ``end``: and there will be none."""
@@ -147,7 +156,7 @@ class Call:
         return self._transfer
 
     def _begin(self, message: bytes | None) -> Transfer:
-        transfer = self._transfer = self._take()
+        transfer = self._transfer = self._lender.take()
         transfer.begin(self._path, self._headers, message)
         return transfer
 

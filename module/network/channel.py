@@ -48,7 +48,7 @@ Metadata = Mapping[str, str | bytes] | Collection[tuple[str, str | bytes]]
 
 
 class Channel:
-    """See the module's docstring. Made and used on one event loop."""
+    """See the module's docstring. Made anywhere, used on one event loop."""
 
     def __init__(
         self,
@@ -62,7 +62,8 @@ class Channel:
         self.address = address
         self._configure = configure or _without_proxy
         self._most_answer_bytes = most_answer_bytes
-        self._driver = Driver(most_connections)
+        self._most_connections = most_connections
+        self._driver: Driver | None = None
         self._idle: list[Transfer] = []
         self._busy: set[Transfer] = set()
         self._closed = False
@@ -87,7 +88,7 @@ class Channel:
             if timeout is not None:
                 headers.append(f"grpc-timeout: {_grpc_timeout(timeout)}")
             headers += [f"{key}: {value}" for key, value in encode_metadata(metadata or ())]
-        return Call(self._take, self._give_back, name, cardinality, reply_type, headers, timeout)
+        return Call(self, name, cardinality=cardinality, reply=reply_type, headers=headers, timeout=timeout)
 
     def close(self) -> None:
         """Close all connections at once; calls that are under way fail."""
@@ -97,19 +98,22 @@ class Channel:
         for transfer in self._busy:
             if not transfer.ended:
                 transfer.fail(NetworkError(f"the connection to {self.address} was closed"))
-        self._driver.close()
+        if self._driver is not None:
+            self._driver.close()
         for transfer in self._idle:
             transfer.curl.close()
         self._idle.clear()
 
-    def _take(self) -> Transfer:
+    def take(self) -> Transfer:
+        """For a call; see ``call.Lender``."""
         if self._closed:
             raise NetworkError(f"the connection to {self.address} has been closed")
         transfer = self._idle.pop() if self._idle else self._made()
         self._busy.add(transfer)
         return transfer
 
-    def _give_back(self, transfer: Transfer) -> None:
+    def give_back(self, transfer: Transfer) -> None:
+        """From a call; see ``call.Lender``."""
         self._busy.discard(transfer)
         transfer.reset()
         if self._closed or len(self._idle) >= _MOST_IDLE_HANDLES:
@@ -118,6 +122,8 @@ class Channel:
             self._idle.append(transfer)
 
     def _made(self) -> Transfer:
+        if self._driver is None:
+            self._driver = Driver(self._most_connections)
         curl = pycurl.Curl()
         curl.setopt(pycurl.POST, 1)
         curl.setopt(pycurl.NOSIGNAL, 1)

@@ -1,7 +1,7 @@
 """Has libcurl work on the event loop: its sockets and its timer are the loop's readers, writers and timers.
 
-Not pycurl's own ``AsyncCurlMulti``: that one closes only within a coroutine, and cancels the futures of what is under way,
-so that their tasks seem cancelled.
+Not pycurl's own ``AsyncCurlMulti``: that one closes only within a coroutine, and cancels the futures of what is under
+way, so that their tasks seem cancelled.
 
 - Nothing here blocks, and nothing of ours runs in a thread. (libcurl resolves names in threads of its own.)
 - libcurl's callbacks may not call into it. So a callback only notes what has come, and the loop calls whoever waits.

@@ -1,10 +1,10 @@
 """What libcurl knows of a call: one easy handle, which is used again and again, and the state of its present call.
 
-- libcurl calls ``_read``, ``_write`` and ``_rewind`` in the middle of its work. They never raise and never call into it;
-  what they find wrong becomes ``_fault``, and the transfer ends.
-- A call is made once. libcurl would repeat a call whose connection died under it before any answer, though the other side
-  may have carried it out: ``_rewind`` refuses, always. What the other side cannot have carried out is begun again here:
-  a call that it refused to look at (GOAWAY and REFUSED_STREAM, RFC 9113, 8.7), and one that never left.
+- libcurl calls ``_read``, ``_write``, ``_head`` and ``_rewind`` in the middle of its work. They never raise and never
+  call into it; what they find wrong becomes ``_fault``, and the transfer ends.
+- A call is made once. libcurl would repeat a call whose connection died under it before any answer, though the other
+  side may have carried it out: ``_rewind`` refuses, always. What the other side cannot have carried out is begun again
+  here: a call that it refused to look at (GOAWAY and REFUSED_STREAM, RFC 9113, 8.7), and one that never left.
 - What waits to be sent is one message beside the one that leaves.
 """
 

@@ -23,7 +23,7 @@ _HEAD_BYTES = 9
 
 def message(value: bytes, flag: int = 0) -> bytes:
     """A BytesValue as it travels."""
-    data = BytesValue(value=value).SerializeToString()
+    data = bytes(BytesValue(value=value).SerializeToString())
     return bytes((flag,)) + struct.pack(">I", len(data)) + data
 
 
@@ -101,9 +101,7 @@ class Connection:
 
     def answer(self, stream: int, value: bytes = b"") -> None:
         """A whole answer that is right."""
-        self.write(
-            self.headers(stream, HEADERS), self.data(stream, message(value)), self.headers(stream, OK, end=True)
-        )
+        self.write(self.headers(stream, HEADERS), self.data(stream, message(value)), self.headers(stream, OK, end=True))
 
     def goaway(self, last: int, code: int = 0) -> Frame:
         """A GOAWAY frame."""

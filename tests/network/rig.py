@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -25,7 +24,7 @@ AnyChannel = Channel | GrpclibChannel
 
 
 def unary(channel: Any, name: str) -> UnaryUnaryMethod[BytesValue, BytesValue]:
-    return UnaryUnaryMethod(channel, SERVICE + name, BytesValue, BytesValue)  # type: ignore[type-abstract]
+    return UnaryUnaryMethod(channel, SERVICE + name, BytesValue, BytesValue)
 
 
 def upload(channel: Any, name: str) -> StreamUnaryMethod[BytesValue, BytesValue]:
@@ -88,7 +87,7 @@ class _Service:
 
     def __mapping__(self) -> Mapping[str, Handler]:
         return {
-            SERVICE + name: Handler(self._handler(script), Cardinality.STREAM_STREAM, bytes, bytes)  # type: ignore[arg-type]
+            SERVICE + name: Handler(self._handler(script), Cardinality.STREAM_STREAM, bytes, bytes)
             for name, script in self._scripts.items()
         }
 
@@ -108,7 +107,7 @@ class _Service:
 
 @contextlib.asynccontextmanager
 async def grpclib_server(path: Path, scripts: Scripts) -> AsyncIterator[None]:
-    server = Server([_Service(scripts)], codec=_Raw())  # type: ignore[list-item]
+    server = Server([_Service(scripts)], codec=_Raw())
     await server.start(path=str(path))
     try:
         yield
@@ -135,9 +134,7 @@ async def grpcio_server(path: Path, scripts: Scripts) -> AsyncIterator[None]:
 
     service = SERVICE.strip("/")
     handlers = grpc.method_handlers_generic_handler(service, {name: handler(each) for name, each in scripts.items()})
-    server = grpc.aio.server(
-        options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    )
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)])
     server.add_generic_rpc_handlers((handlers,))
     server.add_insecure_port(f"unix:{path}")
     await server.start()

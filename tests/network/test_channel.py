@@ -77,7 +77,7 @@ async def test_metadata_goes_up_and_trailers_come_down(serve: Any, dial: Dial) -
         call.trailers = [("word", "last"), ("data-bin", b"\0\xff\1")]
         await call.answer(b"")
 
-    metadata = {"authorization": "Bearer abc", "bytes-bin": bytes(range(256))}
+    metadata: dict[str, str | bytes] = {"authorization": "Bearer abc", "bytes-bin": bytes(range(256))}
     async with serve(keep=keep), unary(dial(), "keep").open(metadata=metadata) as stream:
         await stream.send_message(BytesValue(), end=True)
         await stream.recv_message()

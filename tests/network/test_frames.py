@@ -33,7 +33,7 @@ def once(reply: Callable[[Connection, int], None]) -> Script:
 
 
 async def ask(channel: Any, timeout: float = 10) -> bytes:
-    return (await unary(channel, "ask")(BytesValue(), timeout=timeout)).value
+    return bytes((await unary(channel, "ask")(BytesValue(), timeout=timeout)).value)
 
 
 async def test_an_answer_of_trailers_only_is_its_status(dial: Dial, path: Path) -> None:
@@ -312,11 +312,16 @@ async def test_a_reset_is_named_and_leaves_the_connection(dial: Dial, path: Path
 async def test_a_call_that_is_left_is_reset(dial: Dial, path: Path) -> None:
     async with raw_server(path, answering()) as server, asyncio.timeout(10):
         channel = dial()
-        with pytest.raises(ZeroDivisionError):
+
+        async def leave() -> None:
             async with upload(channel, "ask").open() as stream:
                 await stream.send_message(BytesValue(value=b"x"))
-                await asyncio.sleep(0.05)
+                while not server.connections or not server.connections[0].bodies:
+                    await asyncio.sleep(0.01)
                 raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await leave()
         assert await ask(channel) == b""
         assert len(server.connections[0].resets) == 1
 
