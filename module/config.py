@@ -279,6 +279,7 @@ class CloudConfig(Part):
     part_id: Annotated[str, text("a text", r"(?s).*")] = Field(default="", validate_default=True)
     api_key_id: Annotated[str, text("a text", r"(?s).*")] = Field(default="", validate_default=True)
     api_key: Annotated[SecretStr, refusals.SECRET] = Field(default=SecretStr(""), validate_default=True)
+    proxy: Annotated[SecretStr, refusals.PROXY] | None = None
 
     @field_validator("part_id", "api_key_id", "api_key")
     @classmethod

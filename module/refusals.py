@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, GetCoreSchemaHandler, SecretStr, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -34,7 +35,7 @@ _OTHERS_WORDS = {
     ),
 }
 """What others call an attribute, which is like none of ours."""
-_SECRET = re.compile(r"key|secret|token|passw|credential", re.IGNORECASE)
+_SECRET = re.compile(r"key|secret|token|passw|credential|proxy", re.IGNORECASE)
 _ADDRESS = ("cloud", "address")
 _FOLLOWS_FROM_ANOTHER = "default_factory_not_called"
 _STRUCTURES = {
@@ -209,6 +210,17 @@ def _accept_secret(value: Any) -> SecretStr:
     return SecretStr(value)
 
 
+def _accept_proxy(value: Any) -> SecretStr:
+    given: str = _accept_secret(value).get_secret_value()
+    parts = urlsplit(given)
+    # Reading the port checks it.
+    if parts.scheme not in ("socks5", "socks5h", "http", "https") or not parts.hostname or not parts.port:
+        raise ValueError
+    if parts.path.strip("/") or parts.query or parts.fragment or re.search(r"\s", given):
+        raise ValueError
+    return SecretStr(given)
+
+
 def _accept_cron(value: Any) -> str:
     kept: str = text().accept(value)
     # Only the fields: the zone is an attribute of its own, with a refusal of its own.
@@ -233,6 +245,7 @@ DEADBAND = Allowed("a number of at least 0, or an object of key paths and such n
 CROP = Allowed("[x, y, width, height] in whole pixels, width and height at least 1", _accept_crop)
 OBJECT = Allowed("an object", _accept_object)
 SECRET = Allowed("a text", _accept_secret)
+PROXY = Allowed("socks5://, socks5h://, http:// or https:// and [user:password@]host:port", _accept_proxy)
 CRON = Allowed("a cron expression of 5 or 6 fields, e.g. */5 * * * *", _accept_cron)
 TIMEZONE = Allowed('an IANA name, e.g. "UTC" or "Europe/Berlin"', _accept_timezone)
 WINDOW = Allowed('a window, e.g. "08:00-18:00", "mon-fri 08:00-18:00" or "22:00-02:00"', _accept_window)

@@ -1,84 +1,43 @@
 """One connection to the cloud and its token.
 
 ``viam.rpc.dial`` connects with a blocking socket on the event loop, fetches its token once and never renews it
-(viam/rpc/dial.py). A ``grpclib`` channel with a TLS context connects lazily and without blocking, so that is what
-stands here; the token comes from ``proto.rpc.v1.AuthService/Authenticate``, as the SDK's does.
+(viam/rpc/dial.py). So our own channel stands here; the token comes from ``proto.rpc.v1.AuthService/Authenticate``, as
+the SDK's does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
-import socket
-import ssl
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import cast
+from urllib.parse import urlsplit
 
+import pycurl
 from grpclib import GRPCError, Status
-from grpclib.client import Channel, Handler
-from grpclib.protocol import H2Protocol
 from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credentials
 
 from module.config import CloudConfig
-from module.delivery.cork import Cork
 from module.delivery.methods import CourierClient
 from module.delivery.outcome import say
-from module.delivery.throttle import Throttle
+from module.delivery.stall import Patience
+from module.network import tls
+from module.network.address import Address
+from module.network.channel import CONNECT_TIMEOUT_S, Channel
+from module.network.routes import Route, first_open, routes
+from module.network.sockets import watchful
+from module.network.throttle import Throttle
 
-CONNECT_TIMEOUT_S = 20.0
-"""Of the TCP and TLS handshakes together, and of the Authenticate call."""
-_DEAD_LINK_MS = 30_000
-_UNSENT_BYTES = 128 * 1024
+_MOST_CONNECTIONS = 16
+"""Those that the cloud ages out carry their uploads to the end, beside the newest."""
+_KEEPALIVE_IDLE_S = 30
+_KEEPALIVE_EACH_S = 10
+_IDLE_CONNECTION_S = 3600
+_SEND_BYTES = 256 * 1024
+"""What libcurl takes at once."""
 _TOKENS_REMEMBERED = 16
-
-
-class _Protocol(H2Protocol):
-    """Notices a dead link without HTTP/2 pings, which servers punish when they come often (ENHANCE_YOUR_CALM)."""
-
-    throttle: Throttle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if self.throttle is None:
-            super().connection_made(cast("asyncio.Transport", Cork(transport)))
-        else:
-            super().connection_made(self.throttle.meter(transport))
-            self.throttle.rule(self.connection)
-        sock: socket.socket | None = transport.get_extra_info("socket")
-        if sock is None:
-            return
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        # Linux only: the kernel gives a connection up when sent bytes stay unacknowledged for this long, and takes no
-        # megabytes ahead of what the road carries, behind which an alarm would have to wait.
-        for name, value in (
-            ("TCP_NOTSENT_LOWAT", _UNSENT_BYTES),
-            ("TCP_USER_TIMEOUT", _DEAD_LINK_MS),
-            ("TCP_KEEPIDLE", 30),
-            ("TCP_KEEPINTVL", 10),
-            ("TCP_KEEPCNT", 3),
-        ):
-            if hasattr(socket, name):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-class _Channel(Channel):
-    throttle: Throttle | None = None
-
-    def _protocol_factory(self) -> H2Protocol:
-        protocol = _Protocol(Handler(), self._config, self._h2_config)
-        protocol.throttle = self.throttle
-        return protocol
-
-    async def _create_connection(self) -> H2Protocol:
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                return await super()._create_connection()
-        except TimeoutError as error:
-            raise TimeoutError(f"{self._host}:{self._port} did not accept a connection in time") from error
-        except socket.gaierror as error:
-            # It names neither the host nor what it was looked up for.
-            raise ConnectionError(f"the name {self._host} does not resolve: {error.strerror}") from error
 
 
 class NotAdmitted(Exception):
@@ -129,7 +88,7 @@ class Cloud:
         self._token: str | None = None
         self._retired_tokens: collections.deque[str] = collections.deque(maxlen=_TOKENS_REMEMBERED)
         self._opening = asyncio.Lock()
-        self._tls: ssl.SSLContext | None = None
+        self._patience = Patience(timeout_s)
 
     @property
     def part_id(self) -> str:
@@ -152,11 +111,8 @@ class Cloud:
             return self._session
 
     async def _open(self) -> Session:
-        if self._config.tls and self._tls is None:
-            # Loading the system's certificates takes tens of milliseconds of disk and CPU.
-            self._tls = await asyncio.to_thread(_tls_context)
-        channel = _Channel(self._config.host, self._config.port, ssl=self._tls)
-        channel.throttle = self._throttle
+        proxy = self._config.proxy.get_secret_value() if self._config.proxy is not None else None
+        channel = await first_open(routes(self._config.host, proxy, os.environ), self._channel)
         try:
             if self._token is None:
                 self._token = await self._authenticate(channel)
@@ -165,16 +121,33 @@ class Cloud:
             raise
         metadata = {"authorization": f"Bearer {self._token}"}
         client = CourierClient(
-            channel, metadata, timeout_s=self._timeout_s, chunk_bytes=self._chunk_bytes, throttle=self._throttle
+            channel, metadata, timeout_s=self._timeout_s, chunk_bytes=self._chunk_bytes, patience=self._patience
         )
         return Session(channel, client)
+
+    def _channel(self, way: Route) -> Channel:
+        address = Address(self._config.host, self._config.port, tls=self._config.tls)
+
+        def configure(curl: pycurl.Curl) -> None:
+            way.take(curl)
+            if address.tls:
+                tls.verify(curl)
+            # Without the pings of HTTP/2, which servers punish when they come often (ENHANCE_YOUR_CALM).
+            curl.setopt(pycurl.TCP_KEEPALIVE, 1)
+            curl.setopt(pycurl.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
+            curl.setopt(pycurl.TCP_KEEPINTVL, _KEEPALIVE_EACH_S)
+            curl.setopt(pycurl.MAXAGE_CONN, _IDLE_CONNECTION_S)
+            curl.setopt(pycurl.UPLOAD_BUFFERSIZE, _SEND_BYTES)
+            curl.setopt(pycurl.SOCKOPTFUNCTION, watchful(self._timeout_s))
+
+        return Channel(address, configure=configure, most_connections=_MOST_CONNECTIONS, throttle=self._throttle)
 
     async def _authenticate(self, channel: Channel) -> str:
         credentials = Credentials(type="api-key", payload=self._config.api_key.get_secret_value())
         request = AuthenticateRequest(entity=self._config.api_key_id, credentials=credentials)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                response = await AuthServiceStub(channel).Authenticate(request)
+                response = await AuthServiceStub(channel).Authenticate(request)  # type: ignore[arg-type]
         except TimeoutError as error:
             raise TimeoutError(f"{self._config.host} did not answer the authentication in time") from error
         except GRPCError as error:
@@ -213,7 +186,8 @@ class Cloud:
 
     def redact(self, text: str) -> str:
         """The first 500 characters of the text without the key and the tokens, whoever put them there."""
-        for secret in (self._config.api_key.get_secret_value(), self._token, *self._retired_tokens):
+        password = None if self._config.proxy is None else urlsplit(self._config.proxy.get_secret_value()).password
+        for secret in (self._config.api_key.get_secret_value(), password, self._token, *self._retired_tokens):
             if secret:
                 text = text.replace(secret, "[secret]")
         # Last, as a cut that goes through a secret would hide it from the search.
@@ -225,10 +199,3 @@ class Cloud:
             self._session.channel.close()
             self._session.retired = True
             self._session = None
-
-
-def _tls_context() -> ssl.SSLContext:
-    context = ssl.create_default_context(purpose=ssl.Purpose.SERVER_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["h2"])
-    return context

@@ -9,7 +9,7 @@ same messages. Beyond the SDK's, it
 - takes rows that are serialised already, rows without times, and times of which one is missing;
 - sends annotations with binary data.
 
-All methods raise what grpclib raises; ``module.delivery.outcome`` knows what it means.
+All methods raise what ``module.network.call`` raises; ``module.delivery.outcome`` knows what it means.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
-from grpclib.client import Channel, Stream, StreamUnaryMethod, UnaryUnaryMethod
+from grpclib.client import Channel as SdkChannel
+from grpclib.client import Stream, StreamUnaryMethod, UnaryUnaryMethod
 from viam.app.data_client import DataClient
 from viam.proto.app.datasync import (
     DataCaptureUploadMetadata,
@@ -39,8 +40,7 @@ from viam.proto.app.datasync import (
 from module import file_threads
 from module.delivery.files import OpenFile
 from module.delivery.progress import report
-from module.delivery.stall import StallWatch, bytes_sent
-from module.delivery.throttle import Throttle
+from module.delivery.stall import Patience, StallWatch
 from module.delivery.wire import (
     About,
     Pair,
@@ -55,6 +55,8 @@ from module.delivery.wire import (
     serialised,
     timestamp,
 )
+from module.network.call import Call
+from module.network.channel import Channel
 
 _SERVICE = "/viam.app.datasync.v1.DataSyncService/"
 
@@ -71,29 +73,30 @@ class CourierClient(DataClient):
 
     def __init__(
         self,
-        channel: Channel,
+        channel: Channel | SdkChannel,
         metadata: Mapping[str, str],
         *,
         timeout_s: float,
         chunk_bytes: int,
-        throttle: Throttle | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """``timeout_s``: seconds without progress after which an upload raises TimeoutError.
 
-        ``throttle`` is the one that rules the channel; waiting for it is no lack of progress.
+        Once all of it is out, ``patience`` says how long the answer may take; it is shared by those who upload there.
         """
-        super().__init__(channel, metadata)
+        under: Any = channel
+        super().__init__(under, metadata)
         self._timeout_s = timeout_s
         self._chunk_bytes = chunk_bytes
-        self._throttle = throttle
+        self._patience = patience or Patience(timeout_s)
         # As the generated stub's, but for their requests, which are bytes already.
         self._data_capture = UnaryUnaryMethod(
-            channel, f"{_SERVICE}DataCaptureUpload", Serialised, DataCaptureUploadResponse
+            under, f"{_SERVICE}DataCaptureUpload", Serialised, DataCaptureUploadResponse
         )
         self._streaming_data_capture = StreamUnaryMethod(
-            channel, f"{_SERVICE}StreamingDataCaptureUpload", Serialised, StreamingDataCaptureUploadResponse
+            under, f"{_SERVICE}StreamingDataCaptureUpload", Serialised, StreamingDataCaptureUploadResponse
         )
-        self._file = StreamUnaryMethod(channel, f"{_SERVICE}FileUpload", Serialised, FileUploadResponse)
+        self._file = StreamUnaryMethod(under, f"{_SERVICE}FileUpload", Serialised, FileUploadResponse)
 
     async def tabular_data_capture_upload(
         self,
@@ -305,18 +308,24 @@ class CourierClient(DataClient):
         return response
 
     @contextlib.asynccontextmanager
-    async def _open(self, method: Any) -> AsyncIterator[Stream[Any, Any]]:
-        """A stream that raises TimeoutError once it has made no progress for ``timeout_s``."""
-        async with asyncio.timeout(self._timeout_s) as limit, method.open(metadata=self._metadata) as stream:
-            watch = StallWatch(limit, stream, self._timeout_s, self._throttle)
-            report(lambda: bytes_sent(stream))
+    async def _open(self, method: Any) -> AsyncIterator[Call | Stream[Any, Any]]:
+        """A call that raises TimeoutError once it has made no progress for ``timeout_s``.
+
+        grpclib's own channel does not show progress: a call on it has all the time that it needs.
+        """
+        async with asyncio.timeout(None) as limit, method.open(metadata=self._metadata) as stream:
+            if not isinstance(stream, Call):
+                yield stream
+                return
+            watch = StallWatch(limit, stream, self._timeout_s, self._patience)
+            report(lambda: stream.sent_bytes)
             try:
                 yield stream
             finally:
                 watch.stop()
 
 
-async def _answer(stream: Stream[Any, Any]) -> Any:
+async def _answer(stream: Call | Stream[Any, Any]) -> Any:
     response = await stream.recv_message()
     if response is None:
         # Raises the status that the cloud ended the stream with.

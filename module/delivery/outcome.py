@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import enum
 import errno
-import ssl
 
 from grpclib import GRPCError, Status
-from grpclib.exceptions import StreamTerminatedError
-from h2.exceptions import H2Error
+
+from module.errors import NetworkError
 
 
 class Verdict(enum.Enum):
@@ -85,7 +84,7 @@ def judge(error: Exception) -> Verdict:
         if error.status is Status.UNKNOWN and "no robot part found" in text:
             return Verdict.REFUSED
         return _BY_STATUS.get(error.status, Verdict.UNSURE)
-    if isinstance(error, OSError | StreamTerminatedError | H2Error | asyncio.TimeoutError | EOFError):
+    if isinstance(error, OSError | asyncio.TimeoutError | EOFError):
         return Verdict.AWAY
     return Verdict.LATER if isinstance(error, MemoryError) else Verdict.UNSURE
 
@@ -94,8 +93,8 @@ def say(error: Exception) -> str:
     """The error in one line, of any length; ``Cloud.redact`` makes it fit to be shown."""
     if isinstance(error, GRPCError):
         text = f"{error.status.name}: {error.message or 'no further word'}"
-    elif isinstance(error, ssl.SSLCertVerificationError):
-        text = f"the cloud's TLS certificate does not verify: {error.verify_message}"
+    elif isinstance(error, NetworkError):
+        text = str(error)
     elif isinstance(error, TimeoutError):
         text = str(error) or "the cloud did not answer in time"
     else:

@@ -13,6 +13,7 @@ from grpclib.const import Cardinality
 from module.errors import NetworkError
 from module.network.answer import Answer, Pair
 from module.network.framing import framed
+from module.network.sockets import Passed
 from module.network.transfer import Transfer
 
 
@@ -148,6 +149,21 @@ class Call:
     def sent_bytes(self) -> int:
         """Of the messages, framed: what libcurl has taken to send."""
         return 0 if self._transfer is None else self._transfer.sent_bytes
+
+    @property
+    def passed(self) -> Passed | None:
+        """How far the connection has come that carries this call; None: there is none, or the system does not say."""
+        return None if self._transfer is None else self._transfer.passed
+
+    @property
+    def throttled(self) -> bool:
+        """Whether it waits for its turn to send."""
+        return self._transfer is not None and self._transfer.throttled
+
+    @property
+    def all_taken(self) -> bool:
+        """Whether libcurl has taken all that there is to send."""
+        return self._all_sent and self._transfer is not None and self._transfer.all_taken
 
     @property
     def _begun(self) -> Transfer:

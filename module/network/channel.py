@@ -14,6 +14,7 @@ Its invariants:
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -27,6 +28,8 @@ from module.errors import NetworkError
 from module.network.address import Address
 from module.network.call import Call
 from module.network.driver import Driver
+from module.network.faults import fault
+from module.network.throttle import Throttle
 from module.network.transfer import Transfer
 
 MOST_ANSWER_BYTES = 256 * 1024 * 1024
@@ -57,16 +60,18 @@ class Channel:
         configure: Callable[[pycurl.Curl], None] | None = None,
         most_connections: int = 1,
         most_answer_bytes: int = MOST_ANSWER_BYTES,
+        throttle: Throttle | None = None,
     ) -> None:
         """``configure`` sets the options of a handle that this road needs; without it no proxy is asked."""
         self.address = address
         self._configure = configure or _without_proxy
         self._most_answer_bytes = most_answer_bytes
+        self._throttle = throttle
         self._most_connections = most_connections
         self._driver: Driver | None = None
         self._idle: list[Transfer] = []
         self._busy: set[Transfer] = set()
-        self._closed = False
+        self.closed = False
 
     def request(
         self,
@@ -92,13 +97,15 @@ class Channel:
 
     def close(self) -> None:
         """Close all connections at once; calls that are under way fail."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         for transfer in self._busy:
             if not transfer.ended:
                 transfer.fail(NetworkError(f"the connection to {self.address} was closed"))
         if self._driver is not None:
+            if self._throttle is not None:
+                self._throttle.sockets.discard(self._driver.sockets)
             self._driver.close()
         for transfer in self._idle:
             transfer.curl.close()
@@ -106,7 +113,7 @@ class Channel:
 
     def take(self) -> Transfer:
         """For a call; see ``call.Lender``."""
-        if self._closed:
+        if self.closed:
             raise NetworkError(f"the connection to {self.address} has been closed")
         transfer = self._idle.pop() if self._idle else self._made()
         self._busy.add(transfer)
@@ -116,27 +123,62 @@ class Channel:
         """From a call; see ``call.Lender``."""
         self._busy.discard(transfer)
         transfer.reset()
-        if self._closed or len(self._idle) >= _MOST_IDLE_HANDLES:
+        if self.closed or len(self._idle) >= _MOST_IDLE_HANDLES:
             transfer.curl.close()
         else:
             self._idle.append(transfer)
 
-    def _made(self) -> Transfer:
+    async def connect(self) -> None:
+        """Connect, and say nothing. Raises NetworkError; a later call may take another connection."""
+        curl, driver = self._handle(), self._drive()
+        curl.setopt(pycurl.CONNECT_ONLY, 1)
+        outcome: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+
+        def ended(code: int, words: str) -> None:
+            if not outcome.done():
+                outcome.set_result((code, words))
+
+        driver.add(curl, ended)
+        try:
+            code, words = await outcome
+        except asyncio.CancelledError:
+            if not outcome.done() or outcome.cancelled():
+                driver.remove(curl)
+            raise
+        finally:
+            curl.close()
+        if code:
+            raise fault(self.address, code, words)
+
+    def _drive(self) -> Driver:
         if self._driver is None:
             self._driver = Driver(self._most_connections)
+            if self._throttle is not None:
+                self._throttle.sockets.add(self._driver.sockets)
+        return self._driver
+
+    def _made(self) -> Transfer:
+        return Transfer(
+            self._handle(),
+            self._drive(),
+            self.address,
+            most_answer_bytes=self._most_answer_bytes,
+            throttle=self._throttle,
+        )
+
+    def _handle(self) -> pycurl.Curl:
         curl = pycurl.Curl()
         curl.setopt(pycurl.POST, 1)
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.PIPEWAIT, 1)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(CONNECT_TIMEOUT_S * 1000))
-        if self.address.tls:
-            curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
-        else:
-            curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
+        # With TLS it is the one protocol that is offered (ALPN).
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
         if self.address.socket is not None:
             curl.setopt(pycurl.UNIX_SOCKET_PATH, self.address.socket)
+        curl.setopt(pycurl.URL, self.address.origin)
         self._configure(curl)
-        return Transfer(curl, self._driver, self.address, self._most_answer_bytes)
+        return curl
 
 
 def _without_proxy(curl: pycurl.Curl) -> None:

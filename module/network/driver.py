@@ -11,7 +11,7 @@ way, so that their tasks seem cancelled.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pycurl
@@ -50,6 +50,10 @@ class Driver:
         """End a transfer that has not ended; the other side gets RST_STREAM."""
         del self._ended[curl]
         self._multi.remove_handle(curl)
+
+    def sockets(self) -> Collection[int]:
+        """The descriptors that transfers under way use now."""
+        return self._watched.keys()
 
     def close(self) -> None:
         """Close all connections at once. What is under way has been removed before."""

@@ -6,6 +6,7 @@ import pycurl
 
 from module.errors import NetworkError
 from module.network.address import Address
+from module.network.tls import meaning
 
 
 def fault(address: Address, code: int, words: str) -> NetworkError:
@@ -16,4 +17,8 @@ def fault(address: Address, code: int, words: str) -> NetworkError:
         return NetworkError(f"{address} did not accept a connection in time: {words}")
     if code == pycurl.E_COULDNT_CONNECT:
         return NetworkError(f"{address} cannot be reached: {words}")
+    if code in (pycurl.E_COULDNT_RESOLVE_PROXY, pycurl.E_PROXY):
+        return NetworkError(f"the proxy does not lead to {address}: {words}")
+    if code == pycurl.E_PEER_FAILED_VERIFICATION:
+        return NetworkError(meaning(address.host, words))
     return NetworkError(f"the connection to {address} broke: {words or code}")

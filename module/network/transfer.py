@@ -22,6 +22,8 @@ from module.network.answer import Answer
 from module.network.driver import Driver
 from module.network.faults import fault
 from module.network.framing import Unframer
+from module.network.sockets import Passed, passed
+from module.network.throttle import Throttle
 
 _ABORT = 0
 _MOST_REPEATS = 5
@@ -30,15 +32,26 @@ _MOST_REPEATS = 5
 class Transfer:
     """One easy handle; ``reset`` makes it ready for the next call."""
 
-    def __init__(self, curl: pycurl.Curl, driver: Driver, address: Address, most_answer_bytes: int) -> None:
+    def __init__(
+        self,
+        curl: pycurl.Curl,
+        driver: Driver,
+        address: Address,
+        *,
+        most_answer_bytes: int,
+        throttle: Throttle | None = None,
+    ) -> None:
         """``curl`` has all options that stay the same from call to call, except those that are set here."""
         self.curl = curl
+        self._throttle = throttle
         self._driver = driver
         self._address = address
         self._path = ""
         self._headers: Sequence[str] = ()
         self._sized = False
         self._unframer = Unframer(most_answer_bytes)
+        # One object, as the throttle knows who waits by it.
+        self._turn = self._have_turn
         self._clear()
         curl.setopt(pycurl.READFUNCTION, self._read)
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
@@ -60,7 +73,7 @@ class Transfer:
         self._unsent: memoryview | bytes = b""
         self._next: bytes | None = None
         self._all_given = False
-        self._paused = False
+        self._paused = self.throttled = False
         self._room: asyncio.Future[None] | None = None
         self._news: asyncio.Future[None] | None = None
 
@@ -111,6 +124,20 @@ class Transfer:
             self._paused = False
             self.curl.pause(pycurl.PAUSE_CONT)
 
+    def _have_turn(self) -> None:
+        self.throttled = False
+        self.curl.pause(pycurl.PAUSE_CONT)
+
+    @property
+    def all_taken(self) -> bool:
+        """Whether libcurl has taken all that has been given."""
+        return not self._unsent and self._next is None
+
+    @property
+    def passed(self) -> Passed | None:
+        """How far the connection has come that carries the call, if there is one and the system says so."""
+        return None if self.ended else passed(self.curl.getinfo(pycurl.ACTIVESOCKET))
+
     async def news(self) -> None:
         """Return once messages have come since, or the call has ended; for one waiter."""
         self._news = asyncio.get_running_loop().create_future()
@@ -124,6 +151,8 @@ class Transfer:
 
     def reset(self) -> None:
         """Forget the call, which is ended if it has not been: the other side gets RST_STREAM."""
+        if self._throttle is not None:
+            self._throttle.leave(self._turn)
         if not self.ended:
             self._driver.remove(self.curl)
         self._unframer.clear()
@@ -159,8 +188,14 @@ class Transfer:
                     return b""
                 self._paused = True
                 return int(pycurl.READFUNC_PAUSE)
-            unsent, self._next = self._next, None
+            self._unsent = unsent = self._next
+            self._next = None
             _wake(self._room)
+        if self._throttle is not None:
+            size = self._throttle.take(min(size, len(unsent)), self._turn)
+            if not size:
+                self.throttled = True
+                return int(pycurl.READFUNC_PAUSE)
         if len(unsent) <= size:
             self._unsent = b""
             piece = bytes(unsent)
@@ -219,6 +254,8 @@ class Transfer:
 
     def _ended(self) -> None:
         self.ended = True
+        if self._throttle is not None:
+            self._throttle.leave(self._turn)
         _wake(self._room)
         _wake(self._news)
 

@@ -18,6 +18,7 @@ from module.delivery import cloud as cloud_module
 from module.delivery.cloud import Cloud, NotAdmitted, Session
 from module.delivery.outcome import Verdict, judge, say
 from module.demo.cloud import LocalCloud, Refusal
+from module.errors import NetworkError
 from tests.delivery.rig import KEY, KEY_ID, PART, config_of, local_cloud
 
 
@@ -64,8 +65,8 @@ async def test_a_retired_session_ends_once_its_last_user_has(served: tuple[Local
             assert new.channel is not old.channel
             await upload(new)
         await upload(old)
-        assert old.channel._connected
-    assert not old.channel._connected
+        assert not old.channel.closed
+    assert old.channel.closed
     assert local.authentications == 2
     async with client.session() as again:
         assert again is new
@@ -89,7 +90,7 @@ async def test_a_session_survives_an_outage(served: tuple[LocalCloud, Cloud]) ->
         await upload(session)
     await local.stop()
     async with client.session() as session:
-        with pytest.raises(OSError, match="Connect call failed"):
+        with pytest.raises(OSError, match="cannot be reached"):
             await upload(session)
     await local.start()
     async with client.session() as session:
@@ -205,16 +206,11 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: ssl
     """So nobody in between gets to see the key."""
     heard: list[bytes] = []
     async with listening(heard, certificate) as port:
-        with pytest.raises(ssl.SSLCertVerificationError) as refused:
+        with pytest.raises(NetworkError) as refused:
             async with client_of(f"https://localhost:{port}").session():
                 pass
     assert judge(refused.value) is Verdict.AWAY
-    assert say(refused.value).startswith("the cloud's TLS certificate does not verify: self")
+    assert say(refused.value).startswith(
+        "the TLS certificate of localhost was issued by nobody that this machine trusts"
+    )
     assert heard == []
-
-
-async def test_tls_is_modern_and_speaks_http2() -> None:
-    context = cloud_module._tls_context()
-    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
-    assert context.verify_mode is ssl.CERT_REQUIRED
-    assert context.check_hostname

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import ssl
 
 import pytest
 from grpclib import GRPCError, Status
-from grpclib.exceptions import StreamTerminatedError
-from h2.exceptions import StreamClosedError
 
 from module.delivery.outcome import Verdict, judge, judge_file, say
+from module.errors import NetworkError
 
 BY_STATUS = {
     Status.CANCELLED: Verdict.AWAY,
@@ -63,11 +61,9 @@ def test_a_part_that_the_cloud_does_not_know_is_a_refusal() -> None:
         ConnectionResetError(),
         BrokenPipeError(),
         socket.gaierror(-2, "Name or service not known"),
-        ssl.SSLError(1, "handshake"),
         TimeoutError(),
         asyncio.IncompleteReadError(b"", 1),
-        StreamTerminatedError("Connection lost"),
-        StreamClosedError(1),
+        NetworkError("the connection broke"),
         EOFError("the cloud ended the upload without an answer"),
     ],
 )
@@ -84,15 +80,10 @@ def test_an_error_is_told_in_one_line() -> None:
     assert say(GRPCError(Status.INTERNAL, "two\nlines\r\n  and\tmore")) == "INTERNAL: two lines and more"
     assert say(GRPCError(Status.INTERNAL)) == "INTERNAL: no further word"
     assert say(GRPCError(Status.INTERNAL, "x" * 10_000)) == "INTERNAL: " + "x" * 10_000
+    assert say(NetworkError("the name x does not resolve")) == "the name x does not resolve"
     assert say(ValueError("what")) == "ValueError: what"
     assert say(TimeoutError()) == "the cloud did not answer in time"
     assert say(TimeoutError("h:443 did not accept")) == "h:443 did not accept"
-
-
-def test_a_certificate_that_does_not_verify_is_named_as_what_it_is() -> None:
-    error = ssl.SSLCertVerificationError(1, "verify failed")
-    error.verify_message = "self-signed certificate"
-    assert say(error) == "the cloud's TLS certificate does not verify: self-signed certificate"
 
 
 @pytest.mark.parametrize(

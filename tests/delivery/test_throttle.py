@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module.capture import Capture, FileMark, Kind, Origin
-from module.delivery.throttle import CREDIT_S, FRAME_S, Bucket, Throttle
+from module.network.throttle import CREDIT_S, FRAME_S, Bucket, Throttle
 from tests.delivery.proxy import CountingProxy, counting_proxy
 from tests.delivery.rig import Rig, config_of, image, local_cloud, row
 
@@ -58,32 +59,40 @@ async def test_frames_are_a_twentieth_of_a_second_and_not_tiny(rate: int, frame:
 
 async def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
     throttle = Throttle(100_000)
-    throttle.spend(2000)
     served: list[str] = []
+    ended = asyncio.Event()
 
-    async def send(name: str, times: int) -> None:
-        for _ in range(times):
-            await throttle.turn()
-            throttle.spend(2000)
-            served.append(name)
+    def sender(name: str) -> Callable[[], None]:
+        def go_on() -> None:
+            if throttle.take(2000, go_on):
+                served.append(name)
+            if served.count(name) < 4:
+                throttle.take(2000, go_on)
+            elif len(served) == 12:
+                ended.set()
 
-    tasks = [asyncio.create_task(send(name, 4)) for name in "abc"]
-    await asyncio.sleep(0)
-    assert throttle.delays(tasks[1])
-    await asyncio.gather(*tasks)
+        return go_on
+
+    for name in "abc":
+        assert throttle.take(2000, sender(name)) == 0
+    async with asyncio.timeout(10):
+        await ended.wait()
     assert "".join(served) == "abc" * 4
-    assert not throttle.delays(tasks[1])
 
 
-async def test_who_gives_up_waiting_leaves_the_queue() -> None:
-    throttle = Throttle(1000)
-    throttle.spend(10_000)
-    waiting = asyncio.create_task(throttle.turn())
-    await asyncio.sleep(0)
-    assert throttle.delays(waiting)
-    waiting.cancel()
-    await asyncio.wait([waiting])
-    assert not throttle.delays(waiting)
+async def test_who_gives_up_waiting_keeps_nobody_from_his_turn() -> None:
+    throttle = Throttle(1_000_000)
+    called = asyncio.Event()
+
+    def gone() -> None:
+        throttle.leave(gone)
+
+    throttle.take(10, gone)
+    throttle.take(10, called.set)
+    throttle.take(10, print)
+    throttle.leave(print)
+    async with asyncio.timeout(10):
+        await called.wait()
 
 
 async def _capped(stack: AsyncExitStack, folder: Path, **upload: Any) -> tuple[Rig, CountingProxy]:

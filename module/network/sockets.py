@@ -1,0 +1,86 @@
+"""What the kernel knows of a TCP connection, and what it is asked to do for one."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import pycurl
+
+_TCP_INFO_BYTES = 128
+_BYTES_ACKED = struct.Struct("=120xQ")
+"""Linux 4.1 and later, ``struct tcp_info``: bytes that the other end has acknowledged."""
+_UNSENT_BYTES = 128 * 1024
+_MOST_REMEMBERED = 64
+
+
+class Passed(NamedTuple):
+    """Bytes of one connection."""
+
+    written: int
+    """That the kernel has taken."""
+    acknowledged: int
+    """That the other end has got, out of these."""
+
+
+def passed(fd: int) -> Passed | None:
+    """How far a connection has come; None: it is no TCP connection, or the system does not say."""
+    if fd < 0 or not hasattr(socket, "TCP_INFO"):
+        return None
+    sock = socket.socket(fileno=os.dup(fd))
+    try:
+        (acknowledged,) = _BYTES_ACKED.unpack_from(
+            sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        )
+        # tcp(7): SIOCOUTQ, which bears this name too.
+        waiting = int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (OSError, struct.error):
+        return None
+    finally:
+        sock.close()
+    return Passed(acknowledged + waiting, acknowledged)
+
+
+class Counter:
+    """All bytes that the connections of some time have written."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self._of: dict[int, int] = {}
+
+    def look(self, fds: Iterable[int]) -> None:
+        """Count what has been written since the last look on these, a connection's first bytes too."""
+        for fd in fds:
+            now = passed(fd)
+            if now is None:
+                continue
+            # A number is given again once its file is closed; an inode's number is not, for a long time.
+            key = os.fstat(fd).st_ino
+            self.written += max(0, now.written - self._of.pop(key, 0))
+            self._of[key] = now.written
+        while len(self._of) > _MOST_REMEMBERED:
+            del self._of[next(iter(self._of))]
+
+
+def watchful(timeout_s: float) -> Callable[[int, int], int]:
+    """What prepares a new socket: the kernel gives up a connection whose bytes stay unacknowledged for so long.
+
+    And it takes no megabytes ahead of what the road carries, behind which an alarm would have to wait.
+    """
+    options = [("TCP_NOTSENT_LOWAT", _UNSENT_BYTES), ("TCP_USER_TIMEOUT", max(1, int(timeout_s * 1000)))]
+
+    def prepare(fd: int, _purpose: int) -> int:
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as sock:
+            for name, value in options:
+                if hasattr(socket, name):
+                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        return int(pycurl.SOCKOPT_OK)
+
+    return prepare

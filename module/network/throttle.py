@@ -1,0 +1,115 @@
+"""The bandwidth cap: so many bytes a second leave, over all calls and connections of a road.
+
+What counts is what the kernel's sockets have been given: payloads, and all that travels around them. A call asks
+before each piece, and gets as much as may leave at once; what the sockets then turn out to have sent beside it, a TLS
+handshake among it, is paid back before the next piece. So one large message is as evenly spread as many small ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+
+from module.network.sockets import Counter
+
+CREDIT_S = 0.1
+"""What was not sent may be made up for, but for no more than this many seconds of the rate."""
+FRAME_S = 0.05
+"""What one piece takes at most of the rate. With the credit that is 3 % of what five seconds may send."""
+_NAP_S = 0.01
+_LEAST_FRAME_BYTES = 256
+
+
+class Bucket:
+    """A token bucket, which may be overdrawn by what is sent at once; pure, the monotonic clock is handed in."""
+
+    def __init__(self, bytes_per_s: float, now: float) -> None:
+        self._rate = bytes_per_s
+        self._tokens = 0.0
+        self._filled = now
+
+    def spend(self, size: int, now: float) -> None:
+        """Note bytes that have been sent."""
+        self._fill(now)
+        self._tokens -= size
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until more may be sent; 0: at once. Not less than a nap, so that a fast rate needs few of them."""
+        self._fill(now)
+        return 0.0 if self._tokens >= 0 else _NAP_S - self._tokens / self._rate
+
+    def _fill(self, now: float) -> None:
+        self._tokens = min(CREDIT_S * self._rate, self._tokens + (now - self._filled) * self._rate)
+        self._filled = now
+
+
+class Throttle:
+    """One cap, and the queue of those who want to send: first come, first served, a piece a turn."""
+
+    def __init__(self, bytes_per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` gives monotonic seconds."""
+        self._clock = clock
+        self._bucket = Bucket(bytes_per_s, clock())
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._turn: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._given = 0
+        self._beside = 0
+        self.frame_bytes = max(_LEAST_FRAME_BYTES, int(bytes_per_s * FRAME_S))
+        """How much may be sent in one turn."""
+        self.sockets: set[Callable[[], Collection[int]]] = set()
+        """Return the descriptors of sockets that send under this cap.
+
+        If the system does not say what they have sent, only what calls send counts.
+        """
+        self._counter = Counter()
+
+    def take(self, most: int, go_on: Callable[[], None]) -> int:
+        """How many bytes the caller sends now, which are spent; 0: ``go_on`` is called when it may ask again."""
+        if self._turn is not go_on:
+            if go_on not in self._waiting:
+                self._waiting.append(go_on)
+            self._serve()
+            return 0
+        self._turn = None
+        size = min(most, self.frame_bytes)
+        self._given += size
+        self._bucket.spend(size, self._clock())
+        if self._waiting:
+            self._serve()
+        return size
+
+    def leave(self, go_on: Callable[[], None]) -> None:
+        """Want nothing any more."""
+        if self._turn is go_on:
+            self._turn = None
+            self._serve()
+        elif go_on in self._waiting:
+            self._waiting.remove(go_on)
+
+    def _serve(self) -> None:
+        """Set the time of the next turn, if somebody waits and none is under way."""
+        if self._turn is None and self._waiting and self._timer is None:
+            self._pay()
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._bucket.wait_s(self._clock()), self._next)
+
+    def _next(self) -> None:
+        self._timer = None
+        self._pay()
+        if self._bucket.wait_s(self._clock()) > 0:
+            self._serve()
+        elif self._waiting:
+            self._turn = self._waiting.popleft()
+            self._turn()
+
+    def _pay(self) -> None:
+        """Spend what has left beside the pieces; what libcurl still holds of those makes it look less."""
+        for sockets in self.sockets:
+            self._counter.look(sockets())
+        beside = self._counter.written - self._given
+        if beside > self._beside:
+            self._bucket.spend(beside - self._beside, self._clock())
+            self._beside = beside

@@ -1,0 +1,63 @@
+"""Whom a TLS connection trusts, and what it means when a certificate does not verify.
+
+libcurl's wheel brings OpenSSL with the places of the system that built it, which no Debian has. So the store is named:
+by ``SSL_CERT_FILE`` as OpenSSL has it, otherwise the first of a list that exists; macOS has its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pycurl
+
+from module.errors import NetworkError
+
+STORES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine, Arch
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # Fedora, Red Hat
+    "/etc/pki/tls/certs/ca-bundle.crt",  # older ones
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # Alpine, BSD
+)
+_MEANINGS = (
+    ("has expired", "has expired, or this machine's clock, which says {now}, is ahead"),
+    ("not yet valid", "is not valid yet: this machine's clock, which says {now}, is not set"),
+    ("self-signed", "was issued by nobody that this machine trusts ({words})"),
+    ("self signed", "was issued by nobody that this machine trusts ({words})"),
+    ("unable to get", "was issued by nobody that this machine trusts, or the server leaves out a link ({words})"),
+    ("does not match", "is for another name ({words})"),
+    ("no alternative certificate", "is for another name ({words})"),
+)
+
+
+def verify(curl: pycurl.Curl, environ: Mapping[str, str] = os.environ) -> None:
+    """Have a handle take TLS 1.2 or newer, and verify chain and name by the system's store.
+
+    Raises NetworkError if this machine has none.
+    """
+    curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
+    curl.setopt(pycurl.SSL_VERIFYPEER, 1)
+    curl.setopt(pycurl.SSL_VERIFYHOST, 2)
+    named = environ.get("SSL_CERT_FILE")
+    if not named and sys.platform == "darwin":
+        curl.setopt(pycurl.SSL_OPTIONS, pycurl.SSLOPT_NATIVE_CA)
+        return
+    store = named or next((each for each in STORES if Path(each).exists()), None)
+    if store is None:
+        raise NetworkError("this machine has no store of certificates: install ca-certificates or set SSL_CERT_FILE")
+    curl.setopt(pycurl.CAINFO, store)
+    # Not the wheel's, which exists nowhere.
+    curl.setopt(pycurl.CAPATH, environ.get("SSL_CERT_DIR", os.path.dirname(store)))  # noqa: PTH120, a text is asked for
+
+
+def meaning(host: str, words: str) -> str:
+    """What libcurl's words about a certificate mean."""
+    now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    for sign, means in _MEANINGS:
+        if sign in words:
+            return f"the TLS certificate of {host} {means.format(now=now, words=words)}"
+    return f"the TLS certificate of {host} does not verify: {words}"
