@@ -8,6 +8,9 @@ from module.errors import NetworkError
 from module.network.address import Address
 from module.network.tls import meaning
 
+_E_PROXY = 97
+"""CURLE_PROXY, which pycurl has no name for."""
+
 
 def fault(address: Address, code: int, words: str) -> NetworkError:
     """The error of a call that ended without an answer; ``words`` are libcurl's own."""
@@ -17,7 +20,7 @@ def fault(address: Address, code: int, words: str) -> NetworkError:
         return NetworkError(f"{address} did not accept a connection in time: {words}")
     if code == pycurl.E_COULDNT_CONNECT:
         return NetworkError(f"{address} cannot be reached: {words}")
-    if code in (pycurl.E_COULDNT_RESOLVE_PROXY, pycurl.E_PROXY):
+    if code in (pycurl.E_COULDNT_RESOLVE_PROXY, _E_PROXY):
         return NetworkError(f"the proxy does not lead to {address}: {words}")
     if code == pycurl.E_PEER_FAILED_VERIFICATION:
         return NetworkError(meaning(address.host, words))

@@ -34,17 +34,15 @@ def passed(fd: int) -> Passed | None:
     """How far a connection has come; None: it is no TCP connection, or the system does not say."""
     if fd < 0 or not hasattr(socket, "TCP_INFO"):
         return None
-    sock = socket.socket(fileno=os.dup(fd))
     try:
-        (acknowledged,) = _BYTES_ACKED.unpack_from(
-            sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-        )
+        # libcurl watches files too that are no sockets.
+        with socket.fromfd(fd, socket.AF_INET, socket.SOCK_STREAM) as sock:
+            told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        (acknowledged,) = _BYTES_ACKED.unpack_from(told)
         # tcp(7): SIOCOUTQ, which bears this name too.
         waiting = int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except (OSError, struct.error):
         return None
-    finally:
-        sock.close()
     return Passed(acknowledged + waiting, acknowledged)
 
 
@@ -77,7 +75,7 @@ def watchful(timeout_s: float) -> Callable[[int, int], int]:
     options = [("TCP_NOTSENT_LOWAT", _UNSENT_BYTES), ("TCP_USER_TIMEOUT", max(1, int(timeout_s * 1000)))]
 
     def prepare(fd: int, _purpose: int) -> int:
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as sock:
+        with contextlib.suppress(OSError), socket.fromfd(fd, socket.AF_INET, socket.SOCK_STREAM) as sock:
             for name, value in options:
                 if hasattr(socket, name):
                     sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
