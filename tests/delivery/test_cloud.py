@@ -90,7 +90,7 @@ async def test_a_session_survives_an_outage(served: tuple[LocalCloud, Cloud]) ->
         await upload(session)
     await local.stop()
     async with client.session() as session:
-        with pytest.raises(OSError, match="127.0.0.1"):
+        with pytest.raises(OSError, match=r"127\.0\.0\.1"):
             await upload(session)
     await local.start()
     async with client.session() as session:
