@@ -9,9 +9,9 @@ The promise: from the moment that the spool's ``append`` returns, a capture is d
 things ever remove one: the cloud's answer, a retention policy (named, counted, logged), and a person's ``discard``.
 Cancellation is neither success nor failure.
 
-Imports go upward only: ``errors`` → ``condition``, ``timetable``, ``capture``, ``config`` → ``collection``, ``spool``,
-``delivery`` (which never import one another) → ``courier`` → ``commands`` → ``service`` → ``__main__``, ``demo``. viam
-and gRPC are imported only where the outside is met.
+Imports go upward only: ``errors`` → ``condition``, ``timetable``, ``capture``, ``config`` → ``network`` →
+``collection``, ``spool``, ``delivery`` (which never import one another) → ``courier`` → ``commands`` → ``service`` →
+``__main__``, ``demo``. viam, gRPC and libcurl are imported only where the outside is met.
 """
 
 __version__ = "0.1.0"

@@ -47,11 +47,12 @@ def verify(curl: pycurl.Curl, environ: Mapping[str, str] = os.environ) -> None:
         curl.setopt(pycurl.SSL_OPTIONS, pycurl.SSLOPT_NATIVE_CA)
         return
     store = named or next((each for each in STORES if Path(each).exists()), None)
-    if store is None:
+    folder = environ.get("SSL_CERT_DIR")
+    if store is None and not folder:
         raise NetworkError("this machine has no store of certificates: install ca-certificates or set SSL_CERT_FILE")
-    curl.setopt(pycurl.CAINFO, store)
-    # Not the wheel's, which exists nowhere.
-    curl.setopt(pycurl.CAPATH, environ.get("SSL_CERT_DIR", os.path.dirname(store)))  # noqa: PTH120, a text is asked for
+    # Both, or the wheel's places would stand.
+    curl.setopt(pycurl.CAINFO, store) if store else curl.unsetopt(pycurl.CAINFO)
+    curl.setopt(pycurl.CAPATH, folder) if folder else curl.unsetopt(pycurl.CAPATH)
 
 
 def meaning(host: str, words: str) -> str:

@@ -50,9 +50,9 @@ class Authority:
             (name, self._key), (name, self._key), (now - _DAY, now + _DAY), [constraints, usage]
         )
 
-    def issue(self, host: str, *, expired: bool = False) -> Certificate:
-        """A certificate for a server of this name, valid for a day, or until a minute ago."""
-        return _server(host, (self._name, self._key), expired=expired)
+    def issue(self, host: str, *, expired: bool = False, early: bool = False) -> Certificate:
+        """A certificate for a server of this name, valid for a day, or until a minute ago, or from tomorrow on."""
+        return _server(host, (self._name, self._key), expired=expired, early=early)
 
 
 def self_signed(host: str) -> Certificate:
@@ -60,15 +60,16 @@ def self_signed(host: str) -> Certificate:
     return _server(host, None, expired=False)
 
 
-def _server(host: str, issuer: tuple[str, _Key] | None, *, expired: bool) -> Certificate:
+def _server(host: str, issuer: tuple[str, _Key] | None, *, expired: bool, early: bool = False) -> Certificate:
     key, now = _Key(), datetime.now(UTC)
     extensions = [
         _extension(_KEY_USAGE, _der(_BITS, b"\x07\x80"), critical=True),
         _extension(_EXTENDED_USAGE, _seq(_object(_SERVER_AUTH))),
         _extension(_OTHER_NAMES, _seq(_der(0x82, host.encode()))),
     ]
-    until = now - timedelta(minutes=1) if expired else now + _DAY
-    return _certificate((host, key), issuer or (host, key), (now - 2 * _DAY, until), extensions)
+    since = now + _DAY if early else now - 2 * _DAY
+    until = now - timedelta(minutes=1) if expired else now + 2 * _DAY
+    return _certificate((host, key), issuer or (host, key), (since, until), extensions)
 
 
 class _Key:

@@ -1,0 +1,175 @@
+"""The ways to the cloud: directly and through real proxies, with and without a password."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pycurl
+import pytest
+from google.protobuf.wrappers_pb2 import BytesValue
+
+from module.errors import NetworkError
+from module.network import tls
+from module.network.address import Address
+from module.network.channel import Channel
+from module.network.routes import FALLBACK_S, Route, first_open, routes
+from tests.network.raw import RawServer, answering, raw_server
+from tests.network.rig import unary
+from tests.network.test_tls import AUTHORITY, HOST, shows
+
+DEAD = "192.0.2.1"
+"""TEST-NET-1 of RFC 5737: nobody answers."""
+USER, PASSWORD = "robot", "word-that-is-secret"
+
+
+@contextlib.asynccontextmanager
+async def proxy(scheme: str, *, locked: bool) -> AsyncIterator[str]:
+    """A proxy in a process of its own (pproxy); its URL without credentials."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    credentials = f"#{USER}:{PASSWORD}" if locked else ""
+    kind = "socks5" if scheme.startswith("socks5") else "http"
+    code = "import asyncio, pproxy.server; asyncio.set_event_loop(asyncio.new_event_loop()); pproxy.server.main()"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, "-l", f"{kind}://127.0.0.1:{port}{credentials}",
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except OSError:
+                    await asyncio.sleep(0.05)
+                else:
+                    writer.close()
+                    break
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[tuple[RawServer, Any]]:
+    """A server with TLS, and what makes a channel to it by a way."""
+    store = tmp_path / "store.pem"
+    store.write_text(AUTHORITY.certificate.pem)
+    opened: list[Channel] = []
+    async with raw_server(None, answering(), ssl=shows(AUTHORITY.issue(HOST), tmp_path)) as server:
+
+        def channel_by(way: Route) -> Channel:
+            def configure(curl: pycurl.Curl) -> None:
+                way.take(curl)
+                tls.verify(curl, {"SSL_CERT_FILE": str(store)})
+                # Directly nobody answers.
+                there = DEAD if way.proxy is None else "127.0.0.1"
+                curl.setopt(pycurl.RESOLVE, [f"{HOST}:{server.port}:{there}"])
+
+            opened.append(Channel(Address(HOST, server.port, tls=True), configure=configure))
+            return opened[-1]
+
+        yield server, channel_by
+        for each in opened:
+            each.close()
+
+
+async def ask(channel: Channel) -> bytes:
+    return bytes((await unary(channel, "ask")(BytesValue(), timeout=20)).value)
+
+
+@pytest.mark.parametrize("locked", [False, True], ids=["open", "with a password"])
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "http"])
+async def test_calls_go_through_a_proxy(served: tuple[RawServer, Any], scheme: str, locked: bool) -> None:
+    server, channel_by = served
+    async with proxy(scheme, locked=locked) as where:
+        credentials = f"{USER}:{PASSWORD}@" if locked else ""
+        assert await ask(channel_by(Route(f"{scheme}://{credentials}{where}"))) == b""
+    assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("scheme", ["socks5h", "http"])
+async def test_a_proxy_that_lets_nobody_in_is_named_without_the_password(
+    served: tuple[RawServer, Any], scheme: str
+) -> None:
+    _, channel_by = served
+    async with proxy(scheme, locked=True) as where:
+        way = Route(f"{scheme}://{USER}:wrong-{PASSWORD}@{where}")
+        with pytest.raises(NetworkError) as refused:
+            await ask(channel_by(way))
+    assert PASSWORD not in f"{refused.value} {way} {way!r} {refused.value.__cause__!r}"
+    assert str(way) == f"through the proxy {where}"
+
+
+async def test_the_second_way_is_tried_beside_a_first_that_is_dead(served: tuple[RawServer, Any]) -> None:
+    server, channel_by = served
+    async with proxy("socks5", locked=False) as where:
+        begun = time.monotonic()
+        channel = await first_open([Route(), Route(f"socks5h://{where}")], channel_by)
+        assert await ask(channel) == b""
+        assert FALLBACK_S <= time.monotonic() - begun < 10
+    assert len(server.connections) >= 1
+
+
+async def test_the_first_way_is_taken_if_it_is_open(served: tuple[RawServer, Any]) -> None:
+    taken: list[Route] = []
+    _, channel_by = served
+
+    def noted(way: Route) -> Channel:
+        taken.append(way)
+        return channel_by(way)  # type: ignore[no-any-return]
+
+    direct, other = Route(""), Route("socks5h://127.0.0.1:1")
+    channel = await first_open([direct, other], noted)
+    assert await ask(channel) == b""
+    assert taken == [direct, other]
+
+
+async def test_the_first_ways_error_is_told_if_none_connects(served: tuple[RawServer, Any]) -> None:
+    _, channel_by = served
+    ways = [Route("socks5h://127.0.0.1:1"), Route("socks5h://127.0.0.1:2")]
+    with pytest.raises(NetworkError, match=r"127\.0\.0\.1|localhost"):
+        await first_open(ways, channel_by)
+
+
+@pytest.mark.parametrize(
+    ("host", "configured", "environ", "ways"),
+    [
+        ("app.viam.com", None, {}, [None]),
+        ("app.viam.com", None, {"SOCKS_PROXY": "h:1080"}, [None, "socks5h://h:1080"]),
+        ("app.viam.com", None, {"SOCKS_PROXY": "socks5://u:p@h:1"}, [None, "socks5://u:p@h:1"]),
+        ("app.viam.com", None, {"SOCKS_PROXY": "h:1080", "ONLY_SOCKS_PROXY": "1"}, ["socks5h://h:1080"]),
+        ("app.viam.com", None, {"ONLY_SOCKS_PROXY": "1"}, [None]),
+        ("app.viam.com", "http://p:8080", {"SOCKS_PROXY": "h:1080"}, ["http://p:8080"]),
+        ("127.0.0.1", "http://p:8080", {"SOCKS_PROXY": "h:1080", "ONLY_SOCKS_PROXY": "1"}, [""]),
+        ("localhost", None, {"SOCKS_PROXY": "h:1080"}, [""]),
+        ("::1", None, {"SOCKS_PROXY": "h:1080"}, [""]),
+    ],
+)
+def test_the_ways_are_viam_servers(
+    host: str, configured: str | None, environ: Mapping[str, str], ways: list[str | None]
+) -> None:
+    assert [way.proxy for way in routes(host, configured, environ)] == ways
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+async def test_the_direct_way_heeds_what_curl_heeds(
+    served: tuple[RawServer, Any], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    server, channel_by = served
+    for name in tuple(os.environ):
+        if name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+    async with proxy("http", locked=False) as where:
+        monkeypatch.setenv(variable, f"http://{where}")
+        assert await ask(channel_by(Route())) == b""
+    assert len(server.connections) == 1
