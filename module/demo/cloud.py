@@ -21,7 +21,7 @@ import secrets
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -158,7 +158,9 @@ class LocalCloud:
         max_message_bytes: int = 4 * 1024 * 1024,
         keep_payloads: bool = False,
         record_messages: bool = False,
+        options: Sequence[tuple[str, Any]] = (),
     ) -> None:
+        """``options``: more of gRPC's own, e.g. how old a connection may become."""
         self.api_keys = dict(api_keys)
         self.part_ids = set(part_ids)
         self.arrivals = []
@@ -166,9 +168,10 @@ class LocalCloud:
         self.calls = collections.Counter()
         self._shelf = Shelf(folder)
         self._port = port
-        self._max_message_bytes = max_message_bytes
         self._keep_payloads = keep_payloads
         self._record_messages = record_messages
+        self._max_message_bytes = max_message_bytes
+        self._options = (*_OPTIONS, *options)
         self._tokens: dict[str, float] = {}
         self._changed = asyncio.Condition()
         # Between start and stop: the server, the calls under way, and the one thread that writes.
@@ -179,7 +182,8 @@ class LocalCloud:
     async def start(self) -> str:
         """Serve, and give the address, ``http://127.0.0.1:PORT``; the port stays the same from the first start on."""
         self._shelf.open()
-        server = grpc.aio.server(options=[*_OPTIONS, ("grpc.max_receive_message_length", self._max_message_bytes)])
+        limit = ("grpc.max_receive_message_length", self._max_message_bytes)
+        server = grpc.aio.server(options=[*self._options, limit])
         server.add_generic_rpc_handlers(self._services())
         self._port = self._port or _quiet_port()
         server.add_insecure_port(f"127.0.0.1:{self._port}")

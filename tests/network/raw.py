@@ -37,6 +37,8 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         self.number = number
         """Counted from 0."""
+        self.asked: dict[int, dict[str, str]] = {}
+        """The headers of each request."""
         self.resets: dict[int, int] = {}
         self.bodies: dict[int, bytes] = {}
         self.ended: set[int] = set()
@@ -79,8 +81,8 @@ class Connection:
         while not stream or (whole and stream not in self.ended):
             head = await self.frame()
             if isinstance(head, frames.HeadersFrame):
-                self._decoder.decode(head.data)
                 stream = int(head.stream_id)
+                self.asked[stream] = {str(name): str(value) for name, value in self._decoder.decode(head.data)}
             elif stream in self.resets:
                 stream = 0
         return stream

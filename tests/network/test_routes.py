@@ -173,3 +173,19 @@ async def test_the_direct_way_heeds_what_curl_heeds(
         monkeypatch.setenv(variable, f"http://{where}")
         assert await ask(channel_by(Route())) == b""
     assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("dead", [DEAD, "127.0.0.2"], ids=["lets nothing through", "refuses"])
+async def test_an_address_that_is_dead_is_passed_over(path: Path, dead: str) -> None:
+    """The first of a name's two."""
+    async with raw_server(None, answering()) as server:
+
+        def configure(curl: pycurl.Curl) -> None:
+            curl.setopt(pycurl.PROXY, "")
+            curl.setopt(pycurl.RESOLVE, [f"two.example:{server.port}:{dead},127.0.0.1"])
+
+        channel = Channel(Address("two.example", server.port), configure=configure)
+        begun = time.monotonic()
+        assert await ask(channel) == b""
+        assert time.monotonic() - begun < 2
+        channel.close()

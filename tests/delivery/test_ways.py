@@ -1,0 +1,107 @@
+"""What proxies, balancers and slow clouds do on the way, and what becomes of uploads then."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import time
+from pathlib import Path
+
+from viam.proto.rpc.auth import AuthenticateResponse
+
+from module.capture import Capture, FileMark, Kind, Origin
+from module.demo.cloud import Call
+from tests.delivery.rig import Rig, Starter, config_of, image, local_cloud, row
+from tests.network.raw import HEADERS, OK, Connection, raw_server
+
+AGE_MS = 1000
+
+
+def file_of(folder: Path, size: int) -> Capture:
+    path = folder / "big.bin"
+    path.write_bytes(b"x" * size)
+    info = path.stat()
+    origin = Origin("files", Kind.FILE, folder=str(folder))
+    return Capture(origin, 1, 1, file=FileMark(str(path), info.st_size, info.st_mtime_ns))
+
+
+async def test_connections_that_are_aged_out_carry_uploads_to_their_end(start: Starter, tmp_path: Path) -> None:
+    """A file that takes three of their ages arrives at its first try, small uploads beside it too, and each once."""
+    options = [("grpc.max_connection_age_ms", AGE_MS)]
+    rate, seconds = 400_000, 3
+    rig = await start(cloud={"options": options}, max_bytes_per_s=rate, concurrency=8)
+    await rig.append(file_of(tmp_path, rate * seconds))
+    states = set()
+    for number in range(40):
+        await rig.append(row(number))
+        states.add(rig.status()["state"])
+        await asyncio.sleep(seconds / 40)
+    await rig.flush(30)
+    assert collections.Counter(rig.rows()) == collections.Counter(range(40))
+    assert [arrival.size for arrival in rig.cloud.arrivals if arrival.size > 10_000] == [rate * seconds]
+    assert (rig.status()["retries"], states - {"uploading", "idle"}) == (0, set())
+
+
+async def test_a_page_on_the_way_is_not_the_clouds_verdict(tmp_path: Path) -> None:
+    """Captures wait, and none of them is among the failures."""
+    uploads = 0
+
+    async def script(connection: Connection) -> None:
+        nonlocal uploads
+        await connection.greet()
+        while True:
+            stream = await connection.request()
+            if connection.asked[stream][":path"].endswith("/Authenticate"):
+                data = AuthenticateResponse(access_token="token").SerializeToString()
+                connection.write(
+                    connection.headers(stream, HEADERS),
+                    connection.data(stream, b"\0" + len(data).to_bytes(4, "big") + data),
+                    connection.headers(stream, OK, end=True),
+                )
+                continue
+            uploads += 1
+            status = ("404", "302", "500", "401", "403")[uploads % 5]
+            connection.write(connection.headers(stream, [(":status", status), ("content-type", "text/html")]))
+            connection.write(connection.data(stream, b"<html></html>", end=True))
+
+    async with raw_server(None, script) as server, local_cloud() as (cloud, _):
+        rig = Rig(config_of(tmp_path / "spool", f"http://127.0.0.1:{server.port}", upload={}), cloud)
+        await rig.open()
+        await rig.append(*(row(n) for n in range(5)), image(1))
+        await rig.until(lambda: uploads > 12)
+        assert rig.status()["state"] == "offline"
+        assert "the answer is not a gRPC server's: HTTP status" in rig.status()["last_error"]
+        assert (rig.store.failed, rig.store.items) == (0, 6)
+        await rig.close()
+
+
+async def test_a_cloud_that_answers_late_gets_few_copies(start: Starter) -> None:
+    """It takes all bytes, and says so three timeouts later."""
+    rig = await start(timeout_s=0.4)
+
+    async def late(_: Call) -> None:
+        await asyncio.sleep(1.2)
+
+    rig.cloud.judge = late
+    await rig.append(image(1, size=50_000))
+    await rig.flush(20)
+    assert rig.images()[0] == 1
+    assert rig.cloud.calls.total() <= 4
+
+
+async def test_a_cloud_that_takes_no_more_bytes_is_noticed_in_time(start: Starter) -> None:
+    """However patient it has become with late answers."""
+    rig = await start(timeout_s=0.3, chunk_bytes=50_000)
+    held = asyncio.Event()
+
+    async def hold(_: Call) -> None:
+        await held.wait()
+
+    rig.cloud.judge = hold
+    begun = time.monotonic()
+    await rig.append(image(1, size=20_000_000, upload_as="streaming"))
+    await rig.until(lambda: rig.status()["last_error"] is not None, timeout_s=10)
+    assert time.monotonic() - begun < 8
+    held.set()
+    await rig.flush(20)
+    assert rig.images() == [1]
