@@ -17,7 +17,7 @@ from viam.resource.types import API
 from module.api_methods import method_of, methods_of
 from module.collection.apis import Answer, Ask, Blob, Row, prepare
 from module.config import SourceConfig
-from module.errors import NothingToCapture, PollError
+from module.errors import NetworkError, NothingToCapture, PollError
 from module.refusals import one_of
 from module.resource_names import meant, missing
 from module.source_config import unfit
@@ -71,6 +71,8 @@ class Source:
             raise PollError(f"{config.name}: {self.method} failed with {error.status.name}: {text}") from error
         except TimeoutError as error:
             raise PollError(f"{config.name}: no answer to {self.method} within {config.timeout_s:g} s") from error
+        except NetworkError as error:
+            raise PollError(f"{config.name}: {self.method} failed: {error}") from error
         except PollError:
             raise
         except Exception as error:

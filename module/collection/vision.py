@@ -23,7 +23,7 @@ from module.collection.condition_watch import Watch
 from module.collection.images import dimensions
 from module.collection.sources import Blob, passed
 from module.config import Find, GateConfig
-from module.errors import PollError
+from module.errors import NetworkError, PollError
 from module.resource_names import missing
 from module.supervised import said_of
 
@@ -86,6 +86,8 @@ class Eye:
                 return await getattr(self._service.client, method)(request, timeout=_TIMEOUT_S)
         except GRPCError as error:
             raise PollError(f"{self.name}: {method} failed with {error.status.name}: {error.message}") from error
+        except NetworkError as error:
+            raise PollError(f"{self.name}: {method} failed: {error}") from error
         except (TimeoutError, OSError) as error:
             raise PollError(f"{self.name}: no answer to {method} within {_TIMEOUT_S:g} s") from error
         except Exception as error:

@@ -292,7 +292,9 @@ async def test_calls_beyond_what_the_server_allows_wait_on_the_one_connection(
     assert len(server.connections) == 1
 
 
-@pytest.mark.parametrize(("code", "name"), [(CANCEL, "CANCEL"), (ENHANCE_YOUR_CALM, "ENHANCE_YOUR_CALM"), (2, "INT")])
+@pytest.mark.parametrize(
+    ("code", "name"), [(CANCEL, "CANCEL"), (ENHANCE_YOUR_CALM, "ENHANCE_YOUR_CALM"), (2, "INT"), (0, "closed")]
+)
 @pytest.mark.grpclib_fails("it does not say why")
 async def test_a_reset_is_named_and_leaves_the_connection(dial: Dial, path: Path, code: int, name: str) -> None:
     async def script(connection: Connection) -> None:

@@ -39,7 +39,7 @@ async def test_a_vision_service_that_resets_a_stream_costs_that_poll_only(start:
     rig = await start(camera, watcher, sources=[{"name": "c1", "interval_s": 0.05, "gate": {"vision": "eye"}}])
     status = await rig.until(lambda status: status["sources"]["c1"]["captured"] >= 3)
     assert status["sources"]["c1"]["state"] == "active"
-    assert "eye: GetDetections failed: StreamTerminatedError" in rig.printed()
+    assert "eye: GetDetections failed: the connection to" in rig.printed()
     assert "Traceback" not in rig.printed()
 
 
@@ -49,7 +49,7 @@ async def test_a_watch_whose_stream_is_reset_asks_again(start: Starter) -> None:
     gate = {"vision": "eye", "camera": "c1", "poll_hz": 20}
     rig = await start(camera, sensor, watcher, sources=[{"name": "s1", "interval_s": 0.05, "gate": gate}])
     await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 3)
-    assert "eye: GetDetectionsFromCamera failed: StreamTerminatedError" in rig.printed()
+    assert "eye: GetDetectionsFromCamera failed: the connection to" in rig.printed()
 
 
 async def test_opencv_that_cannot_be_loaded_is_an_error_of_each_poll(start: Starter, tmp_path: Path) -> None:
