@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.cases import drain, files, growth, idle, load, polls, spool
+from benchmarks.cases import channel, drain, files, growth, idle, load, polls, spool
 from benchmarks.figures import Results, Spread
 
 
@@ -71,6 +71,17 @@ def _last_beside_first(prefix: str, figure: str, ending: str = "") -> Callable[[
 _ROWS, _FRAMES, _FAR = "drain rows", "drain frames", f"{growth.DISTANCE}, frames"
 
 PROMISES: tuple[Promise, ...] = (
+    *(
+        Promise(f"{figure} ÷ grpclib", limit, bound, "", _ratio(channel.CASE, figure, channel.OURS, channel.PEER))
+        for figure, limit, bound in (
+            (channel.SPREAD, 0.7, Bound.MOST),
+            (channel.STEP, 0.6, Bound.MOST),
+            (channel.SMALL, 0.5, Bound.MOST),
+            (channel.FRAMES, 0.6, Bound.MOST),
+            (channel.STREAM, 1.4, Bound.MOST),
+            (channel.RATE, 0.75, Bound.LEAST),
+        )
+    ),
     Promise(
         "CPU per capture, captured and delivered ÷ bare loop of polls",
         1.8,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.cases import drain, files, growth, idle, polls, spool
+from benchmarks.cases import channel, drain, files, growth, idle, polls, spool
 from benchmarks.report import Told
 
 _FROM_DISK = (
@@ -19,6 +19,11 @@ TOLD: dict[str, Told] = {
         "is that of the module's process alone. Lateness is the status's own: each source's p99 weighs as much as the "
         "source ticks, and the worst source stands beside it.",
         polls.BARE,
+    ),
+    channel.CASE: Told(
+        "A server of gRPC's C core answers polls of ten fields over a unix socket, and takes uploads over loopback "
+        "without TLS. Ours and grpclib take turns. CPU is that of the calling process, with its own timers in it.",
+        channel.PEER,
     ),
     "drain rows": Told(_FROM_DISK, drain.ONE_ROW),
     "drain frames": Told(_FROM_DISK, drain.AT_ONCE),

@@ -183,12 +183,13 @@ async def impostor(
         place.bench.begin(name)
         road.port = ports[1]
         await road.cut()
-        await place.offline(f"certificate does not verify: .*{error}", seconds)
+        await place.offline(f"the TLS certificate of .*{error}", seconds)
         # Afresh: it has no token any more, and would have to send the key.
         await place.point_at(address)
-        await place.offline(f"certificate does not verify: .*{error}", 0)
+        await place.offline(f"the TLS certificate of .*{error}", 0)
         place.bench.strike()
-        assert (wrong.taken, wrong.heard) == (0, 0), "the impostor was spoken to"
+        # libcurl looks at the name once the handshake stands: it is what is said after it that counts.
+        assert wrong.heard == 0, "the impostor was spoken to"
 
         road.port = ports[0]
         await road.cut()
@@ -220,7 +221,7 @@ FAULTS: dict[str, AddressFault] = {
     "DNS fails": nowhere,
     "an address that accepts and never answers": silent,
     "an address that never accepts": closed_door,
-    "a TLS certificate for another host": _wrong(lambda place: place.authority.issue("elsewhere.test"), "mismatch"),
+    "a TLS certificate for another host": _wrong(lambda place: place.authority.issue("elsewhere.test"), "another name"),
     "a TLS certificate that has expired": _wrong(lambda place: place.authority.issue(_HOST, expired=True), "expired"),
     "a TLS certificate that no authority has signed": _wrong(lambda _: self_signed(_HOST), "self.signed"),
 }

@@ -1,0 +1,60 @@
+"""*Channel*: what a call costs its process, over our channel and over grpclib's, in turns."""
+
+from __future__ import annotations
+
+from benchmarks.bench import Bench, Stopwatch
+from benchmarks.processes import Subject, started
+
+CASE = "channel"
+OURS, PEER = "ours, on libcurl", "grpclib"
+SPREAD, STEP = "CPU per poll, 20 x 10 Hz spread out", "CPU per poll, 20 x 10 Hz in step"
+SMALL, FRAMES = "CPU per upload of 300 bytes, 8 at once", "CPU per GB of 100 kB frames, 16 at once"
+STREAM, RATE = "CPU per GB of one stream", "rate of one stream"
+_CHUNK = 256 * 1024
+_FRAME = 100_000
+
+
+async def channel(bench: Bench) -> None:
+    """Each figure of both within one round, so that what the machine does meanwhile slows both."""
+    scale = bench.scale
+    folder = bench.fresh("channel")
+    folder.mkdir()
+    async with started("callee", folder / "s.sock") as callee:
+        port = (await callee.ask("port"))["port"]
+        async with (
+            started("caller", "ours", folder / "s.sock", port) as ours,
+            started("caller", "grpclib", folder / "s.sock", port) as peer,
+        ):
+            both = ((OURS, ours), (PEER, peer))
+            for _ in range(scale.rounds):
+                for name, caller in both:
+                    await _polls(bench, name, caller)
+                for name, caller in both:
+                    await _uploads(bench, name, caller)
+                for name, caller in both:
+                    await _stream(bench, name, caller)
+
+
+async def _polls(bench: Bench, name: str, caller: Subject) -> None:
+    for figure, in_step in ((SPREAD, False), (STEP, True)):
+        watch = Stopwatch(caller.pid)
+        done = await caller.ask("polls", seconds=bench.scale.polls_s, in_step=in_step)
+        bench.results.add(CASE, name, figure, "µs", 1e6 * watch.cpu_s() / done["calls"])
+
+
+async def _uploads(bench: Bench, name: str, caller: Subject) -> None:
+    count = bench.scale.frames * 2
+    watch = Stopwatch(caller.pid)
+    await caller.ask("uploads", count=count, size=300, at_once=8)
+    bench.results.add(CASE, name, SMALL, "µs", 1e6 * watch.cpu_s() / count)
+    watch = Stopwatch(caller.pid)
+    await caller.ask("uploads", count=bench.scale.frames, size=_FRAME, at_once=16)
+    bench.results.add(CASE, name, FRAMES, "s", watch.cpu_s() / (bench.scale.frames * _FRAME / 1e9))
+
+
+async def _stream(bench: Bench, name: str, caller: Subject) -> None:
+    size = bench.scale.file_bytes // _CHUNK * _CHUNK
+    watch = Stopwatch(caller.pid)
+    done = await caller.ask("stream", size=size, chunk=_CHUNK)
+    bench.results.add(CASE, name, STREAM, "s", watch.cpu_s() / (size / 1e9))
+    bench.results.add(CASE, name, RATE, "MB/s", size / 1e6 / done["seconds"])
