@@ -32,6 +32,7 @@ DEADBAND = "a number of at least 0, or an object of key paths and such numbers"
 WINDOWS = 'e.g. "08:00-18:00", "mon-fri 08:00-18:00" or "22:00-02:00"'
 ZONES = 'an IANA name, e.g. "UTC" or "Europe/Berlin"'
 ADDRESS = "https://host[:port], or http:// for localhost, 127.0.0.0/8 and [::1] alone"
+PROXY = "socks5://, socks5h://, http:// or https:// and [user:password@]host:port"
 OPERAND = "a text, a number, true, false or null"
 NO_KEY = "a dotted path into the sensor's readings"
 
@@ -282,6 +283,13 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
     ({"cloud": {"address": "ftp://host"}}, "cloud.address", '"ftp://host"', ADDRESS),
     ({"cloud": {"address": "https://host/path"}}, "cloud.address", '"https://host/path"', ADDRESS),
     ({"cloud": {"address": "https://host:0"}}, "cloud.address", '"https://host:0"', ADDRESS),
+    ({"cloud": {"proxy": 1.0}}, "cloud.proxy", "a value that is not shown", PROXY),
+    ({"cloud": {"proxy": ""}}, "cloud.proxy", "a value that is not shown", PROXY),
+    ({"cloud": {"proxy": "host:1080"}}, "cloud.proxy", "a value that is not shown", PROXY),
+    ({"cloud": {"proxy": "socks4://host:1080"}}, "cloud.proxy", "a value that is not shown", PROXY),
+    ({"cloud": {"proxy": "http://user:pass@host"}}, "cloud.proxy", "a value that is not shown", PROXY),
+    ({"cloud": {"proxy": "http://host:99999"}}, "cloud.proxy", "a value that is not shown", PROXY),
+    ({"cloud": {"proxy": "http://host:1/path"}}, "cloud.proxy", "a value that is not shown", PROXY),
     ({"cloud": {"address": "https://host:65536"}}, "cloud.address", '"https://host:65536"', ADDRESS),
     ({"cloud": {"address": "https://host\n"}}, "cloud.address", '"https://host\\n"', ADDRESS),
     ({"cloud": {"address": f"https://u:{API_KEY}@host"}}, "cloud.address", '"https://…@host"', ADDRESS),
