@@ -1,21 +1,35 @@
-"""What a machine is made of here, that may go wrong: a clock, and a sensor."""
+"""What a machine is made of here, that may go wrong: a clock, a sensor, a vision service, a camera."""
 
 from __future__ import annotations
 
 import asyncio
 import enum
+import hashlib
 import math
 import os
+import random
 import shutil
 import struct
 import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from grpclib import GRPCError, Status
 from viam.components.sensor import Sensor
+from viam.media.video import NamedImage
+from viam.proto.common import ResponseMetadata
+from viam.services.vision import Detection
+
+from tests.process.rig import CountingSensor, StillCamera
+from tests.process.test_keeping import Watcher
 
 COMPILER = shutil.which("cc")
+
+Span = tuple[float, float]
+"""From when to when, in seconds of the monotonic clock."""
 
 
 class Clock:
@@ -90,3 +104,109 @@ def still_image() -> bytes:
     encoded, data = cv2.imencode(".jpg", np.full((48, 64, 3), 127, np.uint8))
     assert encoded
     return bytes(data.tobytes())
+
+
+class Sight(enum.Enum):
+    """What a moody vision service does when it is asked."""
+
+    WELL = "it answers"
+    RESETS = "it resets the stream"
+    STATUS = "any status of gRPC"
+    RAISES = "a ValueError"
+    HANGS = "nothing, until its mood changes"
+    LATE = "an answer after a while"
+
+
+class MoodyVision(Watcher):
+    """Sees somebody in some of its answers, in ``always`` in all of them."""
+
+    def __init__(self, name: str, chance: random.Random) -> None:
+        super().__init__(name)
+        self.always = False
+        self._chance = chance
+        self._mood = Sight.WELL
+        self._changed = asyncio.Event()
+
+    def become(self, mood: Sight) -> None:
+        """Change the mood; whoever waits is answered."""
+        self._mood = mood
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def get_detections(self, image: Any, **_: Any) -> list[Detection]:
+        self.frames += 1
+        match self._mood:
+            case Sight.RESETS:
+                await _stream().cancel()
+            case Sight.STATUS:
+                raise GRPCError(self._chance.choice([status for status in Status if status is not Status.OK]), "odd")
+            case Sight.RAISES:
+                raise ValueError("the model is broken")
+            case Sight.HANGS:
+                await self._changed.wait()
+            case Sight.LATE:
+                await asyncio.sleep(self._chance.uniform(0.2, 1.5))
+        # Some seconds of somebody, some of nobody.
+        somebody = self.always or self.frames // 20 % 2 == 0
+        return [Detection(x_min=0, y_min=0, x_max=1, y_max=1, confidence=0.9, class_name="person")] * somebody
+
+    async def get_detections_from_camera(self, camera_name: str, **more: Any) -> list[Detection]:
+        return await self.get_detections(camera_name, **more)
+
+
+def _stream() -> Any:
+    """Return the server's stream of the call that is served: whoever cancels it resets it (StreamTerminatedError)."""
+    frame = sys._getframe()
+    while "stream" not in frame.f_locals:
+        assert frame.f_back is not None
+        frame = frame.f_back
+    return frame.f_locals["stream"]
+
+
+class AnsweringSensor(CountingSensor):
+    """Remembers which of its numbers it has answered."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.answered: dict[int, Span] = {}
+        """Each number, and when it was asked for."""
+
+    async def get_readings(self, **more: Any) -> Mapping[str, Any]:
+        begun = time.monotonic()
+        readings = await super().get_readings(**more)
+        self.answered[readings["n"]] = (begun, time.monotonic())
+        return readings
+
+
+class Look(enum.Enum):
+    """What a moody camera gives."""
+
+    WELL = "an image"
+    EMPTY = "0 bytes"
+    BROKEN = "half a JPEG"
+    UNDATED = "an image without captured_at"
+    RAISES = "an error"
+
+
+class MoodyCamera(StillCamera):
+    """Gives no image twice: a number follows the JPEG."""
+
+    def __init__(self, name: str, image: bytes) -> None:
+        super().__init__(name, [])
+        self.mood = Look.WELL
+        self.answered: dict[str, Span] = {}
+        """SHA-256 of each image of at least one byte, and when it was asked for."""
+        self._image = image
+
+    async def get_images(self, **_: Any) -> tuple[list[NamedImage], ResponseMetadata]:
+        begun = time.monotonic()
+        if self.mood is Look.RAISES:
+            raise RuntimeError("no frame")
+        image = self._image[: len(self._image) // 2] if self.mood is Look.BROKEN else self._image
+        data = b"" if self.mood is Look.EMPTY else image + self.polls.to_bytes(8)
+        self.captured_at = None if self.mood is Look.UNDATED else time.time()
+        self.images = [("front", data, "image/jpeg")]
+        answer = await super().get_images()
+        if data:
+            self.answered[hashlib.sha256(data).hexdigest()] = (begun, time.monotonic())
+        return answer
