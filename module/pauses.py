@@ -46,6 +46,8 @@ class Pauses:
         self._clock_us = clock_us
         # None: resumed by command, whatever the file says.
         self._since: dict[Key, int | None] = {}
+        # All of these were resumed by command, also what the file holds and was not read yet.
+        self._resumed: set[What] = set()
         self.stored: Stored = {}
         """What the file holds."""
 
@@ -61,6 +63,8 @@ class Pauses:
 
     def resume(self, what: What, names: Iterable[str] | None = None) -> None:
         """Note these (None: all that are paused, also those that the config no longer has) as going on."""
+        if names is None:
+            self._resumed.add(what)
         known = [name for each, name in self._since if each is what]
         for name in known if names is None else names:
             self._since[what, name] = None
@@ -69,7 +73,7 @@ class Pauses:
         """Take over what the file holds."""
         self.stored = stored
         for key, since_us in stored.items():
-            self._since.setdefault(key, since_us)
+            self._since.setdefault(key, None if key[0] in self._resumed else since_us)
 
     @property
     def held(self) -> Stored:

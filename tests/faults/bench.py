@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import copy
 import random
 import secrets
 import time
@@ -85,6 +86,8 @@ class Bench:
         self.may_fail = True
         """Whether captures may be among the failures when a fault is over; they are retried."""
         self._folder = folder
+        self._given: dict[str, Any] | None = None
+        """The uploader's attributes in this life of the process; None: it had none yet."""
         self._base: dict[str, tuple[int, int]] = {}
         self._told: collections.Counter[str] = collections.Counter()
         self._numbers: collections.defaultdict[str, dict[int, int]] = collections.defaultdict(dict)
@@ -127,6 +130,7 @@ class Bench:
         server = self.rig.server
         # What a kill in the middle of the start leaves half done is added afresh below.
         server._configs.clear()
+        self._given = None
         begun = time.monotonic()
         await server.restart()
         await self.configure()
@@ -144,10 +148,13 @@ class Bench:
         """Add the uploader."""
         async with self._books:
             # The old life is over, the new one polls nothing before it is configured.
-            self._rebase(dict.fromkeys((*self.sensors, *self.others), 0))
-        await self.rig.configure(**self._attributes())
+            attributes = copy.deepcopy(self._attributes())
+            # With unchanged attributes counts go on in the same process, and no poll that was answered is lost.
+            if attributes != self._given:
+                self._rebase(dict.fromkeys((*self.sensors, *self.others), 0))
+            self._given = attributes
+        await self.rig.configure(**attributes)
         # What was paused when the module ended still is, as the spool's directory says.
-        await self.rig.until(lambda status: status["spool"]["last_error"] is None, 30)
         await self.rig.command("resume")
 
     async def reconfigure(self) -> float:
@@ -155,7 +162,8 @@ class Bench:
         await self.still()
         async with self._books:
             self._rebase(dict.fromkeys(self._base, 0))
-            attributes, begun = self.rig.attributes(**self._attributes()), time.monotonic()
+            self._given = copy.deepcopy(self._attributes())
+            attributes, begun = self.rig.attributes(**self._given), time.monotonic()
             await self.rig.server.reconfigure_resource(NAME, attributes)
             took = time.monotonic() - begun
             # A pause outlives a change, and counts outlive one that changes nothing.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +159,24 @@ async def test_reconfigurations_lose_no_poll_that_was_answered(start: Starter) -
     await rig.drained()
     assert set(rig.numbers("s1")) == set(range(1, len(sensor.polls) + 1))
     assert _of(await rig.status())["captured"] == len(sensor.polls)
+
+
+async def test_a_resume_before_the_note_of_what_is_paused_is_read_counts_for_more_than_it(
+    start: Starter, tmp_path: Path
+) -> None:
+    rig = await start(CountingSensor("s1"), sources=[FAST])
+    await rig.until(lambda status: _of(status)["captured"] >= 1)
+    await rig.command("pause")
+    await rig.server.kill()
+    (note,) = rig.folder.rglob("paused.json")
+    # As a slow disk: what reads it waits until the pipe has a writer.
+    kept = note.rename(tmp_path / "kept.json")
+    os.mkfifo(note)
+    await rig.server.restart()
+    await rig.command("resume")
+    with await asyncio.to_thread(note.open, "wb") as pipe:
+        shutil.copy(kept, tmp_path / "again.json")
+        (tmp_path / "again.json").replace(note)
+        pipe.write(kept.read_bytes())
+    status = await rig.until(lambda status: _of(status)["captured"] >= 2)
+    assert (_of(status)["commanded"], status["upload"]["commanded"]) == ({}, {})
