@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.faults.ledger import Row
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+SOAK_BEGIN, SOAK_END = "<!-- soak: begin -->", "<!-- soak: end -->"
 _HEAD = "# Reliability\n\nWhat breaks, how often it was tried, and what came of it.\n"
 
 
@@ -91,12 +92,34 @@ answer. *Missed* are ticks that were skipped because the disk was 2 s behind, or
 """
 
 
+def soak_section(sentence: str, command: str) -> str:
+    """The part of docs/reliability.md about all faults at once; ``sentence`` says what came of them."""
+    return f"""{SOAK_BEGIN}
+## All at once, for minutes
+
+By `{command}`, which wrote this part:
+
+{sentence}
+
+Six sensors and two cameras are polled, at 200 a second together; two of the sensors and one camera have a gate on a
+vision service. Meanwhile the cloud goes away and comes back, loses answers, is slow and has no room. The service is in
+turn changed, rebuilt as it is, removed and added. The vision service resets streams, fails with any status, hangs and
+answers late. The cameras give 0 bytes, half a JPEG, no `captured_at`, errors. *Lost* is what a source without a gate
+answered, or what the status counted of one with a gate, and what is not in the cloud at the end. A change of the
+service waits for a second at most for polls under way; what is answered later is not counted as lost. *Stored twice*
+has its reason if the cloud did not answer, or if the connection or the service ended before the module must have read
+the answer.
+{SOAK_END}
+"""
+
+
 def write(path: Path, text: str) -> None:
-    """Put the section into the file, in place of the one of an earlier run; the rest of the file stays."""
+    """Put the text into the file, in place of that of an earlier run between the same marks; the rest stays."""
     whole = path.read_text() if path.exists() else _HEAD
-    if BEGIN in whole:
-        head, _, rest = whole.partition(BEGIN)
-        whole = head + text.rstrip("\n") + rest.partition(END)[2]
+    begin, end = text.partition("\n")[0], text.rstrip("\n").rpartition("\n")[2]
+    if begin in whole:
+        head, _, rest = whole.partition(begin)
+        whole = head + text.rstrip("\n") + rest.partition(end)[2]
     else:
         whole = f"{whole.rstrip()}\n\n{text}"
     path.parent.mkdir(exist_ok=True)

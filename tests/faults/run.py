@@ -2,7 +2,7 @@
 
 Two benches share the kills, a third one goes through the faults of the cloud meanwhile. Then come the addresses and
 three disks side by side, and, each with the computer to itself, as they hold the module to times: the machine, the
-power cuts, the large backlog, the slow disks.
+power cuts, the large backlog, the slow disks. Last comes the soak, all of it at once; ``--soak-only`` runs only that.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
+import logging
 import os
 import random
 import secrets
@@ -31,11 +32,14 @@ from tests.faults.kills import kill_rounds
 from tests.faults.ledger import Row
 from tests.faults.machine_faults import machine_rounds
 from tests.faults.power_cut import COMPILER, build_recorder, cut_power
-from tests.faults.report import Group, Rows, section, table, total, write
+from tests.faults.report import Group, Rows, section, soak_section, table, total, write
+from tests.faults.soak import KEPT_ROOM_BYTES, Soak
 
 REPORT = Path(__file__).parents[2] / "docs" / "reliability.md"
 _KILL_BENCHES = 2
 _SAY_EVERY_S = 30
+_CHANGE_EVERY_S = 15
+"""The service, in the soak."""
 _DISKS = 3
 _SHARE = 1 / 6
 """Of that time have the addresses and the machine; each goes on until it has tried all that it has."""
@@ -51,11 +55,15 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=200, help="how many power cuts; 200; none without a C compiler")
     parser.add_argument("--minutes", type=float, default=6.0, help="for the faults of the cloud; 6; others a part")
     parser.add_argument("--fsync-ms", type=float, default=0.0, help="by how much modules' syncs are slowed; 0")
+    parser.add_argument("--soak-minutes", type=float, default=10.0, help="for all faults at once; 10; none with 0")
+    parser.add_argument("--soak-only", action="store_true", help="only all faults at once; the rest stays as it was")
     parser.add_argument("--report", type=Path, default=REPORT, help="the file to write; docs/reliability.md")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)  # noqa: T201
     begun, problems = time.monotonic(), list[str]()
     folder = Path(tempfile.mkdtemp(prefix="courier-faults-"))
+    if given.soak_only:
+        return soaked(folder, given.seed, given.soak_minutes, given.report)
     if given.fsync_ms:
         # Of all modules, which are started from here; a power cut has a library in its place.
         os.environ |= slowed(asyncio.run(built(folder)), given.fsync_ms)
@@ -73,10 +81,29 @@ def main() -> int:
     options += f" --fsync-ms {given.fsync_ms:g}" if given.fsync_ms else ""
     write(given.report, section(groups, f"tests/run.sh faults {options}", backlog, slow))
     lost = any(row.lost for rows in groups.values() for row in rows.values())
-    if not lost and not problems:
+    failed = lost or bool(problems)
+    if not failed:
         # Else the spools and the logs are the evidence.
         shutil.rmtree(folder)
-    return int(lost or bool(problems))
+    if given.soak_minutes:
+        failed |= bool(soaked(folder, given.seed, given.soak_minutes, given.report))
+    return int(failed)
+
+
+def soaked(folder: Path, seed: int, minutes: float, report: Path) -> int:
+    """Let everything go wrong at once for so long, and write of it; 1 if it failed, and then the folder stays."""
+    # The resources of the machine raise what they are to raise.
+    logging.getLogger("grpclib.server").setLevel(logging.CRITICAL)
+    soak = Soak(folder / "soak", random.Random(f"{seed}:soak"))
+    result = asyncio.run(soak.run(minutes * 60, change_every_s=_CHANGE_EVERY_S))
+    print(result.sentence(), flush=True)  # noqa: T201
+    command = f"tests/run.sh faults --soak-only --seed {seed} --soak-minutes {minutes:g}"
+    write(report, soak_section(result.sentence(), command))
+    if not result.sound or result.grown > KEPT_ROOM_BYTES:
+        print(*result.lost[:50], *result.dead, f"grown by {result.grown} bytes; {folder}", sep="\n")  # noqa: T201
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 def cuts(folder: Path, seed: int, count: int) -> tuple[Rows, list[str]]:
