@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.faults.ledger import Row
-from tests.faults.report import Group, section, table, total, write
+from tests.faults.report import Group, section, soak_section, table, total, write
 
 
 def test_figures_of_several_benches_are_added_fault_by_fault() -> None:
@@ -32,3 +32,15 @@ def test_a_new_run_takes_the_place_of_the_last_and_leaves_what_others_wrote(tmp_
     assert "It was large." in text
     assert "## A slow disk\n\n| 40 ms |" in text
     assert text.endswith("-->\n\n## Power cuts\n")
+
+
+def test_the_soak_has_a_part_of_its_own_beside_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "reliability.md"
+    write(path, section({Group.KILLS: {"kill -9 at commit": Row(tries=7)}}, "all", "", ""))
+    write(path, soak_section("Nothing was lost at first.", "soak"))
+    write(path, soak_section("Nothing was lost again.", "soak"))
+    write(path, section({Group.KILLS: {"kill -9 at commit": Row(tries=8)}}, "all", "", ""))
+    text = path.read_text()
+    assert "at first" not in text
+    assert text.index("| kill -9 at commit | 8 |") < text.index("Nothing was lost again.")
+    assert text.count("<!--") == text.count("-->") == 4
