@@ -17,7 +17,7 @@ from module.arguments import Argument, choice, ids, mapping, number, read_all, r
 from module.capture import UploadAs
 from module.clock import iso
 from module.collection.collector import Collector
-from module.collection.encoder import Labels
+from module.collection.kept import Labels
 from module.collection.shot import Order, Shot
 from module.courier import Courier
 from module.errors import CLOSING, CommandError, CourierError, SpoolClosed, Unavailable

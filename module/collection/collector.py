@@ -19,9 +19,9 @@ from typing import Any, Protocol
 
 from module.capture import Capture
 from module.clock import Clock, Stamp
-from module.collection.encoder import Encoder, Labels
+from module.collection.encoder import Encoder
 from module.collection.filter import Filter
-from module.collection.kept import KeptOfSource, ScheduleOrder, TagsOrder
+from module.collection.kept import KeptOfSource, Labels, ScheduleOrder, TagsOrder
 from module.collection.schedule import ActiveHours, Cron, Periodic, describe
 from module.collection.shot import Order, Shot
 from module.collection.sources import Answer, Blob, Source
@@ -226,9 +226,8 @@ class Collector:
                 if not self._filter.is_needed(at):
                     self._filter.skip(len(answers))
                     return []
-            set_tags = self.kept.tags
-            labels = Labels() if set_tags is None else Labels(set_tags.tags, set_tags.dataset_ids)
-            return [await shot.encoder.encode(answer, labels, asked, asked.us + took_us) for answer in answers]
+            labels, received_us = self.kept.labels.also(shot.labels), asked.us + took_us
+            return [await shot.encoder.encode(answer, labels, asked, received_us) for answer in answers]
         except EncodeError as error:
             raise EncodeError(f"{self._config.id}: {error}") from error
         except Exception as error:

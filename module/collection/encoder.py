@@ -7,13 +7,13 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import NamedTuple
 
 from module.api_methods import method_of
 from module.capture import Capture, Kind, Origin, UploadAs
 from module.clock import Clock, Reading, Stamp
 from module.collection import images, readings
 from module.collection.annotations import cropped
+from module.collection.kept import Labels
 from module.collection.sources import Answer, Blob, Row, Source
 from module.throttled_log import ThrottledLog
 
@@ -21,13 +21,6 @@ _MOST_ORIGINS = 64
 _YEAR_2000_US = 946_684_800_000_000
 _DAY_US, _MINUTE_US = 86_400_000_000, 60_000_000
 """A camera's own time is this near to its poll: a minute while this machine's clock is not set."""
-
-
-class Labels(NamedTuple):
-    """What is added to the tags and the datasets that the attributes name."""
-
-    tags: tuple[str, ...] = ()
-    dataset_ids: tuple[str, ...] = ()
 
 
 class Encoder:

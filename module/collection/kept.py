@@ -24,6 +24,20 @@ class ScheduleOrder(NamedTuple):
     until_us: int | None
 
 
+class Labels(NamedTuple):
+    """What is added to the tags and the datasets that the attributes name."""
+
+    tags: tuple[str, ...] = ()
+    dataset_ids: tuple[str, ...] = ()
+
+    def also(self, more: Labels) -> Labels:
+        """These, and more behind them."""
+        return Labels((*self.tags, *more.tags), (*self.dataset_ids, *more.dataset_ids))
+
+
+NO_LABELS = Labels()
+
+
 class TagsOrder(NamedTuple):
     """What ``set_tags`` has set."""
 
@@ -56,6 +70,11 @@ class KeptOfSource:
     trigger: TriggerOrder | None = None
     said: set[str] = field(default_factory=set)
     """What was logged of its attributes, which is logged once."""
+
+    @property
+    def labels(self) -> Labels:
+        """What ``set_tags`` adds."""
+        return NO_LABELS if self.tags is None else Labels(self.tags.tags, self.tags.dataset_ids)
 
     @property
     def open_until(self) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 from module.capture import UploadAs
 from module.collection.encoder import Encoder
+from module.collection.kept import NO_LABELS, Labels
 from module.collection.sources import Source
 from module.errors import CommandError
 
@@ -31,13 +32,13 @@ class Shot:
 
     source: Source
     encoder: Encoder
+    labels: Labels = NO_LABELS
+    """Added to what ``set_tags`` has set."""
 
     def ordered(self, order: Order, encoder_of: Callable[[Source], Encoder]) -> Shot:
         """As a command orders it. Raises CommandError for what the resource or its method does not allow."""
         config = self.source.config
         changes: dict[str, Any] = {
-            "tags": (*config.tags, *order.tags),
-            "dataset_ids": (*config.dataset_ids, *order.dataset_ids),
             "extra": {**config.extra, **(order.extra or {})},
             "method_parameters": {**config.method_parameters, **(order.method_parameters or {})},
         }
@@ -47,4 +48,4 @@ class Shot:
         for new, known in ((source.problem, self.source.problem), (source.advice, self.source.advice)):
             if new is not None and new != known:
                 raise CommandError(f"capture: {new}")
-        return Shot(source, encoder_of(source))
+        return Shot(source, encoder_of(source), Labels(order.tags, order.dataset_ids))

@@ -154,7 +154,8 @@ async def test_the_uploader_captures_its_own_health(start: Starter) -> None:
     rows = [row["readings"] for row in rig.rows("health")]
     assert rows[-1]["ok"] is True
     assert rows[-1]["captured"] > rows[0]["captured"]
-    # Both once more, the other way round, as after a change of the uploader.
+    # Both once more, the other way round, as after a change of the uploader, which ends no pause.
+    await rig.command("resume")
     await rig.server.reconfigure_resource(NAME, rig.attributes(sources=sources[1:]))
     await rig.server.reconfigure_resource("health")
     await rig.until(lambda status: status["sources"]["health"]["captured"] >= 2)
