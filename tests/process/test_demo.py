@@ -50,7 +50,9 @@ async def test_the_demo_delivers_all_that_it_captures_by_all_five_methods(tmp_pa
         image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         assert image is not None, path
         assert image.dtype == (np.uint16 if path.suffix == ".png" else np.uint8)
-    assert (run / "cloud" / "files" / "large.bin").read_bytes() == (run / "sent" / "large.bin").read_bytes()
+    # Moved by the next look at its folder, before which the demo may end.
+    (sent,) = (path for name in ("outbox", "sent") if (path := run / name / "large.bin").exists())
+    assert (run / "cloud" / "files" / "large.bin").read_bytes() == sent.read_bytes()
     assert len(list(run.glob("cloud/depth/NextPointCloud/*.pcd"))) >= 2
     assert len((run / "cloud" / "host" / "Readings.ndjson").read_text().splitlines()) >= 50
 
