@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from grpclib.testing import ChannelFor
+from grpclib.client import Channel
+from grpclib.server import Server
 from viam.components.sensor import Sensor
 from viam.components.sensor.client import SensorClient
 from viam.components.sensor.service import SensorRPCService
@@ -49,6 +51,22 @@ async def cloud() -> AsyncIterator[tuple[LocalCloud, str]]:
 
 
 @contextlib.asynccontextmanager
+async def served(service: SensorRPCService) -> AsyncIterator[Channel]:
+    """A machine on a unix socket, as viam-server is one; its name is short, as the kernel wants it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/machine.sock"
+        server = Server([service])
+        await server.start(path=path)
+        channel = Channel(path=path)
+        try:
+            yield channel
+        finally:
+            channel.close()
+            server.close()
+            await server.wait_closed()
+
+
+@contextlib.asynccontextmanager
 async def running(folder: Path, address: str, *sensors: CountingSensor, **attributes: Any) -> AsyncIterator[Courier]:
     """A Courier with these sensors and attributes, closed at the end."""
     config = {
@@ -57,7 +75,7 @@ async def running(folder: Path, address: str, *sensors: CountingSensor, **attrib
         "spool": {"directory": str(folder / "spool"), "min_free_bytes": 0},
         **attributes,
     }
-    async with ChannelFor([SensorRPCService(ResourceManager(list(sensors)))]) as channel:
+    async with served(SensorRPCService(ResourceManager(list(sensors)))) as channel:
         found = {Sensor.get_resource_name(each.name): SensorClient(each.name, channel) for each in sensors}
         courier = Courier(Carried(parse(config, service="courier", environ={})), found, LOGGER)
         courier.start()
