@@ -118,11 +118,11 @@ class Sight(enum.Enum):
 
 
 class MoodyVision(Watcher):
-    """Sees somebody in some of its answers, in ``always`` in all of them."""
+    """Sees somebody for some seconds, then nobody; ``somebody`` decides it for all answers."""
 
     def __init__(self, name: str, chance: random.Random) -> None:
         super().__init__(name)
-        self.always = False
+        self.somebody: bool | None = None
         self._chance = chance
         self._mood = Sight.WELL
         self._changed = asyncio.Event()
@@ -147,7 +147,7 @@ class MoodyVision(Watcher):
             case Sight.LATE:
                 await asyncio.sleep(self._chance.uniform(0.2, 1.5))
         # Some seconds of somebody, some of nobody.
-        somebody = self.always or self.frames // 20 % 2 == 0
+        somebody = self.frames // 20 % 2 == 0 if self.somebody is None else self.somebody
         return [Detection(x_min=0, y_min=0, x_max=1, y_max=1, confidence=0.9, class_name="person")] * somebody
 
     async def get_detections_from_camera(self, camera_name: str, **more: Any) -> list[Detection]:

@@ -24,6 +24,7 @@ from module.demo.cloud import Arrival, Call, LocalCloud, Refusal, UploadMethod
 from tests.faults.answers import Answers
 from tests.faults.bench import GONE, rows_of
 from tests.faults.machine import AnsweringSensor, Look, MoodyCamera, MoodyVision, Sight, Span, still_image
+from tests.faults.soaked import Soaked
 from tests.process.rig import KEY, KEY_ID, NAME, PART, Rig
 
 RATES_HZ = {"s1": 50.0, "s2": 50.0, "s3": 40.0, "s4": 20.0}
@@ -37,54 +38,10 @@ _SETTLE_S = 1.0
 """So long does a service that ends wait for polls under way."""
 _ASK_EVERY_S = 0.25
 _WAIT_S = 120.0
-
-
-@dataclasses.dataclass
-class Soaked:
-    """What came of it."""
-
-    seconds: float
-    answered: int
-    """By sensors and cameras, in all."""
-    stored: int
-    """Captures in the cloud, each counted once."""
-    changes: int = 0
-    outages: int = 0
-    odd: int = 0
-    """Changes of mood, of the vision service and the camera."""
-    lost: list[str] = dataclasses.field(default_factory=list)
-    cut_short: int = 0
-    """Answers of polls that a change of the service met, which took longer than polls are waited for; not lost."""
-    twice: int = 0
-    unexplained: int = 0
-    """What was stored again though its answer had been received."""
-    dead: list[str] = dataclasses.field(default_factory=list)
-    """Sources that captured no more at the end."""
-    memory: Sequence[int] = ()
-    """The most of each third, in bytes."""
-
-    @property
-    def grown(self) -> int:
-        """By how many bytes the last third took more memory than the middle one."""
-        return self.memory[2] - self.memory[1]
-
-    @property
-    def sound(self) -> bool:
-        """Whether nothing was lost, nothing stored twice without a reason, and no source dead."""
-        return not (self.lost or self.unexplained or self.dead)
-
-    def sentence(self) -> str:
-        """All of it in words."""
-        thirds = ", ".join(f"{size / 1e6:.1f}" for size in self.memory)
-        return (
-            f"In {self.seconds / 60:.1f} minutes sensors and cameras answered {self.answered:,} times, "
-            f"{self.answered / self.seconds:.0f} a second; there were {self.changes} changes of the service, "
-            f"{self.outages} outages, and {self.odd} changes of mood of the vision service and the cameras. "
-            f"{self.stored:,} captures were stored, {len(self.lost)} were lost, {self.twice:,} were stored twice, of "
-            f"which {self.unexplained} without a lost answer; {self.cut_short} answers came to a service that no "
-            f"longer waited. At the end {len(self.dead) or 'no'} source{'s' * (len(self.dead) != 1)} stood still. "
-            f"Memory, at most in each third: {thirds} MB."
-        )
+_KINDS = 3
+"""Of changes."""
+_MOOD_S = 0.4
+"""Longer than what asks the vision service waits between two questions."""
 
 
 @dataclasses.dataclass
@@ -190,7 +147,8 @@ class Soak:
         Counts go on over the latter two, which leave the attributes as they are.
         """
         rig, number = self._rig, 0
-        while self._goes_on:
+        # Each kind comes once, however slow this computer is.
+        while self._goes_on or number < _KINDS:
             await self._rest(every_s)
             number += 1
             if number % 3 == 1:
@@ -223,6 +181,7 @@ class Soak:
     async def _flap(self) -> None:
         """The cloud goes away and comes back, loses answers, is slow, has no room; in between it is well."""
         troubles = (self._away, self._flapping, self._losing, self._slow, self._exhausted)
+        await self._away()
         while self._goes_on:
             await self._rest(self._chance.uniform(1.0, 6.0))
             await self._chance.choice(troubles)()
@@ -326,22 +285,43 @@ class Soak:
         return status
 
     async def _alive(self) -> None:
-        """See that each source captures again, with the cloud there and everybody well."""
-        self._vision.always = True
+        """See that each source captures again, with the cloud there and everybody well.
+
+        The last change has begun all work again, so each trouble comes once more. A gate keeps its last answer, so a
+        source with a gate whose watch has ended may capture for ever: each gate has to close, and to open.
+        """
+        await self._trouble_once_more()
+        self._vision.somebody = False
+        closed = await self._grown("filtered", (*GATED_HZ, GATED_CAMERA), "gated")
+        self._vision.somebody = True
+        self.result.dead = closed + await self._grown("captured", tuple(self._counts), "active")
+
+    async def _trouble_once_more(self) -> None:
+        self._vision.somebody = True
+        for mood in (*Look, Look.WELL):
+            for camera in self._cameras.values():
+                camera.mood = mood
+            await asyncio.sleep(_MOOD_S)
+        for sight in (*Sight, Sight.WELL):
+            self._vision.become(sight)
+            await asyncio.sleep(_MOOD_S)
+
+    async def _grown(self, what: str, names: Sequence[str], state: str) -> list[str]:
+        """Wait until all of these count three more of it, in this state without an error; returns those that do not."""
         before = (await self._ask())["sources"]
 
-        def stand_still(status: dict[str, Any]) -> list[str]:
+        def stand_still(sources: dict[str, Any]) -> list[str]:
             return [
-                f"{name}: {source}"
-                for name, source in status["sources"].items()
-                if source["captured"] < before[name]["captured"] + 3
-                or (source["state"], source["last_error"]) != ("active", None)
+                f"{name}, {what}: {sources[name]}"
+                for name in names
+                if sources[name][what] < before[name][what] + 3
+                or (sources[name]["state"], sources[name]["last_error"]) != (state, None)
             ]
 
         until = time.monotonic() + _WAIT_S
-        while (dead := stand_still(await self._ask())) and time.monotonic() < until:
+        while (dead := stand_still((await self._ask())["sources"])) and time.monotonic() < until:
             await asyncio.sleep(_ASK_EVERY_S)
-        self.result.dead = dead
+        return dead
 
     async def _drained(self) -> None:
         """End all capture, and upload all that was captured."""

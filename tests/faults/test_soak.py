@@ -15,7 +15,7 @@ from tests.faults.soak import Soak
 
 async def test_nothing_is_lost_or_dies_while_everything_goes_wrong_at_once(tmp_path: Path) -> None:
     """A cloud that flaps, changes of the service, a vision service and cameras that misbehave."""
-    soaked = await Soak(tmp_path, random.Random(f"{SEED}:soak")).run(12.0, change_every_s=2.0)
+    soaked = await Soak(tmp_path, random.Random(f"{SEED}:soak")).run(8.0, change_every_s=2.0)
     print(soaked.sentence())  # noqa: T201, for whoever looks at a failure
     assert soaked.sound, soaked
     assert soaked.stored > 0
