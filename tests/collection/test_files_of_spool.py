@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from module import lease
 from module.capture import FileMark, Origin
 from module.collection.folders import FolderWatch
 from module.collection.gone_files import MISSING_DAYS
@@ -198,16 +195,6 @@ async def test_a_share_that_is_not_mounted_empties_no_table(machine: Machine, le
             else:
                 await machine.rounds(watch)
         assert await _known(machine) == ["a"]
-
-
-@pytest.fixture
-def leases() -> Iterator[None]:
-    if not hasattr(fcntl, "F_SETLEASE"):
-        pytest.skip("this system has no leases")
-    before = signal.getsignal(signal.SIGIO)
-    lease.ignore_signal()
-    yield
-    signal.signal(signal.SIGIO, before)
 
 
 @pytest.mark.usefixtures("leases")

@@ -11,11 +11,9 @@ from typing import Any
 
 import pytest
 
-from module.capture import FileMark
 from module.delivery.files import OpenFile
 from module.errors import FileChanged, OutsideFolder
-
-MODIFIED_NS = 1_700_000_000_123_456_789
+from tests.delivery.written import mark_of_file, write_file
 
 
 @pytest.fixture
@@ -23,18 +21,6 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "folder"
     made.mkdir()
     return made
-
-
-def _write(path: Path, data: bytes = b"data") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    os.utime(path, ns=(MODIFIED_NS, MODIFIED_NS))
-    return path
-
-
-def _mark(path: Path) -> FileMark:
-    info = path.stat()
-    return FileMark(path=str(path), size=info.st_size, modified_ns=info.st_mtime_ns)
 
 
 def _changed_us(path: Path) -> int:
@@ -68,24 +54,24 @@ async def test_name_extension_and_type_follow_the_path(
     folder: Path, file_name: str, name: str, extension: str, mime_type: str
 ) -> None:
     """Name and extension as the SDK's ``file_upload_from_path`` derives them."""
-    path = _write(folder / file_name)
+    path = write_file(folder / file_name)
     async with OpenFile(str(folder), str(path)) as file:
         assert (file.name, file.extension, file.mime_type) == (name, extension, mime_type)
 
 
 async def test_size_and_times_are_those_of_the_file(folder: Path) -> None:
-    path = _write(folder / "a.txt", b"12345")
+    path = write_file(folder / "a.txt", b"12345")
     async with OpenFile(str(folder), str(path)) as file:
         assert file.size == 5
         assert file.modified_us == 1_700_000_000_123_456
         assert file.created_us == _changed_us(path)
-        assert file.mark == _mark(path)
+        assert file.mark == mark_of_file(path)
 
 
 @pytest.mark.parametrize("size", [0, 1, 10, 11, 20])
 async def test_chunks_give_every_byte_once(folder: Path, size: int) -> None:
     data = bytes(range(size))
-    path = _write(folder / "a.bin", data)
+    path = write_file(folder / "a.bin", data)
     async with OpenFile(str(folder), str(path)) as file:
         chunks = [chunk async for chunk in file.chunks(10)]
     assert b"".join(chunks) == data
@@ -95,7 +81,7 @@ async def test_chunks_give_every_byte_once(folder: Path, size: int) -> None:
 
 @pytest.mark.parametrize("change", ["grow", "cut", "rewrite"])
 async def test_a_change_is_found_before_the_last_chunk_is_given(folder: Path, change: str) -> None:
-    path = _write(folder / "a.bin", b"x" * 30)
+    path = write_file(folder / "a.bin", b"x" * 30)
     async with OpenFile(str(folder), str(path)) as file:
         chunks = file.chunks(10)
         assert await anext(chunks) == b"x" * 10
@@ -112,7 +98,7 @@ async def test_a_change_is_found_before_the_last_chunk_is_given(folder: Path, ch
 
 async def test_a_cut_is_found_at_once(folder: Path) -> None:
     """Not after gigabytes that nobody can use."""
-    path = _write(folder / "a.bin", b"x" * 30)
+    path = write_file(folder / "a.bin", b"x" * 30)
     async with OpenFile(str(folder), str(path)) as file:
         os.truncate(path, 5)
         with pytest.raises(FileChanged):
@@ -120,7 +106,7 @@ async def test_a_cut_is_found_at_once(folder: Path) -> None:
 
 
 async def test_an_empty_file_that_grows_has_changed(folder: Path) -> None:
-    path = _write(folder / "a.bin", b"")
+    path = write_file(folder / "a.bin", b"")
     async with OpenFile(str(folder), str(path)) as file:
         path.write_bytes(b"more")
         with pytest.raises(FileChanged):
@@ -129,7 +115,7 @@ async def test_an_empty_file_that_grows_has_changed(folder: Path) -> None:
 
 async def test_a_file_that_is_replaced_or_removed_is_read_to_its_end(folder: Path) -> None:
     """The open file is still the one that settled; what took its name is another."""
-    path = _write(folder / "a.bin", b"x" * 30)
+    path = write_file(folder / "a.bin", b"x" * 30)
     async with OpenFile(str(folder), str(path)) as file:
         path.unlink()
         path.write_bytes(b"new")
@@ -138,7 +124,7 @@ async def test_a_file_that_is_replaced_or_removed_is_read_to_its_end(folder: Pat
 
 async def test_short_reads_are_completed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As network file systems give them."""
-    path = _write(folder / "a.bin", b"0123456789" * 3)
+    path = write_file(folder / "a.bin", b"0123456789" * 3)
     pread = os.pread
     monkeypatch.setattr(os, "pread", lambda fd, size, offset: pread(fd, min(size, 3), offset))
     async with OpenFile(str(folder), str(path)) as file:
@@ -170,14 +156,14 @@ async def test_memory_stays_flat_and_reads_leave_the_loop(folder: Path, monkeypa
 
 
 async def test_a_link_out_of_the_folder_is_not_opened(folder: Path, tmp_path: Path) -> None:
-    (folder / "link").symlink_to(_write(tmp_path / "secret"))
+    (folder / "link").symlink_to(write_file(tmp_path / "secret"))
     with pytest.raises(OutsideFolder):
         await OpenFile(str(folder), str(folder / "link")).__aenter__()
 
 
 async def test_closing_is_idempotent_and_reading_after_it_is_an_error(folder: Path) -> None:
     before = _descriptors()
-    file = OpenFile(str(folder), str(_write(folder / "a.txt")))
+    file = OpenFile(str(folder), str(write_file(folder / "a.txt")))
     await file.__aenter__()
     file.close()
     file.close()
@@ -187,7 +173,7 @@ async def test_closing_is_idempotent_and_reading_after_it_is_an_error(folder: Pa
 
 
 async def test_an_open_that_is_cancelled_leaves_nothing_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = _write(folder / "a.txt")
+    path = write_file(folder / "a.txt")
     begun, go_on = threading.Event(), threading.Event()
     real_open = os.open
 

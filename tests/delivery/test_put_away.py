@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,14 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from module import lease
-from module.capture import FileMark, Kind, Origin
+from module.capture import Kind, Origin
 from module.delivery.put_away import finish
+from tests.delivery.written import MODIFIED_NS, mark_of_file, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MODIFIED_NS = 1_700_000_000_123_456_789
 
 
 @pytest.fixture
@@ -49,18 +45,6 @@ def done(request: pytest.FixtureRequest, tmp_path: Path, elsewhere: Path) -> Pat
     return (tmp_path if request.param == "same" else elsewhere) / "not" / "yet" / "there"
 
 
-def _write(path: Path, data: bytes = b"data") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    os.utime(path, ns=(MODIFIED_NS, MODIFIED_NS))
-    return path
-
-
-def _mark(path: Path) -> FileMark:
-    info = path.stat()
-    return FileMark(path=str(path), size=info.st_size, modified_ns=info.st_mtime_ns)
-
-
 def _origin(folder: Path, after_upload: str, move_to: Path | str = "") -> Origin:
     return Origin(
         source=str(folder), kind=Kind.FILE, after_upload=after_upload, move_to=str(move_to), folder=str(folder)
@@ -77,15 +61,15 @@ def _files_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(("after_upload", "left"), [("keep", {"sub/a.txt": b"data"}), ("delete", {})])
 def test_a_delivered_file_is_kept_or_deleted(folder: Path, after_upload: str, left: dict[str, bytes]) -> None:
-    path = _write(folder / "sub" / "a.txt")
-    finish(_origin(folder, after_upload), _mark(path))
+    path = write_file(folder / "sub" / "a.txt")
+    finish(_origin(folder, after_upload), mark_of_file(path))
     assert _files_of(folder) == left
 
 
 @pytest.mark.parametrize("after_upload", ["delete", "move"])
 def test_a_file_that_has_changed_since_stays(folder: Path, tmp_path: Path, after_upload: str) -> None:
-    path = _write(folder / "a.txt")
-    mark = _mark(path)
+    path = write_file(folder / "a.txt")
+    mark = mark_of_file(path)
     path.write_bytes(b"more data")
     finish(_origin(folder, after_upload, tmp_path / "done"), mark)
     path.write_bytes(b"atad")  # as long as before
@@ -97,8 +81,8 @@ def test_a_file_that_has_changed_since_stays(folder: Path, tmp_path: Path, after
 @pytest.mark.parametrize("after_upload", ["delete", "move"])
 def test_a_file_that_is_gone_is_well(folder: Path, tmp_path: Path, after_upload: str) -> None:
     """It was put away before, and only the acknowledgement was lost."""
-    path = _write(folder / "sub" / "a.txt")
-    mark = _mark(path)
+    path = write_file(folder / "sub" / "a.txt")
+    mark = mark_of_file(path)
     path.unlink()
     finish(_origin(folder, after_upload, tmp_path / "done"), mark)
     path.parent.rmdir()
@@ -107,8 +91,8 @@ def test_a_file_that_is_gone_is_well(folder: Path, tmp_path: Path, after_upload:
 
 @pytest.mark.parametrize("after_upload", ["delete", "move"])
 def test_nothing_is_put_away_through_a_link(folder: Path, tmp_path: Path, after_upload: str) -> None:
-    path = _write(folder / "sub" / "a.txt")
-    mark = _mark(path)
+    path = write_file(folder / "sub" / "a.txt")
+    mark = mark_of_file(path)
     shutil.move(folder / "sub", tmp_path / "other")
     (folder / "sub").symlink_to(tmp_path / "other")
     with pytest.raises(OSError, match="link") as caught:
@@ -118,10 +102,10 @@ def test_nothing_is_put_away_through_a_link(folder: Path, tmp_path: Path, after_
 
 
 def test_a_moved_file_keeps_path_bytes_times_and_mode(folder: Path, done: Path) -> None:
-    path = _write(folder / "sub" / "deep" / "a.txt", os.urandom(3 << 20))
+    path = write_file(folder / "sub" / "deep" / "a.txt", os.urandom(3 << 20))
     data = path.read_bytes()
     path.chmod(0o640)
-    finish(_origin(folder, "move", done), _mark(path))
+    finish(_origin(folder, "move", done), mark_of_file(path))
     assert _files_of(folder) == {}
     assert _files_of(done) == {"sub/deep/a.txt": data}
     info = (done / "sub" / "deep" / "a.txt").stat()
@@ -130,7 +114,7 @@ def test_a_moved_file_keeps_path_bytes_times_and_mode(folder: Path, done: Path) 
 
 def test_a_move_never_overwrites(folder: Path, done: Path) -> None:
     for data in (b"first", b"second", b"third"):
-        finish(_origin(folder, "move", done), _mark(_write(folder / "a.tar.gz", data)))
+        finish(_origin(folder, "move", done), mark_of_file(write_file(folder / "a.tar.gz", data)))
     assert _files_of(done) == {"a.tar.gz": b"first", "a.tar-1.gz": b"second", "a.tar-2.gz": b"third"}
 
 
@@ -140,11 +124,11 @@ def test_a_move_writes_through_no_link(folder: Path, done: Path, tmp_path: Path)
     done.mkdir(parents=True)
     (done / "sub").symlink_to(tmp_path / "other")
     (done / "b.txt").symlink_to(tmp_path / "other" / "b.txt")
-    path = _write(folder / "sub" / "a.txt")
+    path = write_file(folder / "sub" / "a.txt")
     with pytest.raises(NotADirectoryError) as caught:
-        finish(_origin(folder, "move", done), _mark(path))
+        finish(_origin(folder, "move", done), mark_of_file(path))
     assert caught.value.filename == str(done / "sub" / "a.txt")
-    finish(_origin(folder, "move", done), _mark(_write(folder / "b.txt")))
+    finish(_origin(folder, "move", done), mark_of_file(write_file(folder / "b.txt")))
     assert (done / "b-1.txt").read_bytes() == b"data"
     assert _files_of(tmp_path / "other") == {}
     assert path.exists()
@@ -154,14 +138,14 @@ def test_a_move_writes_through_no_link(folder: Path, done: Path, tmp_path: Path)
 def test_a_move_that_cannot_be_done_leaves_the_file_and_nothing_else(
     folder: Path, done: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    path = _write(folder / "a.txt")
+    path = write_file(folder / "a.txt")
 
     def failing(*_: Any, **__: Any) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "rename", failing)
     with pytest.raises(OSError, match="No s") as caught:
-        finish(_origin(folder, "move", done), _mark(path))
+        finish(_origin(folder, "move", done), mark_of_file(path))
     assert caught.value.filename == str(done / "a.txt")
     assert (_files_of(folder), _files_of(done)) == ({"a.txt": b"data"}, {})
 
@@ -169,7 +153,7 @@ def test_a_move_that_cannot_be_done_leaves_the_file_and_nothing_else(
 def test_a_file_that_changes_while_it_is_copied_stays(
     folder: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = _write(folder / "a.txt")
+    path = write_file(folder / "a.txt")
     copy = shutil.copyfileobj
 
     def changing(source: Any, target: Any, length: int) -> None:
@@ -177,12 +161,12 @@ def test_a_file_that_changes_while_it_is_copied_stays(
         path.write_bytes(b"new data")
 
     monkeypatch.setattr(shutil, "copyfileobj", changing)
-    finish(_origin(folder, "move", elsewhere), _mark(path))
+    finish(_origin(folder, "move", elsewhere), mark_of_file(path))
     assert (_files_of(folder), _files_of(elsewhere)) == ({"a.txt": b"new data"}, {})
 
 
 def test_a_copy_that_breaks_off_leaves_no_part(folder: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = _write(folder / "a.txt")
+    path = write_file(folder / "a.txt")
 
     def breaking(_: Any, target: Any, __: int) -> None:
         target.write(b"da")
@@ -190,7 +174,7 @@ def test_a_copy_that_breaks_off_leaves_no_part(folder: Path, elsewhere: Path, mo
 
     monkeypatch.setattr(shutil, "copyfileobj", breaking)
     with pytest.raises(OSError, match="Input/output"):
-        finish(_origin(folder, "move", elsewhere), _mark(path))
+        finish(_origin(folder, "move", elsewhere), mark_of_file(path))
     assert (_files_of(folder), _files_of(elsewhere)) == ({"a.txt": b"data"}, {})
 
 
@@ -198,7 +182,7 @@ def test_a_move_is_on_the_disk_before_the_file_goes(
     folder: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Across file systems: the bytes, then their name, then the folder that they left."""
-    path = _write(folder / "a.txt")
+    path = write_file(folder / "a.txt")
     steps = []
     fsync, unlink = os.fsync, os.unlink
 
@@ -212,7 +196,7 @@ def test_a_move_is_on_the_disk_before_the_file_goes(
 
     monkeypatch.setattr(os, "fsync", syncing)
     monkeypatch.setattr(os, "unlink", unlinking)
-    finish(_origin(folder, "move", elsewhere), _mark(path))
+    finish(_origin(folder, "move", elsewhere), mark_of_file(path))
     part, named, *rest = steps
     assert (part.parent, part.suffix) == (elsewhere, ".part")
     assert [named, *rest] == [elsewhere, path, elsewhere, folder]
@@ -221,7 +205,7 @@ def test_a_move_is_on_the_disk_before_the_file_goes(
 def test_a_file_system_that_cannot_sync_folders_will_do(
     folder: Path, done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = _write(folder / "a.txt")
+    path = write_file(folder / "a.txt")
     fsync = os.fsync
 
     def picky(descriptor: int) -> None:
@@ -230,25 +214,15 @@ def test_a_file_system_that_cannot_sync_folders_will_do(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", picky)
-    finish(_origin(folder, "move", done), _mark(path))
+    finish(_origin(folder, "move", done), mark_of_file(path))
     assert _files_of(done) == {"a.txt": b"data"}
-
-
-@pytest.fixture
-def leases() -> Iterator[None]:
-    if not hasattr(fcntl, "F_SETLEASE"):
-        pytest.skip("this system has no leases")
-    before = signal.getsignal(signal.SIGIO)
-    lease.ignore_signal()
-    yield
-    signal.signal(signal.SIGIO, before)
 
 
 @pytest.mark.usefixtures("leases")
 @pytest.mark.parametrize("after_upload", ["delete", "move"])
 def test_a_file_that_somebody_has_open_for_writing_stays(folder: Path, done: Path, after_upload: str) -> None:
-    path = _write(folder / "a.bin")
-    origin, mark = _origin(folder, after_upload, done), _mark(path)
+    path = write_file(folder / "a.bin")
+    origin, mark = _origin(folder, after_upload, done), mark_of_file(path)
     with path.open("ab"):
         assert not finish(origin, mark)
         assert _files_of(folder) == {"a.bin": b"data"}
@@ -283,9 +257,9 @@ def test_a_writer_that_comes_at_the_last_moment_keeps_its_file(
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         folder.chmod(0o777)
-        path = _write(folder / "a.bin")
+        path = write_file(folder / "a.bin")
         path.chmod(0o666)
-        mark = _mark(path)
+        mark = mark_of_file(path)
         with monkeypatch.context() as patch:
             patch.setattr(os.path, "samestat", compare)
             assert not finish(_origin(folder, after_upload, folder / "done"), mark)
