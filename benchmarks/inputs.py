@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.identity import KEY, KEY_ID, NAME, PART
+from module.attributes.uploader import Config, Sync, parse
 from module.capture import Capture, Kind, Origin
 from module.collection.readings import sensor_data
-from module.config import Config, Sync, parse
 from module.spool.store import Store
 
 FRAME_BYTES = 100_000

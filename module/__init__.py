@@ -9,9 +9,8 @@ The promise: from the moment that the spool's ``append`` returns, a capture is d
 things ever remove one: the cloud's answer, a retention policy (named, counted, logged), and a person's ``discard``.
 Cancellation is neither success nor failure.
 
-Imports go upward only: ``errors`` → ``condition``, ``timetable``, ``capture``, ``config`` → ``network`` →
-``collection``, ``spool``, ``delivery`` (which never import one another) → ``courier`` → ``commands`` → ``service`` →
-``__main__``, ``demo``. viam, gRPC and libcurl are imported only where the outside is met.
+Imports lead one way: ``IMPORT_ORDER`` below is the one list of it. viam, gRPC and libcurl are imported only where the
+outside is met.
 """
 
 __version__ = "0.1.0"
@@ -22,3 +21,27 @@ FAMILY = "capture"
 """The module's name within the namespace, and the family of its models."""
 MODULE_ID = f"{NAMESPACE}:{FAMILY}"
 UPLOADER_MODEL = f"{MODULE_ID}:uploader"
+
+IMPORT_ORDER = (
+    ("errors", "structs", "supervised", "throttled_log", "sequence", "clock", "stamps"),
+    ("clock_watch",),
+    ("capture",),
+    ("recent", "containment", "lease", "file_threads", "attributes"),
+    ("network",),
+    ("collection", "spool", "delivery"),
+    ("pauses",),
+    ("carried",),
+    ("courier",),
+    ("status",),
+    ("arguments", "waiting"),
+    ("verb",),
+    ("timeline", "flow", "upload_commands", "adoption_command"),
+    ("commands",),
+    ("vitals", "proposal"),
+    ("service", "health", "discovery", "log_relay", "command_service", "serving", "parent"),
+    ("conversion",),
+    ("demo",),
+    ("__main__",),
+)
+"""The floors of the house. A file imports from its own room and from the floors below. Rooms of one floor never import
+one another: collection, spool and delivery meet in ``courier`` only."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from module.attributes.allowed import shown
 from module.errors import CommandError
-from module.refusals import shown
 
 _MOST_SHOWN = 80
 _MOST_LIST_BYTES = 64 * 1024

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 
+from module.attributes.uploader import Config
 from module.collection.kept import KeptOfFolder, KeptOfSource
-from module.config import Config
 from module.delivery.carrier import Counts
 from module.pauses import Pauses
 from module.recent import Recent

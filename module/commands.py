@@ -14,6 +14,8 @@ from typing import Any
 
 from module.adoption_command import VERBS as ADOPTION_VERBS
 from module.arguments import Argument, choice, ids, mapping, number, read_all, refuse, text, text_of, whole
+from module.attributes.allowed import nearest
+from module.attributes.timetable import parse_cron
 from module.capture import UploadAs
 from module.clock import iso
 from module.collection.collector import Collector
@@ -22,10 +24,8 @@ from module.collection.shot import Order, Shot
 from module.courier import Courier
 from module.errors import CLOSING, CommandError, CourierError, SpoolClosed, Unavailable
 from module.flow import VERBS as FLOW_VERBS
-from module.refusals import nearest
 from module.status import status_of
 from module.timeline import VERBS as TIMELINE_VERBS
-from module.timetable import parse_cron
 from module.upload_commands import VERBS as UPLOAD_VERBS
 from module.upload_commands import WAIT
 from module.verb import DATASETS, METHOD_PARAMETERS, SOURCES, TAGS, TIMEOUT, Arguments, Verb, collectors_of

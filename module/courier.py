@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from module import pauses
+from module.attributes.uploader import UploadConfig
 from module.capture import Capture
 from module.carried import Carried
 from module.clock import Clock
@@ -23,7 +24,6 @@ from module.collection.condition_watch import ConditionWatch
 from module.collection.folders import FolderWatch
 from module.collection.schedule import ActiveHours
 from module.collection.sources import find
-from module.config import UploadConfig
 from module.delivery.cloud import Cloud
 from module.delivery.permit import Permit
 from module.delivery.put_away import finish

@@ -31,15 +31,16 @@ from viam.services.discovery import Discovery
 from viam.services.generic import Generic
 from viam.utils import ValueTypes, dict_to_struct
 
-from module import FAMILY, NAMESPACE, refusals
-from module.api_methods import CAMERA, GETS_IMAGES, MOVEMENT_SENSOR, POWER_SENSOR, READS, SENSOR
+from module import FAMILY, NAMESPACE
+from module.attributes import allowed
+from module.attributes.allowed import number
+from module.attributes.api_methods import CAMERA, GETS_IMAGES, MOVEMENT_SENSOR, POWER_SENSOR, READS, SENSOR
+from module.attributes.source import BYTES, Part
+from module.attributes.uploader import ImageConfig, ImageFormat, SourceConfig, parse
 from module.collection import images, readings
 from module.collection.sources import Answer, Row, find
-from module.config import ImageConfig, ImageFormat, SourceConfig, parse
 from module.errors import ConfigError, CourierError, NothingToCapture, PollError
 from module.proposal import Finding, Proposal, propose
-from module.refusals import number
-from module.source_config import BYTES, Part
 from module.structs import plain_fields
 
 _METHODS = {
@@ -115,7 +116,7 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
         Raises INVALID_ARGUMENT for any other command.
         """
         if dict(command) != {"command": "report"}:
-            raise InvalidArgument(f'{refusals.shown(command)} given; allowed is {{"command": "report"}}')
+            raise InvalidArgument(f'{allowed.shown(command)} given; allowed is {{"command": "report"}}')
         found, proposal = await self._look(timeout)
         return {
             "resources": [each.plain() for each in found],
@@ -284,5 +285,5 @@ def _parse(config: ComponentConfig) -> DiscoveryConfig:
     try:
         return DiscoveryConfig.model_validate(plain_fields(config.attributes))
     except ValidationError as error:
-        # Not chained: as in module.config, the library's own text would show what was given.
-        raise ConfigError(refusals.explain(error, DiscoveryConfig)) from None
+        # Not chained: as in module.attributes.uploader, the library's own text would show what was given.
+        raise ConfigError(allowed.explain(error, DiscoveryConfig)) from None

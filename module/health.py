@@ -24,11 +24,12 @@ from viam.resource.types import API, Model
 from viam.services.generic import Generic
 from viam.utils import SensorReading
 
-from module import MODULE_ID, UPLOADER_MODEL, refusals, resource_names
+from module import MODULE_ID, UPLOADER_MODEL
+from module.attributes import allowed, resource_names
+from module.attributes.resource_names import missing
+from module.attributes.source import NAME, Flag, Part
 from module.collection.sources import passed
 from module.errors import ConfigError
-from module.resource_names import missing
-from module.source_config import NAME, Flag, Part
 from module.structs import plain_fields
 from module.vitals import Vitals
 
@@ -104,5 +105,5 @@ def _parse(config: ComponentConfig) -> HealthConfig:
     try:
         return HealthConfig.model_validate(plain_fields(config.attributes))
     except ValidationError as error:
-        # Not chained: as in module.config, the library's own text would show what was given.
-        raise ConfigError(refusals.explain(error, HealthConfig)) from None
+        # Not chained: as in module.attributes.uploader, the library's own text would show what was given.
+        raise ConfigError(allowed.explain(error, HealthConfig)) from None

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from module.api_methods import GETS_IMAGES
+from module.attributes.api_methods import GETS_IMAGES
 
 LADDER_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 """Periods that a person would choose, in seconds."""

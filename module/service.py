@@ -24,8 +24,8 @@ from viam.services.generic import Generic
 from viam.utils import ValueTypes
 
 from module import UPLOADER_MODEL, commands
+from module.attributes.uploader import Config, parse
 from module.carried import CarriedByName
-from module.config import Config, parse
 from module.courier import Courier
 from module.errors import CommandError, CourierError, FileUnavailable, Unavailable, answer_of
 from module.status import status_of

@@ -26,10 +26,10 @@ from module.arguments import (
     text_or_empty,
     whole,
 )
+from module.attributes.uploader import FolderConfig
 from module.capture import Capture, FileMark, Kind, Origin, UploadAs
 from module.clock import NO_READING
 from module.collection.readings import sensor_data
-from module.config import FolderConfig
 from module.containment import mark_inside
 from module.courier import Courier
 from module.delivery.files import mime_type_of

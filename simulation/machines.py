@@ -18,9 +18,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from module.attributes.uploader import Config, parse
 from module.capture import Capture, Item, Kind, Origin
 from module.collection.readings import sensor_data
-from module.config import Config, parse
 from module.delivery.cloud import Cloud, Session
 from module.delivery.permit import Permit
 from module.delivery.uploader import Uploader

@@ -9,60 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from module import IMPORT_ORDER
+
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "module").rglob("*.py"))
 MOST_LINES = 400
 
-FLOORS = (
-    ("module", "module.errors"),
-    (
-        "module.condition",
-        "module.timetable",
-        "module.api_methods",
-        "module.resource_names",
-        "module.structs",
-        "module.clock",
-        "module.clock_watch",
-        "module.stamps",
-        "module.capture",
-        "module.recent",
-        "module.sequence",
-        "module.throttled_log",
-        "module.supervised",
-        "module.containment",
-        "module.lease",
-        "module.data_home",
-        "module.file_threads",
-        "module.refusals",
-        "module.source_config",
-        "module.config",
-        "module.arguments",
-    ),
-    ("module.network",),
-    ("module.collection", "module.spool", "module.delivery"),
-    ("module.pauses",),
-    ("module.carried",),
-    ("module.courier", "module.vitals", "module.proposal"),
-    ("module.status",),
-    ("module.verb", "module.waiting"),
-    ("module.timeline", "module.flow", "module.upload_commands", "module.adoption_command"),
-    ("module.commands",),
-    (
-        "module.service",
-        "module.health",
-        "module.discovery",
-        "module.log_relay",
-        "module.command_service",
-        "module.serving",
-        "module.parent",
-    ),
-    ("module.conversion",),
-    ("module.demo",),
-    ("module.__main__",),
-)
-"""From the ground up: who stands on a floor may import from those below it, and within its own name."""
-GROUND = FLOORS[1]
-"""The one floor whose parts know each other, in the order in which they stand there."""
+FLOORS = (("module",), *(tuple(f"module.{room}" for room in floor) for floor in IMPORT_ORDER))
+"""From the ground up: who stands on a floor may import from those below it, and within its own room."""
 
 OUTSIDE = ("viam", "grpc", "grpclib", "google", "h2", "pycurl")
 MEETS_THE_OUTSIDE = (
@@ -89,13 +43,13 @@ LAZY = ("cv2", "numpy")
 
 CLOCKS_AND_IO = frozenset({"asyncio", "os", "pathlib", "socket", "ssl", "subprocess", "sqlite3", "threading", "time"})
 PURE = {
-    "module.condition": CLOCKS_AND_IO,
-    "module.timetable": CLOCKS_AND_IO,
-    "module.api_methods": CLOCKS_AND_IO,
+    "module.attributes.condition": CLOCKS_AND_IO,
+    "module.attributes.timetable": CLOCKS_AND_IO,
+    "module.attributes.api_methods": CLOCKS_AND_IO,
     "module.stamps": CLOCKS_AND_IO,
     # Its paths are pure ones.
-    "module.data_home": CLOCKS_AND_IO - {"pathlib"},
-    "module.resource_names": CLOCKS_AND_IO,
+    "module.attributes.data_home": CLOCKS_AND_IO - {"pathlib"},
+    "module.attributes.resource_names": CLOCKS_AND_IO,
     "module.structs": CLOCKS_AND_IO,
     "module.collection.schedule": CLOCKS_AND_IO,
     "module.collection.images": CLOCKS_AND_IO,
@@ -173,22 +127,20 @@ IMPORTS = [found for path in FILES for found in imports_of(name_of(path), path.r
 OF_OURS = [found for found in IMPORTS if within(found.imported, "module")]
 
 
-def place_of(name: str) -> tuple[int, int]:
-    """A module's floor, and its place on it."""
+def place_of(name: str) -> tuple[int, str]:
+    """A file's floor and room."""
     if name == "module":
-        return 0, 0
+        return 0, name
     for level, floor in enumerate(FLOORS):
-        for place, part in enumerate(floor):
-            if part != "module" and within(name, part):
-                return level, place
+        for room in floor:
+            if room != "module" and within(name, room):
+                return level, room
     raise AssertionError(f"{name} has no floor")
 
 
 def may_import(importer: str, imported: str) -> bool:
-    (own_level, own_place), (level, place) = place_of(importer), place_of(imported)
-    if own_level != level:
-        return level < own_level
-    return place == own_place or (FLOORS[level] is GROUND and place < own_place)
+    (own_level, own_room), (level, room) = place_of(importer), place_of(imported)
+    return level < own_level or room == own_room
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
@@ -250,11 +202,11 @@ async def i():
 @pytest.mark.parametrize(
     ("importer", "imported", "allowed"),
     [
-        ("module.config", "module.errors", True),
-        ("module.config", "module.condition", True),
-        ("module.condition", "module.config", False),
+        ("module.attributes.uploader", "module.errors", True),
+        ("module.attributes.uploader", "module.attributes.condition", True),
+        ("module.capture", "module.attributes.uploader", False),
         ("module.delivery.carrier", "module.delivery.link", True),
-        ("module.delivery.carrier", "module.config", True),
+        ("module.delivery.carrier", "module.attributes.uploader", True),
         ("module.delivery.carrier", "module.spool.store", False),
         ("module.collection.folders", "module.delivery.files", False),
         ("module.capture", "module.courier", False),

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from module.api_methods import methods_of
-from module.config import Config, parse
+from module.attributes.api_methods import methods_of
+from module.attributes.uploader import Config, parse
 from module.conversion.findings import Kind
 from module.conversion.machine import Conversion, convert
 from module.conversion.main import main

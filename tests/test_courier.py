@@ -24,10 +24,10 @@ from viam.components.sensor.service import SensorRPCService
 from viam.resource.manager import ResourceManager
 
 from module import courier as courier_module
+from module.attributes.uploader import parse
 from module.carried import Carried
 from module.collection import folders as folders_module
 from module.collection import ticker as ticker_module
-from module.config import parse
 from module.courier import Courier
 from module.delivery import carrier as carrier_module
 from module.delivery import uploader as uploader_module

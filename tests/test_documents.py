@@ -15,12 +15,20 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from module.arguments import read_all
+from module.attributes.source import GateConfig, ImageConfig, OnChangeConfig, SourceConfig
+from module.attributes.uploader import (
+    CloudConfig,
+    Config,
+    FolderConfig,
+    OnlyWhenConfig,
+    SpoolConfig,
+    UploadConfig,
+    parse,
+)
 from module.carried import Carried
 from module.collection.apis import METHODS
 from module.commands import VERBS, run
-from module.config import CloudConfig, Config, FolderConfig, OnlyWhenConfig, SpoolConfig, UploadConfig, parse
 from module.courier import Courier
-from module.source_config import GateConfig, ImageConfig, OnChangeConfig, SourceConfig
 
 ROOT = Path(__file__).parent.parent
 PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))}

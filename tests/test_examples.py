@@ -12,10 +12,10 @@ import pytest
 
 from module import UPLOADER_MODEL
 from module.arguments import read_all
+from module.attributes.timetable import parse_cron
+from module.attributes.uploader import Config, parse
 from module.commands import VERBS
-from module.config import Config, parse
 from module.conversion.machine import convert
-from module.timetable import parse_cron
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"

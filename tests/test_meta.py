@@ -16,7 +16,7 @@ import pytest
 from viam.resource.registry import Registry
 
 import module
-from module.config import Config, parse
+from module.attributes.uploader import Config, parse
 from module.discovery import DiscoveryConfig
 from module.health import HealthConfig
 

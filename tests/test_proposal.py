@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from module.config import parse
+from module.attributes.uploader import parse
 from module.proposal import DAY_S, LADDER_S, Finding, Proposal, amount, propose
 
 SENSOR, CAMERA = "rdk:component:sensor", "rdk:component:camera"

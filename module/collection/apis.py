@@ -1,8 +1,8 @@
 """How each method of each API is asked, and what its answer means; part of ``sources``.
 
-The table ``METHODS`` has a row for each method that ``module.api_methods`` names. A row's payload has the fields of the
-API's own response, under their names in the proto, those that hold their defaults too: that is what viam-server's data
-manager gives (rdk, ``components/*/collectors.go``, ``services/*/collectors.go``).
+``METHODS`` has a row for each method that ``module.attributes.api_methods`` names. A row's payload has the fields of
+the API's own response, under their names in the proto, those that hold their defaults too. That is what viam-server's
+data manager writes (rdk, ``components/*/collectors.go``, ``services/*/collectors.go``).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from viam.proto.service import slam
 from viam.proto.service.vision import CaptureAllFromCameraRequest
 from viam.utils import dict_to_struct
 
-from module import api_methods as apis
-from module.api_methods import Told
+from module.attributes import api_methods as apis
+from module.attributes.api_methods import Told
+from module.attributes.uploader import SourceConfig
 from module.collection import images
 from module.collection.annotations import annotations_of, label
 from module.collection.wav import is_pcm, wav
-from module.config import SourceConfig
 from module.errors import PollError
 from module.structs import plain, plain_fields
 
@@ -283,5 +283,5 @@ METHODS: Mapping[tuple[str, str], Prepare] = {
 
 
 def prepare(api: str, name: str) -> Prepare:
-    """How a method that ``module.api_methods`` names is asked: a row of ``METHODS``, or what any API has."""
+    """How a method that ``module.attributes.api_methods`` names is asked: a row of ``METHODS``, or what any API has."""
     return METHODS.get((api, name)) or (_do_command if name == "DoCommand" else _readings)

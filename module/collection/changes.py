@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from module.collection.readings import plain
 
 if TYPE_CHECKING:
+    from module.attributes.uploader import OnChangeConfig
     from module.collection.images import GreyCopy
-    from module.config import OnChangeConfig
 
 _SLACK_S = 0.05
 _SLACK_SHARE = 0.1

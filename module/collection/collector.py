@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
+from module.attributes.uploader import SourceConfig
 from module.capture import Capture
 from module.clock import Clock, Stamp
 from module.collection.encoder import Encoder
@@ -26,7 +27,6 @@ from module.collection.schedule import ActiveHours, Cron, Periodic, describe
 from module.collection.shot import Order, Shot
 from module.collection.sources import Answer, Blob, Source
 from module.collection.ticker import Schedule, Ticker
-from module.config import SourceConfig
 from module.errors import (
     CLOSING,
     CourierError,

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from module.attributes.condition import Condition
+from module.attributes.uploader import SourceConfig
 from module.collection.readings import plain
 from module.collection.schedule import Periodic
 from module.collection.sources import Row, Source, find
-from module.condition import Condition
-from module.config import SourceConfig
 from module.errors import EncodeError, NothingToCapture, PollError
 from module.supervised import said_of
 from module.throttled_log import ThrottledLog

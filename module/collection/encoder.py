@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
-from module.api_methods import method_of
+from module.attributes.api_methods import method_of
 from module.capture import Capture, Kind, Origin, UploadAs
 from module.clock import Clock, Reading, Stamp
 from module.collection import images, readings

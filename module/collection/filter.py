@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
+from module.attributes.uploader import OnChangeConfig
 from module.capture import Capture
 from module.collection import images
 from module.collection.changes import ImageChange, ReadingsChange
@@ -23,7 +24,6 @@ from module.collection.gate import Gate
 from module.collection.kept import KeptOfSource, TriggerOrder
 from module.collection.sources import Answer, Blob, Row, Source
 from module.collection.vision import Eye, EyeWatch
-from module.config import OnChangeConfig
 from module.errors import PollError
 from module.throttled_log import ThrottledLog
 

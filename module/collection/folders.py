@@ -22,11 +22,11 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from module import file_threads
+from module.attributes.uploader import AfterUpload, FolderConfig
 from module.capture import Capture, FileMark, Kind, Origin
 from module.collection.gone_files import GoneFiles
 from module.collection.kept import KeptOfFolder
 from module.collection.new_files import FileSpool, NewFiles
-from module.config import AfterUpload, FolderConfig
 from module.errors import CourierError, SpoolFull
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from module import file_threads, lease
+from module.attributes.uploader import AfterUpload, FolderConfig
 from module.capture import Capture, FileMark
-from module.config import AfterUpload, FolderConfig
 from module.containment import open_inside
 from module.errors import OutsideFolder
 from module.lease import Standing

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from cronsim import CronSim
 
-from module.timetable import Window, parse_cron, parse_timezone, parse_windows
+from module.attributes.timetable import Window, parse_cron, parse_timezone, parse_windows
 
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)

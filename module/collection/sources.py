@@ -14,13 +14,13 @@ from viam.proto.common import ResourceName
 from viam.resource.base import ResourceBase
 from viam.resource.types import API
 
-from module.api_methods import method_of, methods_of
+from module.attributes.allowed import one_of
+from module.attributes.api_methods import method_of, methods_of
+from module.attributes.resource_names import meant, missing
+from module.attributes.source import unfit
+from module.attributes.uploader import SourceConfig
 from module.collection.apis import Answer, Ask, Blob, Row, prepare
-from module.config import SourceConfig
 from module.errors import NetworkError, NothingToCapture, PollError
-from module.refusals import one_of
-from module.resource_names import meant, missing
-from module.source_config import unfit
 from module.supervised import said_of
 
 __all__ = ["Answer", "Blob", "Row", "Source", "find", "passed"]

@@ -18,13 +18,13 @@ from viam.proto.service.vision import (
 )
 from viam.services.vision.client import VisionClient
 
+from module.attributes.resource_names import missing
+from module.attributes.uploader import Find, GateConfig
 from module.collection.annotations import annotations_of
 from module.collection.condition_watch import Watch
 from module.collection.images import dimensions
 from module.collection.sources import Blob, passed
-from module.config import Find, GateConfig
 from module.errors import NetworkError, PollError
-from module.resource_names import missing
 from module.supervised import said_of
 
 _TIMEOUT_S = 10.0

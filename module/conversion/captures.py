@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from module.api_methods import AUDIO_IN, CAMERA, GETS_IMAGES, method_of, methods_of
+from module.attributes.allowed import one_of
+from module.attributes.api_methods import AUDIO_IN, CAMERA, GETS_IMAGES, method_of, methods_of
+from module.attributes.resource_names import last_part
 from module.conversion.document import Place, is_variable
 from module.conversion.findings import Finding, Kind
-from module.refusals import one_of
-from module.resource_names import last_part
 
 _MOST_HZ = 1000
 _TIMEOUT_S = 10

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from module.attributes.allowed import shown
 from module.errors import ConfigError
-from module.refusals import shown
 
 
 def is_variable(value: Any) -> bool:

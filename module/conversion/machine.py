@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from module import MODULE_ID, UPLOADER_MODEL
-from module.config import parse
+from module.attributes.uploader import parse
 from module.conversion.captures import Captures
 from module.conversion.document import Place, is_variable
 from module.conversion.findings import Finding, Kind

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from module.attributes.uploader import UploadConfig
 from module.capture import FileMark, Item, Kind
-from module.config import UploadConfig
 from module.delivery.aside import Aside
 from module.delivery.backoff import Backoff
 from module.delivery.cloud import Cloud, NotAdmitted

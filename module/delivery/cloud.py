@@ -19,7 +19,7 @@ import pycurl
 from grpclib import GRPCError, Status
 from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credentials
 
-from module.config import CloudConfig
+from module.attributes.uploader import CloudConfig
 from module.delivery.methods import CourierClient
 from module.delivery.outcome import say
 from module.delivery.stall import Patience

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from module.condition import Condition, Test
-from module.config import UploadConfig
-from module.refusals import shown
+from module.attributes.allowed import shown
+from module.attributes.condition import Condition, Test
+from module.attributes.uploader import UploadConfig
 
 STALE_S = 3.0
 """Three polls: once a sensor that fails has given no answer for longer, what it said last no longer counts."""

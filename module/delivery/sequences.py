@@ -16,7 +16,7 @@ from typing import Protocol
 
 from viam.proto.app.data import SequenceResourceFilter
 
-from module.config import UploadConfig
+from module.attributes.uploader import UploadConfig
 from module.delivery.backoff import Backoff
 from module.delivery.carrier import UNSURE_TRIES
 from module.delivery.cloud import Cloud, NotAdmitted

@@ -16,8 +16,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from module.attributes.uploader import UploadConfig
 from module.capture import Item
-from module.config import UploadConfig
 from module.delivery.carrier import Carrier, Counts, Load, Spool
 from module.delivery.cloud import Cloud
 from module.delivery.concurrency import Concurrency

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from module import file_threads
-from module.config import SpoolConfig
+from module.attributes.uploader import SpoolConfig
 from module.errors import CommandError, CourierError, SpoolError
 from module.spool.adoption_table import Adoption, Part, TakenOver
 from module.spool.database import Database

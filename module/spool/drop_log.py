@@ -6,7 +6,7 @@ import logging
 import math
 import time
 
-from module.config import SpoolConfig
+from module.attributes.uploader import SpoolConfig
 
 _EVERY_S = 10.0
 

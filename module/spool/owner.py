@@ -20,8 +20,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from module.attributes.uploader import SpoolConfig, Sync
 from module.clock import Clock, Stamp
-from module.config import SpoolConfig, Sync
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.ballast import BALLAST_BYTES, Ballast
 from module.spool.database import Database

@@ -17,7 +17,7 @@ import re
 import stat
 from pathlib import Path
 
-from module.config import SpoolConfig
+from module.attributes.uploader import SpoolConfig
 from module.errors import SpoolError
 from module.spool.lock import LockFile
 

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from module.attributes.uploader import UploadConfig
 from module.capture import GATHERED, Origin
-from module.config import UploadConfig
 from module.spool.jobs import Rescue
 
 _PATIENCE_S = 0.03

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from module.config import SpoolConfig, WhenFull
+from module.attributes.uploader import SpoolConfig, WhenFull
 from module.errors import SpoolFull
 from module.spool.database import Database
 from module.spool.jobs import Append, Group, Outcome

@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from module.attributes.uploader import SpoolConfig, UploadConfig
 from module.capture import Capture, Failure, FileMark, Item
 from module.clock import Clock, Stamp
-from module.config import SpoolConfig, UploadConfig
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.recent import Fate
 from module.spool.adoption import Adopter

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from module.attributes.uploader import FolderConfig
 from module.capture import FileMark
-from module.config import FolderConfig
 
 NOW_S = 1_700_000_000.0
 LOGGER = logging.getLogger("test.folders")

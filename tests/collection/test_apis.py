@@ -12,13 +12,13 @@ from viam.proto.common import ResourceName
 from viam.proto.component.camera import GetImagesResponse, Image
 from viam.utils import dict_to_struct
 
-from module.api_methods import CAMERA, methods_of
+from module.attributes.api_methods import CAMERA, methods_of
+from module.attributes.uploader import SourceConfig, parse
 from module.collection.apis import METHODS, Blob, prepare
 from module.collection.sources import find
-from module.config import SourceConfig, parse
 from module.errors import PollError
 from module.structs import plain_fields
-from tests.attributes import MACHINE
+from tests.attributes.given import MACHINE
 
 
 class Device:

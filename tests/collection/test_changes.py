@@ -12,9 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from viam.proto.common import Vector3
 
+from module.attributes.uploader import OnChangeConfig
 from module.collection.changes import ImageChange, ReadingsChange
 from module.collection.images import GreyCopy, small_grey
-from module.config import OnChangeConfig
 from module.demo.scene import Scene
 from module.errors import EncodeError
 

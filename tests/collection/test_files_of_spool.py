@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from module.attributes.uploader import AfterUpload
 from module.capture import FileMark, Origin
 from module.collection.folders import FolderWatch
 from module.collection.gone_files import MISSING_DAYS
-from module.config import AfterUpload
 from module.spool.store import Store
 from tests.collection.rig import LOGGER, config_of
 from tests.spool.rig import drain, make_version_3, spool_config, upload_config

@@ -7,10 +7,10 @@ import struct
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
+from module.attributes.uploader import parse
 from module.collection.filter import Filter
 from module.collection.kept import KeptOfSource
 from module.collection.sources import Blob, Source, find
-from module.config import parse
 
 _GREY = b"RGBA" + struct.pack(">II", 8, 8) + bytes(8 * 8 * 4)
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from module.attributes.uploader import AfterUpload, FolderConfig
 from module.capture import Capture, FileMark, Kind, Origin
 from module.collection.folders import FolderWatch
-from module.config import AfterUpload, FolderConfig
 from module.errors import SpoolError, SpoolFull
 from tests.collection.rig import LOGGER, NOW_S, config_of, names, write
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import grpc
 
+from module.attributes.uploader import Config, parse
 from module.capture import Capture, Item, Kind, Origin
 from module.collection.readings import sensor_data
-from module.config import Config, parse
 from module.delivery.cloud import Cloud
 from module.delivery.uploader import Uploader
 from module.demo.cloud import Call, LocalCloud, Refusal, UploadMethod

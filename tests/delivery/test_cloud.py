@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from module.config import CloudConfig
+from module.attributes.uploader import CloudConfig
 from module.delivery import cloud as cloud_module
 from module.delivery.cloud import Cloud, NotAdmitted, Session
 from module.delivery.outcome import Verdict, judge, say

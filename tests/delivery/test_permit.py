@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from module.attributes.uploader import UploadConfig, parse
 from module.collection.schedule import ActiveHours
-from module.config import UploadConfig, parse
 from module.delivery.permit import STALE_S, Permit, Ruling, Standing
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

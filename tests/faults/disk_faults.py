@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from module.config import WhenFull
+from module.attributes.uploader import WhenFull
 from tests.faults.disk_bench import CannotMount, DiskBench, fill, read_only, refused_writes, small_disk
 from tests.faults.ledger import Row
 from tests.faults.version_1 import old_version

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
-from module.config import WhenFull
+from module.attributes.uploader import WhenFull
 from module.demo.cloud import Arrival, Call
 from tests.faults.bench import FILLER, GONE, Bench
 from tests.process.rig import NAME

@@ -23,7 +23,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from module.config import Sync
+from module.attributes.uploader import Sync
 from module.errors import SpoolError
 from module.spool.store import Store
 from tests.faults.disk import Disk, Record, read_journal

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from module.config import Sync
+from module.attributes.uploader import Sync
 from tests.faults.disk import PAGE_BYTES, Disk, Record
 from tests.faults.power_cut import COMPILER, build_recorder, cut_power
 

@@ -15,8 +15,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import count
 
+from module.attributes.uploader import Sync
 from module.capture import Capture, Kind, Origin
-from module.config import Sync
 from module.spool import owner
 from module.spool.store import Store
 from tests.spool.rig import LOGGER, claim, spool_config, upload_config

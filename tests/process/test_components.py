@@ -34,7 +34,7 @@ from viam.services.slam import SLAM
 from viam.services.vision import CaptureAllResult, Vision
 from viam.streams import StreamWithIterator
 
-from module.api_methods import methods_of
+from module.attributes.api_methods import methods_of
 from module.demo.cloud import Arrival, UploadMethod
 from module.demo.viam_server import MachineError
 from tests.process.rig import Rig, Starter, StillCamera

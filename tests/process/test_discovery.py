@@ -18,7 +18,7 @@ from viam.proto.common import ResourceName
 from viam.proto.robot import GetMachineStatusRequest, GetMachineStatusResponse, ResourceStatus
 from viam.services.discovery.client import DiscoveryClient
 
-from module.config import parse
+from module.attributes.uploader import parse
 from module.demo import scene, viam_server
 from module.demo.scene import Scene
 from tests.process.rig import NAME, CountingSensor, Rig, Starter, StillCamera

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from module.attributes.uploader import SpoolConfig, UploadConfig
 from module.capture import Item
-from module.config import SpoolConfig, UploadConfig
 from module.spool.database import Database
 from module.spool.store import Store
 

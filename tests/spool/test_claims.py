@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from module.attributes.uploader import parse
 from module.capture import Capture, Item, Kind, Origin
-from module.config import parse
 from module.errors import SpoolError
 from module.spool.database import Database
 from module.spool.store import Store

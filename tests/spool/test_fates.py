@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from module.attributes.uploader import parse
 from module.capture import Capture, Item, Kind, Origin
-from module.config import parse
 from module.errors import SpoolFull
 from module.recent import Fate
 from module.spool.store import Store

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from module.attributes.uploader import SpoolConfig, parse
 from module.capture import Capture, Kind, Origin
-from module.config import SpoolConfig, parse
 from module.errors import SpoolError
 from module.spool.lock import LockFile
 from module.spool.place import Place

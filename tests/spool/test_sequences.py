@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from module.attributes.uploader import parse
 from module.capture import Capture, Item, Kind, Origin
-from module.config import parse
 from module.errors import SpoolClosed
 from module.sequence import CaptureSequence, SequenceSource, SequenceState
 from module.spool.store import Store

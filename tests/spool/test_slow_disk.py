@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from module.attributes.uploader import Sync
 from module.capture import Capture, Kind, Origin
-from module.config import Sync
 from module.errors import SpoolError
 from module.spool import opening, owner, pending
 from module.spool.jobs import GROUP_CAPTURES

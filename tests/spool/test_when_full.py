@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from module.attributes.uploader import WhenFull
 from module.capture import Capture, Kind, Origin
-from module.config import WhenFull
 from module.errors import SpoolFull
 from module.spool.jobs import GROUP_CAPTURES
 from tests.spool.rig import Opener, claim, drain

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.attributes import API_KEY, folder, gate, only_when, refuse, source
+from tests.attributes.given import API_KEY, folder, gate, only_when, refuse, source
 
 SCHEDULES = "at most one of capture_frequency_hz, interval_s, cron"
 TESTS = "at most one of equals, not_equals, above, below"

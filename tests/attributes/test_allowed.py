@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from module.config import parse
+from module.attributes.uploader import parse
 from module.errors import ConfigError
-from tests.attributes import API_KEY, MACHINE, accept, folder, gate, only_when, refuse, source
+from tests.attributes.given import API_KEY, MACHINE, accept, folder, gate, only_when, refuse, source
 
 CAMERA_API = "rdk:component:camera"
 NAMES = "a resource's name"

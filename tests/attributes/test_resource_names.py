@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from module.resource_names import asked, is_remote, last_part, meant, missing
+from module.attributes.resource_names import asked, is_remote, last_part, meant, missing
 
 SENSOR = "rdk:component:sensor"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from module.timetable import BadTimeText, Window, parse_cron, parse_timezone, parse_windows
+from module.attributes.timetable import BadTimeText, Window, parse_cron, parse_timezone, parse_windows
 
 EVERY_DAY = frozenset(range(7))
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from module.config import Config, parse
-from module.timetable import BadTimeText, parse_windows
-from tests.attributes import MACHINE, refuse, source
+from module.attributes.timetable import BadTimeText, parse_windows
+from module.attributes.uploader import Config, parse
+from tests.attributes.given import MACHINE, refuse, source
 
 CAMERA = "rdk:component:camera"
 

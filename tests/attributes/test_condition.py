@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from module import condition
-from module.condition import Condition
+from module.attributes import condition
+from module.attributes.condition import Condition
 
 T = condition.Test
 

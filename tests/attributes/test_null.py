@@ -8,11 +8,11 @@ import pytest
 from viam.proto.app.robot import ComponentConfig
 from viam.utils import dict_to_struct
 
-from module.condition import Condition
-from module.condition import Test as Comparison
-from module.config import Config, parse
+from module.attributes.condition import Condition
+from module.attributes.condition import Test as Comparison
+from module.attributes.uploader import Config, parse
 from module.structs import plain_fields
-from tests.attributes import MACHINE, refuse
+from tests.attributes.given import MACHINE, refuse
 
 
 def parsed(attributes: dict[str, Any]) -> Config:

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from module.capture import UploadAs
-from module.condition import Condition
-from module.condition import Test as Comparison
-from module.config import (
+from module.attributes.condition import Condition
+from module.attributes.condition import Test as Comparison
+from module.attributes.uploader import (
     AfterUpload,
     Config,
     Find,
@@ -24,6 +23,7 @@ from module.config import (
     WhenFull,
     parse,
 )
+from module.capture import UploadAs
 from module.errors import ConfigError
 
 MACHINE = {
@@ -325,7 +325,7 @@ def test_what_was_handed_in_is_not_changed() -> None:
 def test_importing_the_config_brings_neither_viam_nor_the_network() -> None:
     """Every start and every ValidateConfig pays for what this import brings."""
     heavy = "{'viam', 'grpclib', 'grpc', 'cv2', 'numpy', 'pydantic.networks', 'email_validator'}"
-    code = f"import sys, module.config; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, module.attributes.uploader; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

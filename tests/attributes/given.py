@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from module.config import parse
+from module.attributes.uploader import parse
 from module.errors import ConfigError
 
 API_KEY = "k3y-that-nobody-may-see"

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, GetCoreSchemaHandler, SecretStr, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from module.timetable import BadTimeText, parse_cron, parse_timezone, parse_windows
+from module.attributes.timetable import BadTimeText, parse_cron, parse_timezone, parse_windows
 
 _LONGEST = 80
 _HIDDEN = "…"

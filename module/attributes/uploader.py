@@ -16,11 +16,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
-from module import refusals, resource_names
-from module.data_home import is_deleted_by_viam_server, spool_places
-from module.errors import ConfigError
-from module.refusals import Allowed, absent, choice, number, refused, text
-from module.source_config import (
+from module.attributes import allowed, resource_names
+from module.attributes.allowed import Allowed, absent, choice, number, refused, text
+from module.attributes.data_home import is_deleted_by_viam_server, spool_places
+from module.attributes.source import (
     BYTES,
     COMMENT,
     KEY,
@@ -42,6 +41,7 @@ from module.source_config import (
     Windows,
     context_of,
 )
+from module.errors import ConfigError
 
 __all__ = [
     "AfterUpload",
@@ -117,13 +117,13 @@ class Sync(enum.StrEnum):
 class FolderConfig(Part):
     """A folder whose files are uploaded."""
 
-    path: Annotated[str, refusals.DIRECTORY]
+    path: Annotated[str, allowed.DIRECTORY]
     include: Texts = ("*",)
     exclude: Texts = ()
     recursive: Flag = True
     settle_s: Annotated[float, NOT_NEGATIVE] = 10
     after_upload: Annotated[AfterUpload, choice(AfterUpload)] = AfterUpload.KEEP
-    move_to: Annotated[str, refusals.DIRECTORY] | None = Field(default=None, validate_default=True)
+    move_to: Annotated[str, allowed.DIRECTORY] | None = Field(default=None, validate_default=True)
     tags: Texts = ()
     dataset_ids: Texts = ()
     priority: Annotated[int, PRIORITY] = 5
@@ -152,11 +152,11 @@ class FolderConfig(Part):
 class SpoolConfig(Part):
     """The durable queue on disk."""
 
-    directory: Annotated[str, refusals.DIRECTORY] = Field(default="", validate_default=True)
+    directory: Annotated[str, allowed.DIRECTORY] = Field(default="", validate_default=True)
     _former: str | None = PrivateAttr(default=None)
     _is_at_risk: bool = PrivateAttr(default=False)
     max_bytes: Annotated[int, BYTES] = 8 * 1024**3
-    min_free_bytes: Annotated[int, refusals.size(at_least=0)] = 512 * 1024**2
+    min_free_bytes: Annotated[int, allowed.size(at_least=0)] = 512 * 1024**2
     when_full: Annotated[WhenFull, choice(WhenFull)] = WhenFull.DROP_OLDEST
     sync: Annotated[Sync, choice(Sync)] = Sync.FULL
 
@@ -221,10 +221,10 @@ class UploadConfig(Part):
     batch_rows: Annotated[int, number(at_least=1, at_most=5000, whole=True)] = 500
     batch_wait_s: Annotated[float, number(at_least=0, at_most=3600)] = 1.0
     stream_over_bytes: Annotated[int, BYTES] = 1_000_000
-    chunk_bytes: Annotated[int, refusals.size(at_least=1024, at_most=3 * 1024**2, example="256 KiB")] = 256 * 1024
-    max_bytes_per_s: Annotated[int, refusals.size(at_least=1, example="100 kB/s")] | None = None
+    chunk_bytes: Annotated[int, allowed.size(at_least=1024, at_most=3 * 1024**2, example="256 KiB")] = 256 * 1024
+    max_bytes_per_s: Annotated[int, allowed.size(at_least=1, example="100 kB/s")] | None = None
     active_hours: Windows = ()
-    timezone: Annotated[str, refusals.TIMEZONE] = "UTC"
+    timezone: Annotated[str, allowed.TIMEZONE] = "UTC"
     clock_wait_s: Annotated[float, number(at_least=0, at_most=3600)] = 60
     only_when: OnlyWhenConfig | None = None
     timeout_s: Annotated[float, POSITIVE] = 60
@@ -236,7 +236,7 @@ class UploadConfig(Part):
     def _retries_slow_down(cls, retry_max_s: float, info: ValidationInfo) -> float:
         initial = info.data.get("retry_initial_s", retry_max_s)
         if retry_max_s < initial:
-            raise refused(f"a number of at least retry_initial_s, {refusals.shown(initial)}")
+            raise refused(f"a number of at least retry_initial_s, {allowed.shown(initial)}")
         return retry_max_s
 
 
@@ -278,8 +278,8 @@ class CloudConfig(Part):
     address: Annotated[str, Allowed(_ADDRESS_ALLOWED, lambda value: _address(value).normal)] = "https://app.viam.com"
     part_id: Annotated[str, text("a text", r"(?s).*")] = Field(default="", validate_default=True)
     api_key_id: Annotated[str, text("a text", r"(?s).*")] = Field(default="", validate_default=True)
-    api_key: Annotated[SecretStr, refusals.SECRET] = Field(default=SecretStr(""), validate_default=True)
-    proxy: Annotated[SecretStr, refusals.PROXY] | None = None
+    api_key: Annotated[SecretStr, allowed.SECRET] = Field(default=SecretStr(""), validate_default=True)
+    proxy: Annotated[SecretStr, allowed.PROXY] | None = None
 
     @field_validator("part_id", "api_key_id", "api_key")
     @classmethod
@@ -356,4 +356,4 @@ def parse(attributes: Mapping[str, Any], *, service: str, environ: Mapping[str, 
         return Config.model_validate(dict(attributes), context=context)
     except ValidationError as error:
         # Not chained: the library's own text would show the values that this one hides.
-        raise ConfigError(refusals.explain(error, Config)) from None
+        raise ConfigError(allowed.explain(error, Config)) from None

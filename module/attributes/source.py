@@ -23,8 +23,9 @@ from pydantic import (
     model_validator,
 )
 
-from module import refusals, resource_names
-from module.api_methods import (
+from module.attributes import allowed, resource_names
+from module.attributes.allowed import absent, choice, number, one_of, refused, text
+from module.attributes.api_methods import (
     AUDIO_IN,
     GETS_IMAGES,
     NAMES_OF_OTHERS,
@@ -35,9 +36,8 @@ from module.api_methods import (
     method_of,
     methods_of,
 )
+from module.attributes.condition import Condition, Test
 from module.capture import UploadAs
-from module.condition import Condition, Test
-from module.refusals import absent, choice, number, one_of, refused, text
 
 _ROWS = (UploadAs.AUTO, UploadAs.TABULAR, UploadAs.FILE)
 _PAYLOADS = (UploadAs.AUTO, UploadAs.BINARY, UploadAs.STREAMING, UploadAs.FILE)
@@ -55,12 +55,12 @@ KEY = text("a dotted path into the sensor's readings")
 PRIORITY = number(at_least=0, at_most=9, whole=True)
 NOT_NEGATIVE = number(at_least=0)
 POSITIVE = number(above=0)
-BYTES = refusals.size(at_least=1)
+BYTES = allowed.size(at_least=1)
 _PIXELS = number(at_least=1, at_most=65535, whole=True)
 
-Flag = Annotated[bool, refusals.FLAG]
-Texts = Annotated[tuple[Annotated[str, TEXT], ...], BeforeValidator(refusals.one_or_list)]
-Windows = Annotated[tuple[Annotated[str, refusals.WINDOW], ...], BeforeValidator(refusals.one_or_list)]
+Flag = Annotated[bool, allowed.FLAG]
+Texts = Annotated[tuple[Annotated[str, TEXT], ...], BeforeValidator(allowed.one_or_list)]
+Windows = Annotated[tuple[Annotated[str, allowed.WINDOW], ...], BeforeValidator(allowed.one_or_list)]
 
 
 class Unset(enum.Enum):
@@ -133,8 +133,8 @@ class Conditional(Part):
 
     sensor: Annotated[str, NAME] | None = None
     key: Annotated[str, KEY] | None = Field(default=None, validate_default=True)
-    equals: Annotated[Any, refusals.OPERAND] = Unset.UNSET
-    not_equals: Annotated[Any, refusals.OPERAND] = Unset.UNSET
+    equals: Annotated[Any, allowed.OPERAND] = Unset.UNSET
+    not_equals: Annotated[Any, allowed.OPERAND] = Unset.UNSET
     above: Annotated[float, number()] | None = None
     below: Annotated[float, number()] | None = None
 
@@ -180,14 +180,14 @@ class ImageConfig(Part):
     quality: Annotated[int, number(at_least=1, at_most=100, whole=True)] = 85
     max_width: Annotated[int, _PIXELS] | None = None
     max_height: Annotated[int, _PIXELS] | None = None
-    crop: Annotated[tuple[int, int, int, int], refusals.CROP] | None = None
+    crop: Annotated[tuple[int, int, int, int], allowed.CROP] | None = None
     names: Texts = ()
 
 
 class OnChangeConfig(Part):
     """How far a capture must differ from the last one that was kept."""
 
-    deadband: Annotated[float | dict[str, float], refusals.DEADBAND] | None = None
+    deadband: Annotated[float | dict[str, float], allowed.DEADBAND] | None = None
     min_difference: Annotated[float, number(at_least=0, at_most=1)] | None = None
     heartbeat_s: Annotated[float, NOT_NEGATIVE] = 0
 
@@ -229,14 +229,14 @@ class SourceConfig(Part):
     method: Annotated[str, TEXT] | None = Field(default=None, validate_default=True)
     capture_frequency_hz: Annotated[float, number(above=0, at_most=1000)] | None = None
     interval_s: Annotated[float, number(at_least=0.001)] | None = None
-    cron: Annotated[str, refusals.CRON] | None = None
-    timezone: Annotated[str, refusals.TIMEZONE] = "UTC"
+    cron: Annotated[str, allowed.CRON] | None = None
+    timezone: Annotated[str, allowed.TIMEZONE] = "UTC"
     active_hours: Windows = ()
     disabled: Flag = False
     required: Flag = False
     timeout_s: Annotated[float, POSITIVE] = 10
-    extra: Annotated[dict[str, Any], refusals.OBJECT] = Field(default_factory=dict, validate_default=True)
-    method_parameters: Annotated[dict[str, Any], refusals.OBJECT] = Field(default_factory=dict)
+    extra: Annotated[dict[str, Any], allowed.OBJECT] = Field(default_factory=dict, validate_default=True)
+    method_parameters: Annotated[dict[str, Any], allowed.OBJECT] = Field(default_factory=dict)
     tags: Texts = ()
     dataset_ids: Texts = ()
     priority: Annotated[int, PRIORITY] = 5
@@ -365,7 +365,7 @@ def unfit(config: SourceConfig, api: str, method: str) -> str | None:
     try:
         SourceConfig.model_validate(attributes, context=Context(service="", environ={}, uploads_disabled=True))
     except ValidationError as error:
-        return refusals.explain(error, SourceConfig)
+        return allowed.explain(error, SourceConfig)
     return None
 
 
@@ -381,7 +381,7 @@ def _methods_left(data: Mapping[str, Any]) -> tuple[ApiMethod, ...]:
 
 def _method_meant(method: str, api: str | None) -> str | None:
     names = [each.name for each in methods_of(api)]
-    return refusals.nearest(NAMES_OF_OTHERS.get(method.lower(), method), names)
+    return allowed.nearest(NAMES_OF_OTHERS.get(method.lower(), method), names)
 
 
 def _names(methods: Sequence[ApiMethod]) -> str:

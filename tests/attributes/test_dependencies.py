@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from module.config import Config, parse
-from tests.attributes import MACHINE
+from module.attributes.uploader import Config, parse
+from tests.attributes.given import MACHINE
 
 CAMERA = "rdk:component:camera"
 SENSOR = "rdk:component:sensor"
