@@ -23,10 +23,10 @@ MODULE_ID = f"{NAMESPACE}:{FAMILY}"
 UPLOADER_MODEL = f"{MODULE_ID}:uploader"
 
 IMPORT_ORDER = (
-    ("errors", "structs", "supervised", "throttled_log", "sequence", "clock", "stamps"),
-    ("clock_watch",),
+    ("errors", "structs", "supervised", "throttled_log", "sequence"),
+    ("clock",),
     ("capture",),
-    ("recent", "containment", "lease", "file_threads", "attributes"),
+    ("recent", "files", "attributes"),
     ("network",),
     ("collection", "spool", "delivery"),
     ("pauses",),

@@ -21,8 +21,9 @@ from viam.resource.types import API, Model
 
 import module.health
 import module.service  # noqa: F401 - each registers its model
-from module import __version__, command_service, lease, log_relay
+from module import __version__, command_service, log_relay
 from module.discovery import Discoverer
+from module.files import lease
 from module.serving import ModuleServer, ServedModule
 
 _M_TRIM_THRESHOLD = -1

@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from module.clock import NO_READING, Reading
+from module.clock.machine_clock import NO_READING, Reading
 
 if TYPE_CHECKING:
     import os

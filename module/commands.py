@@ -17,7 +17,7 @@ from module.arguments import Argument, choice, ids, mapping, number, read_all, r
 from module.attributes.allowed import nearest
 from module.attributes.timetable import parse_cron
 from module.capture import UploadAs
-from module.clock import iso
+from module.clock.machine_clock import iso
 from module.collection.collector import Collector
 from module.collection.kept import Labels
 from module.collection.shot import Order, Shot

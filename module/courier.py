@@ -17,8 +17,8 @@ from module import pauses
 from module.attributes.uploader import UploadConfig
 from module.capture import Capture
 from module.carried import Carried
-from module.clock import Clock
-from module.clock_watch import ClockWatch
+from module.clock.machine_clock import Clock
+from module.clock.watch import ClockWatch
 from module.collection.collector import Collector, SpoolState
 from module.collection.condition_watch import ConditionWatch
 from module.collection.folders import FolderWatch

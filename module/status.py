@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from module import __version__
-from module.clock import iso
+from module.clock.machine_clock import iso
 from module.collection.kept import KeptOfSource
 from module.courier import Courier
 from module.pauses import What

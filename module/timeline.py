@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from module.arguments import Argument, refuse, text, whole
-from module.clock import iso
+from module.clock.machine_clock import iso
 from module.courier import Courier
 from module.errors import CommandError
 from module.recent import MOST

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from module import file_threads
 from module.arguments import (
     Argument,
     choice,
@@ -28,12 +27,13 @@ from module.arguments import (
 )
 from module.attributes.uploader import FolderConfig
 from module.capture import Capture, FileMark, Kind, Origin, UploadAs
-from module.clock import NO_READING
+from module.clock.machine_clock import NO_READING
 from module.collection.readings import sensor_data
-from module.containment import mark_inside
 from module.courier import Courier
 from module.delivery.files import mime_type_of
 from module.errors import CommandError, EncodeError, OutsideFolder
+from module.files import threads
+from module.files.folder_paths import mark_inside
 from module.verb import DATASETS, METHOD_PARAMETERS, TAGS, TIMEOUT, Arguments, Verb
 from module.waiting import Waiting
 
@@ -218,7 +218,7 @@ async def _locate(folders: Sequence[FolderConfig], path: str) -> tuple[FolderCon
     allowed = ", ".join(folder.path for folder in folders) or "none is configured"
     for folder in folders:
         try:
-            return folder, await file_threads.answer(folder.path, mark_inside, folder.path, path)
+            return folder, await threads.answer(folder.path, mark_inside, folder.path, path)
         except UnicodeEncodeError as error:
             # Where a link leads to it: no upload's metadata can hold such a name.
             raise CommandError(f"upload_file.path: {path!r} leads to a name that is no UTF-8, rename it") from error

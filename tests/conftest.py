@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from module import lease
+from module.files import lease
 
 
 @pytest.fixture

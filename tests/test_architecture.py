@@ -46,7 +46,7 @@ PURE = {
     "module.attributes.condition": CLOCKS_AND_IO,
     "module.attributes.timetable": CLOCKS_AND_IO,
     "module.attributes.api_methods": CLOCKS_AND_IO,
-    "module.stamps": CLOCKS_AND_IO,
+    "module.clock.stamps": CLOCKS_AND_IO,
     # Its paths are pure ones.
     "module.attributes.data_home": CLOCKS_AND_IO - {"pathlib"},
     "module.attributes.resource_names": CLOCKS_AND_IO,

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from module.attributes.uploader import SourceConfig
 from module.capture import Capture
-from module.clock import Clock, Stamp
+from module.clock.machine_clock import Clock, Stamp
 from module.collection.encoder import Encoder
 from module.collection.filter import Filter
 from module.collection.kept import KeptOfSource, Labels, ScheduleOrder, TagsOrder

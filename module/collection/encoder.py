@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from module.attributes.api_methods import method_of
 from module.capture import Capture, Kind, Origin, UploadAs
-from module.clock import Clock, Reading, Stamp
+from module.clock.machine_clock import Clock, Reading, Stamp
 from module.collection import images, readings
 from module.collection.annotations import cropped
 from module.collection.kept import Labels

@@ -21,13 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from module import file_threads
 from module.attributes.uploader import AfterUpload, FolderConfig
 from module.capture import Capture, FileMark, Kind, Origin
 from module.collection.gone_files import GoneFiles
 from module.collection.kept import KeptOfFolder
 from module.collection.new_files import FileSpool, NewFiles
 from module.errors import CourierError, SpoolFull
+from module.files import threads
 
 if TYPE_CHECKING:
     import logging
@@ -227,10 +227,10 @@ class FolderWatch:
 
     async def _scan(self) -> tuple[str, list[FileMark]]:
         """Look through the folder, and tell when it does not answer."""
-        looking = file_threads.start(self._config.path, self._look)
+        looking = threads.start(self._config.path, self._look)
         while not looking.done():
             before = self._sightings.looked_at
-            await asyncio.wait({looking}, timeout=file_threads.ANSWER_S)
+            await asyncio.wait({looking}, timeout=threads.ANSWER_S)
             if not looking.done() and self._sightings.looked_at == before:
                 self._tell(_told(self._config.path, "it does not answer"))
         return looking.result()
@@ -243,7 +243,7 @@ class FolderWatch:
         for mark in await self._spool.sent_files(marks):
             try:
                 origin = self._origin(self._configured(root, mark))
-                is_done = await file_threads.start(self._config.path, self._put_away, origin, mark)
+                is_done = await threads.start(self._config.path, self._put_away, origin, mark)
             except OSError as error:
                 # One that cannot be moved must not hold up all that come after it.
                 stuck[error.filename or mark.path] = error.strerror or str(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from module import file_threads
+from module.files import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ class GoneFiles:
             return
         some = await self._spool.sent_below(root, self._after, _AT_ONCE)
         if some:
-            there = await file_threads.start(self._folder, _there, root, [path for path, _ in some])
+            there = await threads.start(self._folder, _there, root, [path for path, _ in some])
             if there is not None:
                 missing = [path for (path, _), is_there in zip(some, there, strict=True) if is_there is False]
                 back = [path for (path, days), is_there in zip(some, there, strict=True) if is_there and days]

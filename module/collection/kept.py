@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from module.clock import Stamp
+from module.clock.machine_clock import Stamp
 
 
 class ScheduleOrder(NamedTuple):

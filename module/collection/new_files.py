@@ -10,12 +10,12 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from module import file_threads, lease
 from module.attributes.uploader import AfterUpload, FolderConfig
 from module.capture import Capture, FileMark
-from module.containment import open_inside
 from module.errors import OutsideFolder
-from module.lease import Standing
+from module.files import lease, threads
+from module.files.folder_paths import open_inside
+from module.files.lease import Standing
 
 if TYPE_CHECKING:
     import logging
@@ -83,13 +83,13 @@ class NewFiles:
         known = [Renamed(*each) for each in await self._spool.former_names(marks)]
         if not known:
             return marks
-        renamed = await file_threads.start(self._config.path, _renamed_of, known)
+        renamed = await threads.start(self._config.path, _renamed_of, known)
         await self._spool.note_sent([each.mark for each in renamed if each.is_sent])
         paths = {each.mark.path for each in renamed}
         return [mark for mark in marks if mark.path not in paths]
 
     async def _without_written(self, marks: list[FileMark]) -> list[FileMark]:
-        found = await file_threads.start(self._config.path, _standing_of, self._config.path, marks)
+        found = await threads.start(self._config.path, _standing_of, self._config.path, marks)
         reason = next((asked.reason for asked in found if asked.standing is Standing.UNKNOWN), None)
         if reason is not None and not self._has_told:
             self._has_told = True

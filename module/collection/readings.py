@@ -19,8 +19,8 @@ from typing import Any, SupportsFloat
 from viam.proto.app.datasync import SensorData
 from viam.proto.common import GeoPoint, Orientation, Vector3
 
+from module.clock.stamps import moment
 from module.errors import EncodeError
-from module.stamps import moment
 
 MAX_READING_BYTES = 4_000_000
 """Of one serialised row; the cloud refuses what is larger."""

@@ -1,7 +1,7 @@
 """What delivery needs of a file on disk: open it safely, and read it flat in memory.
 
-A file is opened through ``module.containment``, so that no link that was put below a configured folder makes another
-file travel.
+A file is opened through ``module.files.folder_paths``, so that no link that was put below a configured folder makes
+another file travel.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import stat
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Self
 
-from module import file_threads
 from module.capture import FileMark
-from module.containment import open_inside
 from module.delivery.outcome import Verdict, judge_file
 from module.errors import FileChanged, FileUnavailable, FileUnusable, OutsideFolder
+from module.files import threads
+from module.files.folder_paths import open_inside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,9 +75,9 @@ class OpenFile:
         self._info: os.stat_result
 
     async def __aenter__(self) -> Self:
-        opening = file_threads.start(self._folder, _opened, self._folder, self._path)
+        opening = threads.start(self._folder, _opened, self._folder, self._path)
         try:
-            opened = await file_threads.within(self._folder, opening, file_threads.ANSWER_S)
+            opened = await threads.within(self._folder, opening, threads.ANSWER_S)
         except (asyncio.CancelledError, FileUnavailable):
             # The thread opens it all the same, and somebody has to close it.
             opening.add_done_callback(self._close_late)
@@ -93,11 +93,11 @@ class OpenFile:
         # A cancelled read may still run in its thread: it reads in vain, as nobody waits for what it gives.
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            file_threads.close(self._folder, descriptor)
+            threads.close(self._folder, descriptor)
 
     def _close_late(self, opening: asyncio.Future[tuple[int, os.stat_result]]) -> None:
         if not opening.cancelled() and opening.exception() is None:
-            file_threads.close(self._folder, opening.result()[0])
+            threads.close(self._folder, opening.result()[0])
 
     @property
     def mark(self) -> FileMark:
@@ -138,7 +138,7 @@ class OpenFile:
         """The MIME type that the extension stands for, or nothing; of ``.gz`` and its like, that of the packed file."""
         return mime_type_of(self.extension)
 
-    async def chunks(self, size: int, *, patience_s: float = file_threads.ANSWER_S) -> AsyncIterator[bytes]:
+    async def chunks(self, size: int, *, patience_s: float = threads.ANSWER_S) -> AsyncIterator[bytes]:
         """Give the file's bytes in chunks of ``size``, the last one shorter, each read while the last one is in use.
 
         There are as many bytes as the file had when it was opened, read in a thread; an empty file gives one empty
@@ -150,7 +150,7 @@ class OpenFile:
         ahead = self._start_reading(0, size, last)
         try:
             for offset in range(0, last + 1, size):
-                data = await file_threads.within(self._folder, ahead, patience_s)
+                data = await threads.within(self._folder, ahead, patience_s)
                 if offset < last:
                     ahead = self._start_reading(offset + size, size, last)
                 yield data
@@ -161,7 +161,7 @@ class OpenFile:
 
     def _start_reading(self, offset: int, size: int, last: int) -> asyncio.Future[bytes]:
         size = min(size, self.size - offset)
-        return file_threads.start(self._folder, self._read, offset, size, offset == last)
+        return threads.start(self._folder, self._read, offset, size, offset == last)
 
     def _read(self, offset: int, size: int, last: bool) -> bytes:
         if self._descriptor is None:

@@ -37,7 +37,6 @@ from viam.proto.app.datasync import (
     UploadMetadata,
 )
 
-from module import file_threads
 from module.delivery.files import OpenFile
 from module.delivery.progress import report
 from module.delivery.stall import Patience, StallWatch
@@ -55,6 +54,7 @@ from module.delivery.wire import (
     serialised,
     timestamp,
 )
+from module.files import threads
 from module.network.call import Call
 from module.network.channel import Channel
 
@@ -279,7 +279,7 @@ class CourierClient(DataClient):
             # The last chunk is yielded only once the file has been found unchanged; one without any gets an empty one.
             pending = b""
             # The file must not be taken for the cloud: whose trouble it is shows before the upload counts as stalled.
-            patience_s = min(file_threads.ANSWER_S, self._timeout_s / 2)
+            patience_s = min(threads.ANSWER_S, self._timeout_s / 2)
             async for piece in filepath.chunks(self._chunk_bytes, patience_s=patience_s):
                 if pending:
                     await stream.send_message(file_chunk(pending))

@@ -56,7 +56,7 @@ _BY_STATUS = {
 
 _OF_FILE = {
     errno.EACCES: Verdict.REJECTED,
-    errno.EINVAL: Verdict.REJECTED,  # a fifo, a device or a socket, as module.containment says it
+    errno.EINVAL: Verdict.REJECTED,  # a fifo, a device or a socket, as module.files.folder_paths says it
     errno.EISDIR: Verdict.REJECTED,
     errno.ELOOP: Verdict.REJECTED,
     errno.ENAMETOOLONG: Verdict.REJECTED,

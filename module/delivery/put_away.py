@@ -1,8 +1,8 @@
 """What becomes of a file once it is delivered: it is deleted or moved, unless somebody still writes to it.
 
-It is reached through ``module.containment``, so that no link that was put below a configured folder makes another file
-vanish or move. From the last look at it until it is gone a read lease is held on it: whoever opens it for writing
-meanwhile waits, and is seen.
+It is reached through ``module.files.folder_paths``, so that no link that was put below a configured folder makes
+another file vanish or move. From the last look at it until it is gone a read lease is held on it: whoever opens it for
+writing meanwhile waits, and is seen.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import stat
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from module import lease
 from module.capture import FileMark, Origin
-from module.containment import naming, parent_inside, parts_inside
 from module.delivery.files import is_the_file
 from module.errors import OutsideFolder
+from module.files import lease
+from module.files.folder_paths import naming, parent_inside, parts_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

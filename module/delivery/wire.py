@@ -19,7 +19,7 @@ from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from viam.proto.app.datasync import DataType, UploadMetadata
 
-from module import stamps
+from module.clock import stamps
 
 _ROWS = DataType.DATA_TYPE_TABULAR_SENSOR
 _BINARY = DataType.DATA_TYPE_BINARY_SENSOR

@@ -24,9 +24,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from module import file_threads
 from module.attributes.uploader import SpoolConfig
 from module.errors import CommandError, CourierError, SpoolError
+from module.files import threads
 from module.spool.adoption_table import Adoption, Part, TakenOver
 from module.spool.database import Database
 from module.spool.lock import LockFile
@@ -214,7 +214,7 @@ class Adopter:
                 await closing
 
     def _on_thread(self, work: Callable[..., _T], *arguments: Any) -> asyncio.Future[_T]:
-        return file_threads.start(f"{self._place.directory} (adoption)", work, *arguments)
+        return threads.start(f"{self._place.directory} (adoption)", work, *arguments)
 
 
 def _close_late(opening: asyncio.Future[OldSpool]) -> None:

@@ -1,6 +1,6 @@
 """The readings of the machine's clock that the spool has seen, and the true times of captures by them.
 
-A stream's origin says of which reading its captures' times are (``module.clock.Reading``), so that a capture has its
+A stream's origin says of which reading its captures' times are (``machine_clock.Reading``), so that a capture has its
 reading exactly, however long it waited in memory before it was written. This table says which reading of each boot
 stood. A capture is moved by the difference when it is claimed, and never in the file: nothing is rewritten, however
 large the backlog is, its checksum stays that of what was captured, and a later step corrects it from its own reading
@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from module.capture import Item, Kind
-from module.clock import NOT_SET_TAG, Reading, Stand, shift_us
-from module.stamps import redated_line, redated_row
+from module.clock.machine_clock import NOT_SET_TAG, Reading, Stand, shift_us
+from module.clock.stamps import redated_line, redated_row
 
 if TYPE_CHECKING:
     from module.spool.database import Database

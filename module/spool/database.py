@@ -17,7 +17,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from module.capture import Capture, Failure, Item, Kind, Origin
-from module.clock import Stamp
+from module.clock.machine_clock import Stamp
 from module.spool import sequences
 from module.spool.adoption_table import AdoptionTable
 from module.spool.barrier import BarrierTable

@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from module import file_threads
 from module.errors import CommandError, CourierError
+from module.files import threads
 from module.spool.lock import LockFile
 from module.spool.place import LOCK_FILE, SPOOL_FILE, Place, holds_spool
 
@@ -107,7 +107,7 @@ class OrphanWatch:
     async def look(self) -> None:
         """Look once. A directory that cannot be read has no orphans."""
         try:
-            self.found = await file_threads.start(str(self._place.directory), self._look)
+            self.found = await threads.start(str(self._place.directory), self._look)
         except (OSError, CourierError) as error:
             self._logger.debug("orphans beside %s cannot be looked for: %s", self._place.directory, error)
 

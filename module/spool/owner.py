@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from module.attributes.uploader import SpoolConfig, Sync
-from module.clock import Clock, Stamp
+from module.clock.machine_clock import Clock, Stamp
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.ballast import BALLAST_BYTES, Ballast
 from module.spool.database import Database

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from module.capture import Capture, FileMark, Item, Kind, Origin, UploadAs
-from module.clock import Reading
+from module.clock.machine_clock import Reading
 from module.spool.retention import footprint
 
 Row = tuple[int, int, int]

@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from module.clock import NOT_SET_TAG, Clock, Reading, Stamp
+from module.clock.machine_clock import NOT_SET_TAG, Clock, Reading, Stamp
 from module.sequence import CaptureSequence, SequenceSource, SequenceState
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from typing import Any
 
 from module.attributes.uploader import SpoolConfig, UploadConfig
 from module.capture import Capture, Failure, FileMark, Item
-from module.clock import Clock, Stamp
+from module.clock.machine_clock import Clock, Stamp
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.recent import Fate
 from module.spool.adoption import Adopter

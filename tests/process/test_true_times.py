@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from module.clock import NOT_SET_TAG
+from module.clock.machine_clock import NOT_SET_TAG
 from module.demo.cloud import Arrival, LocalCloud, UploadMethod
 from tests.faults.machine import COMPILER, Clock
 from tests.process.rig import KEY, KEY_ID, PART, CountingSensor, Rig, StillCamera

@@ -17,7 +17,7 @@ from typing import Any, Self
 import pytest
 
 from module.capture import Capture, FileMark, Kind, Origin
-from module.clock import NOT_SET_TAG, Reading, Stand
+from module.clock.machine_clock import NOT_SET_TAG, Reading, Stand
 from module.errors import CommandError, SpoolError
 from module.sequence import SequenceSource
 from module.spool import adoption, old_spool

@@ -10,11 +10,11 @@ import pytest
 from viam.proto.app.datasync import SensorData
 
 from module.capture import Capture, Item, Kind, Origin
-from module.clock import NOT_SET_TAG, Clock, Reading, Stand
+from module.clock.machine_clock import NOT_SET_TAG, Clock, Reading, Stand
 from module.collection.readings import document_line, sensor_data
 from module.sequence import SequenceSource
 from module.spool.store import Store
-from tests.machine_clock import TODAY_US, HandSet, begun
+from tests.clock.shim import TODAY_US, HandSet, begun
 from tests.spool.rig import LOGGER, claim, spool_config, upload_config
 
 IN_1970 = Reading("boot-a", 0)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from module.capture import Capture, FileMark, Kind, Origin
-from module.clock import NO_READING, Reading, Stand
+from module.clock.machine_clock import NO_READING, Reading, Stand
 from module.errors import SpoolError
 from module.sequence import CaptureSequence, SequenceSource
 from module.spool import opening

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from viam.proto.app.datasync import SensorData
 
+from module.clock.stamps import moment, redated_line, redated_row, varint
 from module.collection.readings import document_line, sensor_data
-from module.stamps import moment, redated_line, redated_row, varint
 
 TIMES = [(0, 1), (60_000_000, 60_000_001), (1_780_000_000_123_456, 1_780_000_001_000_000), (-1, 0)]
 ROWS = [{}, {"readings": {}}, {"readings": {"n": 1.5, "text": "ä" * 300, "list": [1, None, {"a": True}]}}]

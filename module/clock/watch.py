@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from module.clock import LOOK_S, NOT_SET_TAG, Clock, Reading, Stamp, Stand
+from module.clock.machine_clock import LOOK_S, NOT_SET_TAG, Clock, Reading, Stamp, Stand
 from module.errors import SpoolError
 
 

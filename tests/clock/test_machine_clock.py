@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from module import clock as under_test
-from module.clock import (
+from module.clock import machine_clock as under_test
+from module.clock.machine_clock import (
     NO_READING,
     RELEASED,
     STANDS_S,
@@ -19,7 +19,7 @@ from module.clock import (
     iso,
     shift_us,
 )
-from tests.machine_clock import TODAY_US, HandSet, begun
+from tests.clock.shim import TODAY_US, HandSet, begun
 
 BOOT_A = Reading("boot-a", TODAY_US)
 IN_1970 = Reading("boot-a", 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from module.clock import LOOK_S, Clock, Stand
+from module.clock.machine_clock import LOOK_S, Clock, Stand
 
 TODAY_US = int(datetime(2026, 7, 1, 12, tzinfo=UTC).timestamp() * 1e6)
 

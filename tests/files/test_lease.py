@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from module import lease
-from module.lease import Standing
+from module.files import lease
+from module.files.lease import Standing
 
 pytestmark = pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="this system has no leases")
 NOBODY = 65534
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 WRITER = """
 import os, sys
 path, user = sys.argv[1:]
@@ -31,7 +31,7 @@ os.write(os.open(path, os.O_WRONLY | os.O_APPEND), b"more")
 """
 ASKER = """
 import os, sys
-from module import lease
+from module.files import lease
 lease.ignore_signal()
 os.setuid(int(sys.argv[1]))
 with lease.held(0) as found:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from module import file_threads
 from module.errors import FileUnavailable
+from module.files import threads
 
 
 @pytest.fixture
@@ -21,18 +21,18 @@ def hang() -> Iterator[threading.Event]:
 
 
 async def test_work_gives_what_it_returns_or_raises_and_knows_its_folder() -> None:
-    assert await file_threads.answer("/a", divmod, 7, 3) == (2, 1)
+    assert await threads.answer("/a", divmod, 7, 3) == (2, 1)
     with pytest.raises(ZeroDivisionError):
-        await file_threads.answer("/a", divmod, 7, 0)
+        await threads.answer("/a", divmod, 7, 0)
 
 
 async def test_a_folder_that_hangs_takes_few_threads_and_none_of_another(hang: threading.Event) -> None:
     before = threading.active_count()
-    stuck = [file_threads.start("/hangs", hang.wait) for _ in range(20)]
-    assert await asyncio.wait_for(file_threads.answer("/works", int), 5) == 0
-    assert threading.active_count() <= before + file_threads.MOST_THREADS + 1
+    stuck = [threads.start("/hangs", hang.wait) for _ in range(20)]
+    assert await asyncio.wait_for(threads.answer("/works", int), 5) == 0
+    assert threading.active_count() <= before + threads.MOST_THREADS + 1
     with pytest.raises(FileUnavailable, match="'/hangs' has not answered for 0 s"):
-        await file_threads.within("/hangs", stuck[0], 0)
+        await threads.within("/hangs", stuck[0], 0)
     hang.set()
     assert await asyncio.gather(*stuck) == [True] * 20
 
@@ -41,35 +41,35 @@ async def test_a_folder_all_of_whose_threads_hang_says_so_at_once(
     hang: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
-    monkeypatch.setattr(file_threads, "ANSWER_S", -1.0)
+    monkeypatch.setattr(threads, "ANSWER_S", -1.0)
 
     def work(number: int) -> None:
         begun.append(number)
         hang.wait()
 
-    for number in range(file_threads.MOST_THREADS):
-        file_threads.start("/all", work, number)
+    for number in range(threads.MOST_THREADS):
+        threads.start("/all", work, number)
         while number not in begun:
             await asyncio.sleep(0.001)
     with pytest.raises(FileUnavailable, match="'/all' does not answer"):
-        file_threads.start("/all", int)
+        threads.start("/all", int)
 
 
 async def test_what_was_cancelled_before_it_began_is_never_done(hang: threading.Event) -> None:
     done: list[int] = []
-    for _ in range(file_threads.MOST_THREADS):
-        file_threads.start("/busy", hang.wait)
-    waiting = file_threads.start("/busy", done.append, 1)
+    for _ in range(threads.MOST_THREADS):
+        threads.start("/busy", hang.wait)
+    waiting = threads.start("/busy", done.append, 1)
     waiting.cancel()
     hang.set()
-    assert await file_threads.answer("/busy", int) == 0
+    assert await threads.answer("/busy", int) == 0
     assert done == []
 
 
 async def test_threads_without_work_end_and_none_keeps_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_threads, "_IDLE_S", 0.01)
-    (thread,) = {await file_threads.answer("/idle", threading.current_thread) for _ in range(1)}
+    monkeypatch.setattr(threads, "_IDLE_S", 0.01)
+    (thread,) = {await threads.answer("/idle", threading.current_thread) for _ in range(1)}
     assert thread.daemon
     while thread.is_alive():
         await asyncio.sleep(0.001)
-    assert await file_threads.answer("/idle", int) == 0
+    assert await threads.answer("/idle", int) == 0

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from module.containment import open_inside, parent_inside, parts_inside, resolve_inside
 from module.errors import OutsideFolder
+from module.files.folder_paths import open_inside, parent_inside, parts_inside, resolve_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable

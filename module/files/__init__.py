@@ -1,0 +1,1 @@
+"""Files and folders of the machine: contained paths, leases, and threads that may wait for a disk."""
