@@ -17,6 +17,7 @@ class DropLog:
     def __init__(self, settings: SpoolConfig, logger: logging.Logger) -> None:
         self._settings = settings
         self._logger = logger
+        self._why: str | None = None
         self._untold: dict[str, int] = {}
         self._told_at = -math.inf
 
@@ -24,15 +25,15 @@ class DropLog:
         """Note captures of a source as dropped."""
         self._untold[source] = self._untold.get(source, 0) + captures
 
-    def tell(self) -> None:
-        """Log what was noted, if the last line is old enough."""
+    def tell(self, why: str | None) -> None:
+        """Log what was noted, if the last line is old enough, with what leaves no room (None: the last cause)."""
+        self._why = why or self._why
         now = time.monotonic()
         if not self._untold or now - self._told_at < _EVERY_S:
             return
         self._logger.warning(
-            "the spool is full (spool.max_bytes %d, spool.min_free_bytes %d) and lost captures by %s: %s",
-            self._settings.max_bytes,
-            self._settings.min_free_bytes,
+            "the spool is full (%s) and lost captures by %s: %s",
+            self._why,
             self._settings.when_full,
             ", ".join(f"{count} of {source}" for source, count in self._untold.items()),
         )

@@ -58,6 +58,8 @@ class Outcome:
     """With the number of captures that were deleted, and their footprint."""
     dropped: list[Row] = field(default_factory=list)
     dropped_failures: list[Row] = field(default_factory=list)
+    full: str | None = None
+    """Why captures were dropped or refused for want of room; None if there was room for all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -316,7 +316,8 @@ class Owner:
                 self._post(_fail, part.done, self._failed(refusal))
             else:
                 left.acknowledged += part.acknowledged
-                self._post(self._on_outcome, Outcome(refused=[(append, problem) for append in part.appends]))
+                refused = [(append, problem) for append in part.appends]
+                self._post(self._on_outcome, Outcome(refused=refused, full=str(refusal)))
         return left
 
     def _failed(self, error: BaseException | None) -> SpoolError:

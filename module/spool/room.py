@@ -57,8 +57,9 @@ class Room:
         if need > 0:
             priority = min(capture.origin.priority for capture in append.captures)
             victims = self._victims(db, need, priority)
+            outcome.full = self._why_full(free, disk_is_full=disk_is_full)
             if victims is None:
-                outcome.refused.append((append, self._full(free, incoming, disk_is_full=disk_is_full)))
+                outcome.refused.append((append, _refusal(incoming, outcome.full)))
                 return
             failures = db.drop_failures(victims)
             waiting = db.drop(victims)
@@ -81,15 +82,20 @@ class Room:
                     return victims
         return drop_oldest(db.lines(self._held), need, up_to_priority=priority)
 
-    def _full(self, free: int, incoming: int, *, disk_is_full: bool) -> SpoolFull:
+    def _why_full(self, free: int, *, disk_is_full: bool) -> str:
+        """Return which limit leaves no room, in words."""
         if disk_is_full:
-            return SpoolFull(f"no room in the spool: the disk under {self._place.directory} is full")
+            return f"the disk under {self._place.directory} is full"
         if free < self._settings.min_free_bytes:
-            return SpoolFull(
-                f"no room in the spool: the disk under {self._place.directory} has {free} bytes free, "
+            return (
+                f"the disk under {self._place.directory} has {free} bytes free, "
                 f"and spool.min_free_bytes is {self._settings.min_free_bytes}"
             )
-        return SpoolFull(
-            f"no room in the spool for {incoming} bytes: spool.max_bytes is {self._settings.max_bytes}, "
-            "and all that is in it has a higher priority or is on its way"
-        )
+        return f"spool.max_bytes is {self._settings.max_bytes}"
+
+
+def _refusal(incoming: int, why: str) -> SpoolFull:
+    return SpoolFull(
+        f"no room in the spool for {incoming} bytes: {why}, "
+        "and all that is in it has a higher priority or is on its way"
+    )

@@ -326,14 +326,11 @@ class Store:
             self.on_append(append.captures, ids)
             if not append.done.done():
                 append.done.set_result(ids)
+        if outcome.appended:
+            # What is kept in the place of others is no sign that all is well.
+            self.last_error = self._dropping(outcome.full) if outcome.full else None
         for append, error in outcome.refused:
-            self.pending.remove(append.captures)
-            self.last_error = str(error)
-            if isinstance(error, SpoolFull):
-                self._count_dropped(append.captures[0].origin.source, len(append.captures))
-                self.on_refuse(append.captures)
-            if not append.done.done():
-                append.done.set_exception(error)
+            self._refuse(append, error)
         for job, count, room in outcome.acknowledged:
             self._queues.land(job.ids)
             self.items -= count
@@ -347,12 +344,23 @@ class Store:
             self._count_dropped("the failures", len(outcome.dropped_failures))
         self._count_out(outcome.dropped)
         self.on_fate((i for i, _, _ in (*outcome.dropped, *outcome.dropped_failures)), Fate.DROPPED)
-        self._drops.tell()
+        self._drops.tell(outcome.full)
         self.work.set()
+
+    def _refuse(self, append: Append, error: SpoolError) -> None:
+        self.pending.remove(append.captures)
+        self.last_error = str(error)
+        if isinstance(error, SpoolFull):
+            self._count_dropped(append.captures[0].origin.source, len(append.captures))
+            self.on_refuse(append.captures)
+        if not append.done.done():
+            append.done.set_exception(error)
+
+    def _dropping(self, why: str) -> str:
+        return f"the spool is full ({why}) and loses captures by {self._settings.when_full}"
 
     def _count_in(self, append: Append, rows: list[Row]) -> None:
         self.pending.remove(append.captures)
-        self.last_error = None
         now = time.monotonic()
         for capture, (capture_id, stream, room) in zip(append.captures, rows, strict=True):
             self._queues.add(capture.origin, stream, capture_id, now)

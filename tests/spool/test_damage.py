@@ -154,14 +154,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 async def test_a_disk_that_fills_up_under_a_commit_counts_as_full(small_disk: Path, opened: Opener) -> None:
     """The oldest give way, the newest are kept, and nothing that was kept is damaged."""
     store = await opened(min_free_bytes=0, max_bytes=2**40)
-    kept = 0
+    kept, said = 0, set[str | None]()
     for number in range(250):
         try:
             await store.append([_image(number)])
             kept += 1
         except SpoolFull as error:
             assert "disk" in str(error) or "full" in str(error)  # noqa: PT017
+        said.add(store.last_error)
     assert store.dropped > 0
+    assert f"the spool is full (the disk under {small_disk} is full) and loses captures by drop_oldest" in said
     assert store.items > 5
     await store.close()
     store = await opened(min_free_bytes=0, max_bytes=2**40)

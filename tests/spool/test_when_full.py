@@ -87,3 +87,35 @@ async def test_what_is_read_for_a_claim_does_not_give_way(opened: Opener, tmp_pa
     delivered = [int(item.payload[:4]) for item in (*taken, *await drain(store))]
     assert len(set(delivered)) == len(delivered) == 90 + GROUP_CAPTURES - store.dropped
     assert store.items == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [({"max_bytes": 5_000}, "spool.max_bytes is 5000"), ({"min_free_bytes": 1_000}, "spool.min_free_bytes is 1000")],
+    ids=["limit", "disk"],
+)
+async def test_what_gives_way_is_said_with_the_limit_that_leaves_no_room(
+    opened: Opener,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    settings: dict[str, int],
+    why: str,
+) -> None:
+    """What comes in is kept all the same, and that is no reason to say that all is well."""
+    store = await opened(**settings)
+    for number in range(5):
+        await store.append([_numbered(number)])
+    assert store.last_error is None
+    monkeypatch.setattr(store._owner._room, "free_disk", lambda: 999)
+    for number in range(5, 45):
+        await store.append([_numbered(number)])
+    assert store.dropped > 0
+    said = str(store.last_error)
+    assert said.startswith("the spool is full (")
+    assert why in said
+    assert said.endswith(") and loses captures by drop_oldest")
+    assert f"{why}) and lost captures by drop_oldest: " in caplog.text
+    monkeypatch.undo()
+    await drain(store)
+    await store.append([_numbered(45)])
+    assert store.last_error is None
