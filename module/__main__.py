@@ -12,19 +12,20 @@ import sys
 from collections.abc import Callable, Sequence
 
 # First, so that it knows who started this process: viam-server may end while all that follows is imported.
-from module import parent
+from module.serving import parent
 
 # isort: split
 from viam.module.module import Module
 from viam.resource.registry import Registry
 from viam.resource.types import API, Model
 
-import module.health
+import module.health.sensor
 import module.service  # noqa: F401 - each registers its model
-from module import __version__, command_service, log_relay
-from module.discovery import Discoverer
+from module import __version__
+from module.discovery.service import Discoverer
 from module.files import lease
-from module.serving import ModuleServer, ServedModule
+from module.serving import do_command, log_relay
+from module.serving.module_server import ModuleServer, ServedModule
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -85,7 +86,7 @@ def _run(command: Callable[[Sequence[str]], int]) -> int:
 
 async def _serve() -> None:
     log_relay.install()
-    command_service.install()
+    do_command.install()
     served = ServedModule.from_args()
     served.server = server = ModuleServer(served)
     for key in Registry.REGISTERED_RESOURCE_CREATORS():

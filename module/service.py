@@ -23,12 +23,13 @@ from viam.resource.types import Model
 from viam.services.generic import Generic
 from viam.utils import ValueTypes
 
-from module import UPLOADER_MODEL, commands
+from module import UPLOADER_MODEL
 from module.attributes.uploader import Config, parse
 from module.carried import CarriedByName
+from module.commands import table
+from module.commands.status import status_of
 from module.courier import Courier
 from module.errors import CommandError, CourierError, FileUnavailable, Unavailable, answer_of
-from module.status import status_of
 from module.structs import plain_fields
 
 _CARRIED = CarriedByName()
@@ -70,7 +71,7 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
         """
         try:
             async with asyncio.timeout(timeout):
-                return await commands.run(self._courier, command)
+                return await table.run(self._courier, command)
         except CommandError as error:
             raise ValidationError(answer_of(error)) from error
         except (Unavailable, FileUnavailable) as error:

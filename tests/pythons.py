@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
-TESTS = ("tests/process/test_lifecycle.py", "tests/process/test_left.py", "tests/test_parent.py")
+TESTS = ("tests/process/test_lifecycle.py", "tests/process/test_left.py", "tests/serving/test_parent.py")
 DEMO_S = 8
 _LIMIT_S = 600
 _PROBE = """

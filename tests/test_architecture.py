@@ -29,12 +29,12 @@ MEETS_THE_OUTSIDE = (
     "module.collection.readings",
     "module.delivery",
     "module.service",
-    "module.command_service",
-    "module.health",
-    "module.discovery",
-    "module.log_relay",
-    "module.serving",
-    "module.parent",
+    "module.serving.do_command",
+    "module.health.sensor",
+    "module.discovery.service",
+    "module.serving.log_relay",
+    "module.serving.module_server",
+    "module.serving.parent",
     "module.demo",
     "module.__main__",
 )
@@ -68,8 +68,8 @@ PURE = {
     # It names the exceptions of these two.
     "module.delivery.outcome": CLOCKS_AND_IO - {"asyncio", "ssl"},
     "module.spool.retention": CLOCKS_AND_IO,
-    "module.vitals": CLOCKS_AND_IO,
-    "module.proposal": CLOCKS_AND_IO,
+    "module.health.readings": CLOCKS_AND_IO,
+    "module.discovery.proposal": CLOCKS_AND_IO,
 }
 """What is handed its clock, and what it must not import."""
 
@@ -211,8 +211,8 @@ async def i():
         ("module.collection.folders", "module.delivery.files", False),
         ("module.capture", "module.courier", False),
         ("module.courier", "module.spool.store", True),
-        ("module.service", "module.commands", True),
-        ("module.commands", "module.service", False),
+        ("module.service", "module.commands.table", True),
+        ("module.commands.table", "module.service", False),
         ("module.demo.cloud", "module.service", True),
     ],
 )

@@ -28,14 +28,14 @@ from module.attributes.uploader import parse
 from module.carried import Carried
 from module.collection import folders as folders_module
 from module.collection import ticker as ticker_module
+from module.commands.status import status_of
 from module.courier import Courier
 from module.delivery import carrier as carrier_module
 from module.delivery import uploader as uploader_module
 from module.demo.cloud import LocalCloud
+from module.health.readings import Vitals
 from module.pauses import What
 from module.spool import owner as owner_module
-from module.status import status_of
-from module.vitals import Vitals
 from tests.process.rig import KEY, KEY_ID, PART, CountingSensor
 
 LOGGER = logging.getLogger("courier-test")

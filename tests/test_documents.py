@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from module.arguments import read_all
 from module.attributes.source import GateConfig, ImageConfig, OnChangeConfig, SourceConfig
 from module.attributes.uploader import (
     CloudConfig,
@@ -27,7 +26,8 @@ from module.attributes.uploader import (
 )
 from module.carried import Carried
 from module.collection.apis import METHODS
-from module.commands import VERBS, run
+from module.commands.arguments import read_all
+from module.commands.table import VERBS, run
 from module.courier import Courier
 
 ROOT = Path(__file__).parent.parent

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from module import UPLOADER_MODEL
-from module.arguments import read_all
 from module.attributes.timetable import parse_cron
 from module.attributes.uploader import Config, parse
-from module.commands import VERBS
+from module.commands.arguments import read_all
+from module.commands.table import VERBS
 from module.conversion.machine import convert
 
 ROOT = Path(__file__).parent.parent

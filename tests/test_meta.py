@@ -17,8 +17,8 @@ from viam.resource.registry import Registry
 
 import module
 from module.attributes.uploader import Config, parse
-from module.discovery import DiscoveryConfig
-from module.health import HealthConfig
+from module.discovery.service import DiscoveryConfig
+from module.health.sensor import HealthConfig
 
 ROOT = Path(__file__).parent.parent
 META: dict[str, Any] = json.loads((ROOT / "meta.json").read_text())

@@ -18,8 +18,8 @@ from viam.services.generic import Generic
 from viam.utils import dict_to_struct
 
 from module import UPLOADER_MODEL
-from module.discovery import Discoverer
-from module.health import Health
+from module.discovery.service import Discoverer
+from module.health.sensor import Health
 from module.service import Uploader
 from tests.test_examples import WHOLE, whole
 

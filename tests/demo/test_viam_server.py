@@ -26,7 +26,7 @@ from viam.components.sensor import Sensor
 from viam.module.module import Module
 from viam.resource.easy_resource import EasyResource
 from viam.services.generic import Generic
-from module.serving import ModuleServer
+from module.serving.module_server import ModuleServer
 
 class Uploader(Generic, EasyResource):
     MODEL = "courier:capture:uploader"

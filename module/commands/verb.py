@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from module.arguments import Argument, mapping, number, refuse, texts
 from module.collection.collector import Collector
+from module.commands.arguments import Argument, mapping, number, refuse, texts
 from module.courier import Courier
 
 Arguments = dict[str, Any]

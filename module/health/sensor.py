@@ -30,8 +30,8 @@ from module.attributes.resource_names import missing
 from module.attributes.source import NAME, Flag, Part
 from module.collection.sources import passed
 from module.errors import ConfigError
+from module.health.readings import Vitals
 from module.structs import plain_fields
-from module.vitals import Vitals
 
 _ANSWER_S = 3.0
 """How long the uploader has to answer; its status never waits, so that this is long."""

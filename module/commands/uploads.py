@@ -15,7 +15,11 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from module.arguments import (
+from module.attributes.uploader import FolderConfig
+from module.capture import Capture, FileMark, Kind, Origin, UploadAs
+from module.clock.machine_clock import NO_READING
+from module.collection.readings import sensor_data
+from module.commands.arguments import (
     Argument,
     choice,
     objects,
@@ -25,17 +29,13 @@ from module.arguments import (
     text_or_empty,
     whole,
 )
-from module.attributes.uploader import FolderConfig
-from module.capture import Capture, FileMark, Kind, Origin, UploadAs
-from module.clock.machine_clock import NO_READING
-from module.collection.readings import sensor_data
+from module.commands.upload_wait import Waiting
+from module.commands.verb import DATASETS, METHOD_PARAMETERS, TAGS, TIMEOUT, Arguments, Verb
 from module.courier import Courier
 from module.delivery.files import mime_type_of
 from module.errors import CommandError, EncodeError, OutsideFolder
 from module.files import threads
 from module.files.folder_paths import mark_inside
-from module.verb import DATASETS, METHOD_PARAMETERS, TAGS, TIMEOUT, Arguments, Verb
-from module.waiting import Waiting
 
 MAX_DATA_BYTES = 64 * 1024 * 1024
 """Of one command: they are held in memory, and written to the spool at once."""

@@ -9,8 +9,8 @@ from grpclib import Status
 from viam.errors import ViamGRPCError
 from viam.proto.app.robot import ComponentConfig
 
-from module import discovery
-from module.discovery import Discoverer
+from module.discovery import service as under_test
+from module.discovery.service import Discoverer
 
 
 class Hung:
@@ -39,7 +39,7 @@ class Lost:
 async def test_without_viam_server_it_says_so_in_time(
     monkeypatch: pytest.MonkeyPatch, machine: object, says: str
 ) -> None:
-    monkeypatch.setattr(discovery, "_LIST_S", 0.05)
+    monkeypatch.setattr(under_test, "_LIST_S", 0.05)
     monkeypatch.setattr(Discoverer, "machine", staticmethod(lambda: machine))
     service = Discoverer.new(ComponentConfig(name="d"), {})
     with pytest.raises(ViamGRPCError) as refusal:

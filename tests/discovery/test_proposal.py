@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from module.attributes.uploader import parse
-from module.proposal import DAY_S, LADDER_S, Finding, Proposal, amount, propose
+from module.discovery.proposal import DAY_S, LADDER_S, Finding, Proposal, amount, propose
 
 SENSOR, CAMERA = "rdk:component:sensor", "rdk:component:camera"
 ENVIRON = {"VIAM_MODULE_DATA": "/data", "VIAM_MACHINE_PART_ID": "p", "VIAM_API_KEY_ID": "i", "VIAM_API_KEY": "k"}

@@ -39,8 +39,8 @@ from module.attributes.source import BYTES, Part
 from module.attributes.uploader import ImageConfig, ImageFormat, SourceConfig, parse
 from module.collection import images, readings
 from module.collection.sources import Answer, Row, find
+from module.discovery.proposal import Finding, Proposal, propose
 from module.errors import ConfigError, CourierError, NothingToCapture, PollError
-from module.proposal import Finding, Proposal, propose
 from module.structs import plain_fields
 
 _METHODS = {

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from module.arguments import Argument, choice
+from module.commands.arguments import Argument, choice
+from module.commands.verb import SOURCES, TIMEOUT, Arguments, Verb, collectors_of
 from module.courier import Courier
 from module.errors import CLOSING, SpoolClosed, Unavailable
 from module.pauses import What
-from module.verb import SOURCES, TIMEOUT, Arguments, Verb, collectors_of
 
 
 def _switch(*, on: bool) -> Callable[[Courier, Arguments], Awaitable[dict[str, Any]]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from module.arguments import Argument, text_of
+from module.commands.arguments import Argument, text_of
+from module.commands.verb import Arguments, Verb
 from module.courier import Courier
 from module.errors import CommandError
-from module.verb import Arguments, Verb
 
 _MOST_PATH_BYTES = 4096
 

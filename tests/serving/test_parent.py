@@ -15,14 +15,14 @@ from viam.robot.client import RobotClient
 from viam.rpc.dial import DialOptions
 from viam.rpc.server import Server
 
-from module import parent
+from module.serving import parent
 from tests.process.rig import ROOT
 
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
 CHILD = """
 import asyncio, os, sys
 {before}
-from module import parent
+from module.serving import parent
 print(os.getpid(), flush=True)
 asyncio.run(parent.gone(lambda: None))
 print("gone", flush=True)

@@ -12,8 +12,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from module.adoption_command import VERBS as ADOPTION_VERBS
-from module.arguments import Argument, choice, ids, mapping, number, read_all, refuse, text, text_of, whole
 from module.attributes.allowed import nearest
 from module.attributes.timetable import parse_cron
 from module.capture import UploadAs
@@ -21,15 +19,17 @@ from module.clock.machine_clock import iso
 from module.collection.collector import Collector
 from module.collection.kept import Labels
 from module.collection.shot import Order, Shot
+from module.commands.adoption import VERBS as ADOPTION_VERBS
+from module.commands.arguments import Argument, choice, ids, mapping, number, read_all, refuse, text, text_of, whole
+from module.commands.flow import VERBS as FLOW_VERBS
+from module.commands.history import VERBS as TIMELINE_VERBS
+from module.commands.status import status_of
+from module.commands.upload_wait import Waiting
+from module.commands.uploads import VERBS as UPLOAD_VERBS
+from module.commands.uploads import WAIT
+from module.commands.verb import DATASETS, METHOD_PARAMETERS, SOURCES, TAGS, TIMEOUT, Arguments, Verb, collectors_of
 from module.courier import Courier
 from module.errors import CLOSING, CommandError, CourierError, SpoolClosed, Unavailable
-from module.flow import VERBS as FLOW_VERBS
-from module.status import status_of
-from module.timeline import VERBS as TIMELINE_VERBS
-from module.upload_commands import VERBS as UPLOAD_VERBS
-from module.upload_commands import WAIT
-from module.verb import DATASETS, METHOD_PARAMETERS, SOURCES, TAGS, TIMEOUT, Arguments, Verb, collectors_of
-from module.waiting import Waiting
 
 _MOST_CRON_BYTES = 1000
 _MOST_CAPTURES = 10_000

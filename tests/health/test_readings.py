@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from module.vitals import Vitals, prefixes
+from module.health.readings import Vitals, prefixes
 
 
 def status(**changes: Any) -> dict[str, Any]:

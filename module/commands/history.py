@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from module.arguments import Argument, refuse, text, whole
 from module.clock.machine_clock import iso
+from module.commands.arguments import Argument, refuse, text, whole
+from module.commands.verb import SOURCES, TAGS, Arguments, Verb, collectors_of
 from module.courier import Courier
 from module.errors import CommandError
 from module.recent import MOST
 from module.sequence import SequenceSource
-from module.verb import SOURCES, TAGS, Arguments, Verb, collectors_of
 
 
 async def _recent(courier: Courier, arguments: Arguments) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The discovery service: a machine's resources → the config of an uploader."""

@@ -1,0 +1,1 @@
+"""The health sensor: the uploader's status as flat readings."""

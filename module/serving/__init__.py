@@ -1,0 +1,1 @@
+"""The module as viam-server sees it: its socket, its calls, its logs and its end."""
