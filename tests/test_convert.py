@@ -250,7 +250,7 @@ def test_what_has_no_like_is_told(given: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("method", "api", "place"),
     [
-        ({"method": "GetWorldPose", "capture_frequency_hz": 1}, "rdk:component:arm", ".method"),
+        ({"method": "GetWorldPose", "capture_frequency_hz": 1}, "rdk:service:vision", ".method"),
         ({"method": "Gpios", "capture_frequency_hz": 1}, "rdk:component:board", ""),
         (reads(of_tomorrow=1), "rdk:component:sensor", ".of_tomorrow"),
     ],

@@ -28,6 +28,7 @@ SERVO = "rdk:component:servo"
 
 GETS_IMAGES = "GetImages"
 READS = "Readings"
+PLACED = "GetWorldPose"
 _AUDIO_S = 1.0
 
 
@@ -120,6 +121,7 @@ COMMAND = Told(
 
 _READINGS = ApiMethod(READS)
 _POSITION = ApiMethod("Position")
+_WORLD_POSE = ApiMethod(PLACED)
 _DO_COMMAND = ApiMethod("DoCommand", told=(COMMAND,))
 _GET_AUDIO = ApiMethod("GetAudio", Gives.BYTES, (CODEC, SECONDS))
 
@@ -174,7 +176,7 @@ _OF_API = {
     **dict.fromkeys(_LATER_KNOWN, ()),
 }
 _PREFERRED = {CAMERA: GETS_IMAGES, SLAM: "Position", MOVEMENT_SENSOR: READS, POWER_SENSOR: READS}
-"""What a source means that names no method, where its API has more than one."""
+"""What a source means that names no method, where its API has more than one of its own."""
 
 NAMES_OF_OTHERS = {
     "readimage": GETS_IMAGES,
@@ -187,11 +189,21 @@ NAMES_OF_OTHERS = {
 
 
 def methods_of(api: str | None) -> tuple[ApiMethod, ...]:
-    """The methods of an API, ``DoCommand`` last; all there are without an API, readings of an API that is not known."""
+    """The methods of an API: its own, ``GetWorldPose`` of a component, ``DoCommand``; all there are without an API."""
     if api:
-        return (*_OF_API.get(api, (_READINGS,)), _DO_COMMAND)
+        return (*_own(api), *([_WORLD_POSE] if _is_component(api) else []), _DO_COMMAND)
     own = dict.fromkeys(method for methods in _OF_API.values() for method in methods)
-    return tuple(dict.fromkeys((_READINGS, *own, _DO_COMMAND)))
+    return tuple(dict.fromkeys((_READINGS, *own, _WORLD_POSE, _DO_COMMAND)))
+
+
+def _own(api: str) -> tuple[ApiMethod, ...]:
+    """What no API shares with all others; an API that is not known has readings."""
+    return _OF_API.get(api, (_READINGS,))
+
+
+def _is_component(api: str) -> bool:
+    """Whether viam-server registers ``GetWorldPose`` for it, as it does for each API of a component that it has."""
+    return api in _OF_API and api.startswith("rdk:component:")
 
 
 def accepted_methods(api: str | None) -> tuple[ApiMethod, ...]:
@@ -201,10 +213,10 @@ def accepted_methods(api: str | None) -> tuple[ApiMethod, ...]:
 
 def method_of(api: str, name: str | None) -> ApiMethod | None:
     """The method of an API by its name, or the one that a source means without a name; None: there is none."""
-    methods = methods_of(api)
-    if name is None and len(methods) > 2:  # noqa: PLR2004 - its own, and DoCommand
-        name = _PREFERRED.get(api, "")
-    return methods[0] if name is None else next((each for each in methods if each.name == name), None)
+    if name is None:
+        own = _own(api) or (_DO_COMMAND,)
+        name = own[0].name if len(own) == 1 else _PREFERRED.get(api)
+    return next((each for each in methods_of(api) if each.name == name), None)
 
 
 def audio_s(extra: Mapping[str, Any], period_s: float | None) -> float:

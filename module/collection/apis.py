@@ -19,6 +19,7 @@ from viam.proto.common import DoCommandRequest, GetReadingsRequest
 from viam.proto.component import arm, board, encoder, gantry, motor, movementsensor, powersensor, servo
 from viam.proto.component.audioin import GetAudioRequest, GetAudioResponse
 from viam.proto.component.camera import GetImagesRequest
+from viam.proto.robot import GetPoseRequest, RobotServiceStub
 from viam.proto.service import slam
 from viam.proto.service.vision import CaptureAllFromCameraRequest
 from viam.utils import dict_to_struct
@@ -33,6 +34,7 @@ from module.errors import PollError
 from module.structs import plain, plain_fields
 
 _POINT_CLOUD = ("pointcloud/pcd", ".pcd")
+_WORLD = "world"
 _WAV = ("audio/wav", ".wav")
 # As viam-server has it: a codec that it does not know has no extension.
 _AUDIO = {"mp3": ("audio/mpeg", ".mp3")}
@@ -121,6 +123,18 @@ def _do_command(resource: Any, config: SourceConfig) -> Ask:
         request = DoCommandRequest(name=resource.name, command=command)
         response = await resource.client.DoCommand(request, timeout=config.timeout_s)
         return [Row({"docommand_output": plain_fields(response.result)})]
+
+    return ask
+
+
+def _world_pose(resource: Any, config: SourceConfig) -> Ask:
+    # The machine's frame system answers, over the connection that the resource has.
+    robot = RobotServiceStub(resource.channel)
+
+    async def ask(extra: dict[str, Any]) -> list[Answer]:
+        request = GetPoseRequest(component_name=resource.name, destination_frame=_WORLD, extra=dict_to_struct(extra))
+        response = await robot.GetPose(request, timeout=config.timeout_s)
+        return [Row({"pose": _fields(response.pose.pose)})]
 
     return ask
 
@@ -280,8 +294,9 @@ METHODS: Mapping[tuple[str, str], Prepare] = {
     (apis.VISION, "CaptureAllFromCamera"): _capture_all,
 }
 """By API and name."""
+_OF_ANY = {apis.PLACED: _world_pose, "DoCommand": _do_command}
 
 
 def prepare(api: str, name: str) -> Prepare:
     """How a method that ``module.attributes.api_methods`` names is asked: a row of ``METHODS``, or what any API has."""
-    return METHODS.get((api, name)) or (_do_command if name == "DoCommand" else _readings)
+    return METHODS.get((api, name)) or _OF_ANY.get(name, _readings)

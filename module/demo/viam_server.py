@@ -11,33 +11,27 @@ import contextlib
 import functools
 import inspect
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Self, cast
+from typing import Any, BinaryIO, NamedTuple, Self
 
-import viam.module.module  # noqa: F401 - registers every API of the SDK, so that the machine can serve any resource
 from google.protobuf.json_format import MessageToDict  # the SDK's own way makes 0 of null
 from grpclib import GRPCError
 from grpclib.client import Channel
 from grpclib.exceptions import StreamTerminatedError
-from grpclib.server import Stream
 from viam.proto import module as calls
 from viam.proto.app.robot import ComponentConfig
-from viam.proto.common import DoCommandRequest, LogEntry
-from viam.proto.robot import LogRequest, LogResponse
+from viam.proto.common import DoCommandRequest, LogEntry, Pose
 from viam.proto.service.generic import GenericServiceStub
 from viam.resource.base import ResourceBase
 from viam.resource.registry import Registry
 from viam.resource.types import API
-from viam.robot.service import RobotService
-from viam.rpc.server import Server
 from viam.utils import dict_to_struct
 
 from module import UPLOADER_MODEL
+from module.demo.machine_server import MachineServer
 from module.errors import CourierError
 
 GENERIC_SERVICE = "rdk:service:generic"
@@ -78,6 +72,8 @@ class ViamServer:
     """What the module has logged through the machine, oldest first."""
     module_data: Path
     """The module's persistent folder, ``VIAM_MODULE_DATA``."""
+    poses: dict[str, Pose]
+    """Where the machine's frame system has components, in its world; whoever uses this fills it in."""
 
     def __init__(
         self,
@@ -96,6 +92,7 @@ class ViamServer:
         on_log: Callable[[LogEntry], None] | None = None,
     ) -> None:
         self.logs = []
+        self.poses = {}
         self.module_data = home / "module-data" / (part_id or "local") / module_name
         self._resources = list(resources)
         self._command = tuple(command)
@@ -114,7 +111,7 @@ class ViamServer:
             **(environ or {}),
         }
         # From start to close. Through the clients the machine serves the module's resources.
-        self._machine: _Machine | None = None
+        self._machine: MachineServer | None = None
         self._configs: dict[str, ComponentConfig] = {}
         self._clients: dict[str, ResourceBase] = {}
         self._process: _Process | None = None
@@ -129,7 +126,7 @@ class ViamServer:
     async def start(self) -> None:
         """Serve the machine, start the module, and return once it is ready; else leave nothing running."""
         try:
-            self._machine = _Machine(self._resources, self._log)
+            self._machine = MachineServer(self._resources, self._log, self.poses)
             await self._machine.open()
             await self._launch()
         except BaseException:
@@ -158,7 +155,7 @@ class ViamServer:
             del resources[name]
         await resource.close()  # type: ignore[no-untyped-call]
 
-    def _served(self) -> _Machine:
+    def _served(self) -> MachineServer:
         if self._machine is None:
             raise MachineError("the machine is not running")
         return self._machine
@@ -342,47 +339,6 @@ class _Process:
         with contextlib.suppress(ProcessLookupError):
             if not self.ended.done():
                 (os.killpg if number is signal.SIGKILL else os.kill)(self.process.pid, number)
-
-
-class _Machine(Server):
-    """The SDK's server without its signal handlers, which belong to the program that it runs in."""
-
-    def __init__(self, resources: Sequence[ResourceBase], on_log: Callable[[LogEntry], None]) -> None:
-        self._robot = _Robot(self, on_log)
-        # Services that come later override those that came before: this one, the SDK's own RobotService.
-        super().__init__(list(resources), module_service=cast("Any", self._robot))
-        # A socket's whole path has at most 107 characters.
-        usual = tempfile.gettempdir()
-        self.sockets = Path(tempfile.mkdtemp(prefix="viam-", dir=usual if len(usual) <= 60 else "/tmp"))  # noqa: PLR2004, S108
-
-    async def open(self) -> None:
-        await self._server.start(path=str(self.sockets / "parent.sock"))
-
-    async def shut(self) -> None:
-        with contextlib.suppress(RuntimeError):  # of a server that did not start
-            # Not waited for: from Python 3.12 on that takes until all who are connected have gone.
-            self._server.close()
-        await self.close()  # type: ignore[no-untyped-call]
-        await asyncio.to_thread(shutil.rmtree, self.sockets)
-
-    def full_names(self) -> set[str]:
-        """``namespace:type:subtype/name`` of all that the machine has."""
-        return {f"{n.namespace}:{n.type}:{n.subtype}/{n.name}" for n in self._robot.names()}
-
-
-class _Robot(RobotService):
-    """The SDK's robot service, which takes a module's logs too."""
-
-    def __init__(self, machine: Server, on_log: Callable[[LogEntry], None]) -> None:
-        super().__init__(machine)
-        self._on_log = on_log
-        self.names = self._generate_metadata
-
-    async def Log(self, stream: Stream[LogRequest, LogResponse]) -> None:  # noqa: N802 - gRPC's name
-        request = await stream.recv_message()
-        for entry in request.logs if request is not None else ():
-            self._on_log(entry)
-        await stream.send_message(LogResponse())
 
 
 async def _relay(method: Callable[..., Awaitable[Any]], *args: Any, metadata: Any = None, **kwargs: Any) -> Any:  # noqa: ARG001

@@ -175,7 +175,9 @@ def test_the_period_of_a_source(schedule: dict[str, Any], seconds: float | None)
 
 
 def test_an_api_with_several_methods_wants_one() -> None:
-    with pytest.raises(ConfigError, match=r"\.method: not given; allowed is Position, Lengths or DoCommand for rdk:"):
+    with pytest.raises(
+        ConfigError, match=r"\.method: not given; allowed is Position, Lengths, GetWorldPose or DoCommand for rdk:"
+    ):
         source(api="rdk:component:gantry")
 
 

@@ -288,8 +288,8 @@ async def test_a_method_arrives_as_viam_server_sends_it(start: Starter, case: Ca
 def test_the_table_above_has_every_method() -> None:
     shown = {(case.api, case.method) for case in CASES}
     named = {(case.api, method.name) for case in CASES for method in methods_of(case.api)}
-    assert {pair for pair in named if pair[1] != "DoCommand"} <= shown
-    assert {method.name for method in methods_of(None)} == {name for _, name in shown}
+    assert {pair for pair in named if pair[1] not in ("DoCommand", "GetWorldPose")} <= shown
+    assert {method.name for method in methods_of(None)} == {name for _, name in shown} | {"GetWorldPose"}
 
 
 async def test_a_vision_service_gives_its_frame_with_what_it_saw(start: Starter) -> None:
@@ -359,7 +359,8 @@ async def test_rows_of_any_method_may_become_documents(start: Starter) -> None:
     assert (arrival.payload or b"").endswith(b'"readings":{"position_deg":90}}\n')
 
 
-IS_MOTOR, MOTOR_HAS = "it is a rdk:component:motor, which", "it has Position, IsPowered or DoCommand"
+IS_MOTOR = "it is a rdk:component:motor, which"
+MOTOR_HAS = "it has Position, IsPowered, GetWorldPose or DoCommand"
 
 
 @pytest.mark.parametrize(
@@ -385,7 +386,7 @@ async def test_a_source_that_cannot_be_polled_says_what_it_needs(
 async def test_an_api_with_several_methods_wants_one(start: Starter) -> None:
     rig = await start()
     with pytest.raises(
-        Exception, match=r"sources\[0\]\.method: not given; allowed is Position, Lengths or DoCommand"
+        Exception, match=r"sources\[0\]\.method: not given; allowed is Position, Lengths, GetWorldPose or DoCommand"
     ) as refusal:
         await rig.configure(sources=[{"name": "it", "api": "rdk:component:gantry"}])
     assert not isinstance(refusal.value, MachineError)

@@ -19,7 +19,7 @@ from viam.proto.robot import GetMachineStatusRequest, GetMachineStatusResponse, 
 from viam.services.discovery.client import DiscoveryClient
 
 from module.attributes.uploader import parse
-from module.demo import scene, viam_server
+from module.demo import machine_server, scene
 from module.demo.scene import Scene
 from tests.process.rig import NAME, CountingSensor, Rig, Starter, StillCamera
 
@@ -184,7 +184,7 @@ async def test_what_viam_server_could_not_build_is_told(start: Starter, monkeypa
             GetMachineStatusResponse(resources=[ResourceStatus(name=name, error="no such device")])
         )
 
-    monkeypatch.setattr(viam_server._Robot, "GetMachineStatus", status)
+    monkeypatch.setattr(machine_server._Robot, "GetMachineStatus", status)
     rig = await start(CountingSensor("host"))
     _, sources = await discover(await add_discovery(rig))
     assert sources["unbuilt"]["disabled"] is True
