@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from module.capture import Capture, Item
+from module.clock.machine_clock import Stamp, iso
 
 MOST = 100
 """So many of each source are known."""
@@ -33,12 +34,13 @@ class Fate(enum.StrEnum):
 class _Known:
     """One capture. Not frozen, as its fate changes; not a dataclass, as one is made for every capture."""
 
-    __slots__ = ("captured_us", "fate", "file_id", "id", "size")
+    __slots__ = ("captured_us", "clock", "fate", "file_id", "id", "size")
 
-    def __init__(self, capture_id: int | None, captured_us: int, size: int, fate: Fate) -> None:
+    def __init__(self, capture_id: int | None, capture: Capture, fate: Fate) -> None:
         self.id = capture_id
-        self.captured_us = captured_us
-        self.size = size
+        self.captured_us = capture.requested_us
+        self.clock = capture.origin.clock
+        self.size = len(capture.payload)
         self.fate = fate
         self.file_id: str | None = None
 
@@ -53,14 +55,14 @@ class Recent:
     def spooled(self, captures: Sequence[Capture], ids: Sequence[int]) -> None:
         """Captures are on the disk, under these ids."""
         for capture, capture_id in zip(captures, ids, strict=True):
-            known = _Known(capture_id, capture.requested_us, len(capture.payload), Fate.SPOOLED)
+            known = _Known(capture_id, capture, Fate.SPOOLED)
             if self._add(capture.origin.source, known):
                 self._by_id[capture_id] = known
 
     def refused(self, captures: Sequence[Capture]) -> None:
         """Captures found no room on the disk; they never had an id."""
         for capture in captures:
-            self._add(capture.origin.source, _Known(None, capture.requested_us, len(capture.payload), Fate.DROPPED))
+            self._add(capture.origin.source, _Known(None, capture, Fate.DROPPED))
 
     def _add(self, source: str, known: _Known) -> bool:
         entries = self._of_source.get(source)
@@ -88,13 +90,16 @@ class Recent:
                 known.fate = Fate.UPLOADED
                 known.file_id = file_id
 
-    def last(self, source: str, limit: int, iso: Callable[[int], str | None]) -> list[dict[str, Any]]:
-        """The last captures of a source, newest first, as the ``recent`` command answers them."""
+    def last(self, source: str, limit: int, shown_us: Callable[[Stamp], int]) -> list[dict[str, Any]]:
+        """The last captures of a source, newest first, as the ``recent`` command answers them.
+
+        ``shown_us`` moves a time by what the clock has stepped since, as ``Clock.shown_us`` does.
+        """
         newest = list(self._of_source[source])[: -limit - 1 : -1]
         return [
             {
                 "id": known.id,
-                "captured_at": iso(known.captured_us),
+                "captured_at": iso(shown_us(Stamp(known.captured_us, known.clock))),
                 "size": known.size,
                 "state": known.fate.value,
                 "file_id": known.file_id,

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 from module.capture import Capture, Item, Kind, Origin
+from module.clock.machine_clock import iso
 from module.recent import MOST, Fate, Recent
+from tests.clock.shim import TODAY_US, HandSet, begun
 
 SENSOR = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
 
@@ -19,7 +22,7 @@ def item(capture_id: int) -> Item:
 
 
 def last(recent: Recent, source: str = "s", limit: int = MOST) -> list[dict[str, Any]]:
-    return recent.last(source, limit, str)
+    return recent.last(source, limit, lambda stamp: stamp.us)
 
 
 def fates(recent: Recent) -> dict[int | None, str]:
@@ -30,10 +33,24 @@ def test_a_capture_has_its_id_its_time_of_request_and_its_size() -> None:
     recent = Recent(["s"])
     recent.spooled([row(5), row(7)], [1, 2])
     assert last(recent) == [
-        {"id": 2, "captured_at": "7", "size": 7, "state": "spooled", "file_id": None},
-        {"id": 1, "captured_at": "5", "size": 5, "state": "spooled", "file_id": None},
+        {"id": 2, "captured_at": "1970-01-01T00:00:00.000007Z", "size": 7, "state": "spooled", "file_id": None},
+        {"id": 1, "captured_at": "1970-01-01T00:00:00.000005Z", "size": 5, "state": "spooled", "file_id": None},
     ]
     assert [capture["id"] for capture in last(recent, limit=1)] == [2]
+
+
+def test_a_step_of_the_clock_moves_the_times_of_its_boot() -> None:
+    """What a command dated stays as it is."""
+    machine = HandSet(ahead_us=0)
+    clock = begun(machine)
+    before = clock.stamp()
+    recent = Recent(["s"])
+    recent.spooled([Capture(replace(SENSOR, clock=before.reading), before.us, before.us), row(5)], [1, 2])
+    machine.ahead_us = TODAY_US
+    clock.look()
+    dated, moved = recent.last("s", MOST, clock.shown_us)
+    assert moved["captured_at"] == iso(before.us + TODAY_US)
+    assert dated["captured_at"] == iso(5)
 
 
 def test_what_became_of_each_shows() -> None:

@@ -17,7 +17,7 @@ async def _recent(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     source = arguments["source"]
     if source not in courier.collectors:
         raise refuse("recent.source", source, f"one of {', '.join(courier.collectors) or 'none'}")
-    return {"captures": courier.carried.recent.last(source, arguments["limit"], iso)}
+    return {"captures": courier.carried.recent.last(source, arguments["limit"], courier.clock.shown_us)}
 
 
 async def _start_sequence(courier: Courier, arguments: Arguments) -> dict[str, Any]:
