@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import viam.components.audio_out  # noqa: F401 - an API is registered once its package is imported, and this one by none else
 from viam.components.arm import Arm
 from viam.proto.common import Pose
 from viam.resource.registry import Registry
