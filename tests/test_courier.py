@@ -35,7 +35,7 @@ from module.delivery import uploader as uploader_module
 from module.demo.cloud import LocalCloud
 from module.health.readings import Vitals
 from module.pauses import What
-from module.spool import owner as owner_module
+from module.spool import thread as owner_module
 from tests.process.rig import KEY, KEY_ID, PART, CountingSensor
 
 LOGGER = logging.getLogger("courier-test")

@@ -19,11 +19,12 @@ from pathlib import Path
 from module.capture import Capture, Failure, Item, Kind, Origin
 from module.clock.machine_clock import Stamp
 from module.spool import sequences
-from module.spool.adoption_table import AdoptionTable
+from module.spool.adoption.table import AdoptionTable
 from module.spool.barrier import BarrierTable
 from module.spool.clock_table import ClockTable
-from module.spool.counts import mend_counts, recount
-from module.spool.mark import Mark, MarkFile
+from module.spool.damage.counts import mend_counts, recount
+from module.spool.damage.high_water import Mark, MarkFile
+from module.spool.damage.salvage import Salvaged, count_unreadable, recover
 from module.spool.retention import PAGE_BYTES, Line
 from module.spool.rows import (
     COLUMNS,
@@ -36,10 +37,9 @@ from module.spool.rows import (
     mark_of,
     room_of,
 )
-from module.spool.salvage import Salvaged, count_unreadable, recover
 from module.spool.schema import Damaged, connect
 from module.spool.sent_files import SentFiles
-from module.spool.streams import StreamTable
+from module.spool.stream_table import StreamTable
 
 _FEW = 4
 """Up to so many rows are deleted one by one as soon as together."""

@@ -7,11 +7,11 @@ import os
 from module.attributes.uploader import SpoolConfig, WhenFull
 from module.errors import SpoolFull
 from module.spool.database import Database
-from module.spool.jobs import Append, Group, Outcome
+from module.spool.messages import Append, Group, Outcome
 from module.spool.place import Place
-from module.spool.queues import Held
 from module.spool.retention import drop_newest, drop_oldest, thin
 from module.spool.rows import room_of
+from module.spool.stream_index import Held
 
 
 class Room:

@@ -26,7 +26,7 @@ from module.sequence import CaptureSequence, SequenceSource, SequenceState
 if TYPE_CHECKING:
     from module.spool.clock_table import ClockTable
     from module.spool.database import Database
-    from module.spool.streams import StreamTable
+    from module.spool.stream_table import StreamTable
 
 SCHEMA = """
 CREATE TABLE sequence (

@@ -26,21 +26,21 @@ from module.capture import Capture, Failure, FileMark, Item
 from module.clock.machine_clock import Clock, Stamp
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.recent import Fate
-from module.spool.adoption import Adopter
-from module.spool.adoption_table import TakenOver
+from module.spool.adoption.adopter import Adopter
+from module.spool.adoption.orphans import OrphanWatch
+from module.spool.adoption.table import TakenOver
 from module.spool.barrier import Barrier
 from module.spool.clock_table import ClockLedger
 from module.spool.database import Database
 from module.spool.drop_log import DropLog
 from module.spool.file_book import FileBook
-from module.spool.jobs import Acknowledge, Append, Call, Outcome, Rescue
-from module.spool.orphans import OrphanWatch
-from module.spool.owner import Owner
+from module.spool.messages import Acknowledge, Append, Call, Outcome, Rescue
 from module.spool.pending import Pending
 from module.spool.place import place_of
-from module.spool.queues import Queues
 from module.spool.rows import Row
 from module.spool.sequences import SequenceBook
+from module.spool.stream_index import Queues
+from module.spool.thread import Owner
 
 _DAMAGED = "damaged in the spool: its bytes are not those that were captured"
 _STREAMS_AT_ONCE = 8

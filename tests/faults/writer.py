@@ -17,7 +17,7 @@ from itertools import count
 
 from module.attributes.uploader import Sync
 from module.capture import Capture, Kind, Origin
-from module.spool import owner
+from module.spool import thread
 from module.spool.store import Store
 from tests.spool.rig import LOGGER, claim, spool_config, upload_config
 
@@ -94,8 +94,8 @@ async def _live(directory: str, numbers: Iterator[int], rng: random.Random, sync
 def main() -> None:
     directory, first, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     # So that room is given back to the disk within a run of a second.
-    owner._IDLE_S = 0.005
-    owner._KEEP_FREE_BYTES = 100_000
+    thread._IDLE_S = 0.005
+    thread._KEEP_FREE_BYTES = 100_000
     numbers, rng = count(first), random.Random(seed)
     for _ in range(LIVES):
         asyncio.run(_live(directory, numbers, rng, Sync(sys.argv[4])))

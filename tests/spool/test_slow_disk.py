@@ -11,8 +11,9 @@ import pytest
 from module.attributes.uploader import Sync
 from module.capture import Capture, Kind, Origin
 from module.errors import SpoolError
-from module.spool import opening, owner, pending
-from module.spool.jobs import GROUP_CAPTURES
+from module.spool import pending, thread
+from module.spool.damage import opening
+from module.spool.messages import GROUP_CAPTURES
 from module.spool.store import Store
 from tests.spool.rig import Opener, SlowDisk, claim, drain
 
@@ -108,7 +109,7 @@ async def test_to_close_and_open_again_on_a_slow_disk_waits_for_no_sync_but_the_
     opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The journal stays for the next to open the file, and names that were made sure of once are sure."""
-    monkeypatch.setattr(owner, "_SLOW_COMMIT_S", 0.0)
+    monkeypatch.setattr(thread, "_SLOW_COMMIT_S", 0.0)
     store = await opened()
     await store.append(GROUP)
     await store.close()
@@ -118,7 +119,7 @@ async def test_to_close_and_open_again_on_a_slow_disk_waits_for_no_sync_but_the_
     store = await opened()
     assert synced == []
     assert len(await drain(store)) == GROUP_CAPTURES
-    monkeypatch.setattr(owner, "_SLOW_COMMIT_S", 60.0)
+    monkeypatch.setattr(thread, "_SLOW_COMMIT_S", 60.0)
     await store.append(GROUP)
     await store.close()
     assert not (tmp_path / "spool" / "spool.sqlite3-wal").exists()

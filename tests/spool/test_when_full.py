@@ -14,7 +14,7 @@ import pytest
 from module.attributes.uploader import WhenFull
 from module.capture import Capture, Kind, Origin
 from module.errors import SpoolFull
-from module.spool.jobs import GROUP_CAPTURES
+from module.spool.messages import GROUP_CAPTURES
 from tests.spool.rig import Opener, claim, drain
 
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")

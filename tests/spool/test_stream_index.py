@@ -8,7 +8,7 @@ import random
 import pytest
 
 from module.capture import Kind, Origin
-from module.spool.queues import Queue, Queues
+from module.spool.stream_index import Queue, Queues
 from tests.spool.rig import upload_config
 
 ORIGINS = [

@@ -14,7 +14,7 @@ import pytest
 
 from module.capture import Capture, Kind, Origin
 from module.errors import SpoolError, SpoolFull
-from module.spool.salvage import salvage
+from module.spool.damage.salvage import salvage
 from tests.spool.rig import Opener, claim, drain
 
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")

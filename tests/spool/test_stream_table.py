@@ -12,10 +12,10 @@ from pathlib import Path
 
 from module.capture import Capture, Item, Kind, Origin
 from module.sequence import SequenceSource
+from module.spool.damage.salvage import salvage
 from module.spool.database import Database
-from module.spool.salvage import salvage
 from module.spool.store import Store
-from module.spool.streams import MOST_IDLE
+from module.spool.stream_table import MOST_IDLE
 from tests.spool.rig import Opener, claim, drain
 
 ORIGIN = Origin("eye", Kind.BINARY, name="eye")

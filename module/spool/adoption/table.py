@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from module.capture import Origin
+from module.spool.damage.salvage import count_unreadable
 from module.spool.rows import COLUMNS, FAILED_COLUMNS, checksum, is_whole
-from module.spool.salvage import count_unreadable
 from module.spool.schema import ADOPTION_COLUMNS, ADOPTION_TABLE, HAS_ADOPTIONS
 from module.spool.sequences import COLUMNS as SEQUENCE_COLUMNS
 

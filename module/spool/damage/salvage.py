@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from module.spool.mark import Mark
-from module.spool.pages import Pages, frames_in_log, frames_taken
+from module.spool.damage.high_water import Mark
+from module.spool.damage.pages import Pages, frames_in_log, frames_taken
 from module.spool.rows import COLUMNS, FAILED_COLUMNS, is_whole, origin_checksum, whole_origin
 from module.spool.schema import ADOPTION_COLUMNS, ADOPTION_TABLE, HAS_ADOPTIONS, connect, lenient_text
 from module.spool.sent_files import COLUMNS as SENT_FILE

@@ -1,6 +1,6 @@
 """Kills an adoption at each of its moments, and lets the next start and the next ``adopt`` do what is left.
 
-``python -m tests.spool.adoption_kills FOLDER`` prints the moments, a line each, and ends with an error if a capture was
+``python -m tests.spool.adoption.kills FOLDER`` prints the moments, a line each, and ends with an error if a capture was
 lost or came twice. Each step is a process of its own, forked from one that has no threads.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from module.capture import Capture, Kind, Origin
 from module.errors import CommandError
-from module.spool import old_spool
+from module.spool.adoption import old_spool
 from module.spool.database import Database
 from module.spool.store import Store
 from tests.spool.rig import LOGGER, claim, drain, spool_config, upload_config

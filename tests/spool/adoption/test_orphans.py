@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from module.capture import Capture, Kind, Origin
+from module.spool.adoption.orphans import PATIENCE_S, Neighbours, Orphan, OrphanWatch
 from module.spool.lock import LockFile
-from module.spool.orphans import PATIENCE_S, Neighbours, Orphan, OrphanWatch
 from module.spool.place import Place
 from tests.faults.version_1 import write_version_1
 from tests.spool.rig import LOGGER, Opener, claim

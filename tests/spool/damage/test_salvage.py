@@ -15,12 +15,12 @@ from module.capture import Capture, FileMark, Kind, Origin
 from module.clock.machine_clock import NO_READING, Reading, Stand
 from module.errors import SpoolError
 from module.sequence import CaptureSequence, SequenceSource
-from module.spool import opening
+from module.spool.damage import opening
+from module.spool.damage.opening import open_spool
+from module.spool.damage.salvage import Salvaged, salvage
 from module.spool.database import Database
-from module.spool.jobs import Call
-from module.spool.opening import open_spool
+from module.spool.messages import Call
 from module.spool.retention import PAGE_BYTES
-from module.spool.salvage import Salvaged, salvage
 from tests.spool.numbered import ROWS, capture, check, drain_damaged, filled, overwrite, payload, spool_file
 from tests.spool.rig import LOGGER, Opener, claim, drain, make_version_1, make_version_2
 

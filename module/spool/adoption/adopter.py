@@ -27,12 +27,12 @@ from typing import Any, Protocol, TypeVar
 from module.attributes.uploader import SpoolConfig
 from module.errors import CommandError, CourierError, SpoolError
 from module.files import threads
-from module.spool.adoption_table import Adoption, Part, TakenOver
+from module.spool.adoption.old_spool import OldSpool, delete_spool
+from module.spool.adoption.orphans import ADOPTING, OrphanWatch
+from module.spool.adoption.table import Adoption, Part, TakenOver
+from module.spool.damage.opening import is_damage
 from module.spool.database import Database
 from module.spool.lock import LockFile
-from module.spool.old_spool import OldSpool, delete_spool
-from module.spool.opening import is_damage
-from module.spool.orphans import ADOPTING, OrphanWatch
 from module.spool.place import LOCK_FILE, Place, holds_spool, sync_directory
 
 _T = TypeVar("_T")

@@ -13,9 +13,9 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from module.errors import SpoolError
-from module.spool.adoption_table import Adoption, Part, rows_of
+from module.spool.adoption.table import Adoption, Part, rows_of
+from module.spool.damage.opening import open_spool
 from module.spool.lock import LockFile
-from module.spool.opening import open_spool
 from module.spool.place import LOCK_FILE, SPOOL_FILE, is_evidence, is_own, sync_directory
 from module.spool.rows import COLUMNS, FAILED_COLUMNS, whole_origin
 from module.spool.schema import Damaged

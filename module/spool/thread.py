@@ -24,14 +24,14 @@ from module.attributes.uploader import SpoolConfig, Sync
 from module.clock.machine_clock import Clock, Stamp
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.ballast import BALLAST_BYTES, Ballast
+from module.spool.damage.opening import Opened, close_spool, is_damage, open_spool
+from module.spool.damage.salvage import is_full
 from module.spool.database import Database
-from module.spool.jobs import Acknowledge, Append, Batch, Call, CallFailed, Gathering, Group, Outcome, Rescue
-from module.spool.opening import Opened, close_spool, is_damage, open_spool
+from module.spool.messages import Acknowledge, Append, Batch, Call, CallFailed, Gathering, Group, Outcome, Rescue
 from module.spool.place import Place
-from module.spool.queues import Held
 from module.spool.room import Room
 from module.spool.rows import StreamRow
-from module.spool.salvage import is_full
+from module.spool.stream_index import Held
 
 _LOCK_RETRY_S = 0.05
 _IDLE_S = 5.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from module.attributes.uploader import UploadConfig
 from module.capture import GATHERED, Origin
-from module.spool.jobs import Rescue
+from module.spool.messages import Rescue
 
 _PATIENCE_S = 0.03
 """Rows gather for so much longer than ``batch_wait_s``: those of a source with that period then travel in pairs."""

@@ -20,7 +20,7 @@ from module.capture import Capture, FileMark, Kind, Origin
 from module.clock.machine_clock import NOT_SET_TAG, Reading, Stand
 from module.errors import CommandError, SpoolError
 from module.sequence import SequenceSource
-from module.spool import adoption, old_spool
+from module.spool.adoption import adopter, old_spool
 from module.spool.lock import LockFile
 from module.spool.store import Store
 from tests.faults.version_1 import write_version_1
@@ -28,7 +28,7 @@ from tests.spool.rig import LOGGER, Opener, claim, drain, spool_config, upload_c
 
 ROWS = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
 IMAGES = Origin(source="cam", kind=Kind.BINARY, api="rdk:component:camera", name="cam", method="GetImages")
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILES = Origin(source="/f", kind=Kind.FILE, folder="/f")
 
 
@@ -152,8 +152,8 @@ async def test_failures_sent_files_sequences_and_images_go_over_too(opened: Open
 
 
 def test_a_kill_at_any_moment_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
-    """SIGKILL before and after each commit, rename and deletion; ``tests/spool/adoption_kills.py`` says how."""
-    command = [sys.executable, "-m", "tests.spool.adoption_kills", str(tmp_path)]
+    """SIGKILL before and after each commit, rename and deletion; ``tests/spool/adoption/kills.py`` says how."""
+    command = [sys.executable, "-m", "tests.spool.adoption.kills", str(tmp_path)]
     done = subprocess.run(
         command, check=False, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
@@ -196,7 +196,7 @@ async def test_damage_that_shows_half_way_is_gone_around(
     opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_orphan(opened, tmp_path / "old")
-    monkeypatch.setattr(adoption, "_AGAIN_S", 0.05)
+    monkeypatch.setattr(adopter, "_AGAIN_S", 0.05)
     read, calls = old_spool.OldSpool.next_part, 0
 
     def breaks(spool: old_spool.OldSpool, begun: Any) -> Any:
