@@ -11,6 +11,8 @@ from tests.faults.ledger import Row
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 SOAK_BEGIN, SOAK_END = "<!-- soak: begin -->", "<!-- soak: end -->"
+CLOCK_BEGIN, CLOCK_END = "<!-- clock: begin -->", "<!-- clock: end -->"
+SLOW_BEGIN, SLOW_END = "<!-- slow disk: begin -->", "<!-- slow disk: end -->"
 _HEAD = "# Reliability\n\nWhat breaks, how often it was tried, and what came of it.\n"
 
 
@@ -55,11 +57,10 @@ def section(groups: Mapping[Group, Rows], command: str, backlog: str, slow: str)
 
     ``backlog`` is what is said of the large one, ``slow`` the table of the slow disks.
     """
-    *first, last = (f"{sum(row.tries for row in groups.get(group, {}).values()):,} {group.value}" for group in Group)
     return f"""{BEGIN}
 ## What was tried
 
-{", ".join(first)} and {last}, by
+{_counts(groups)}, by
 `{command}`, which wrote this table.
 
 {table(groups)}
@@ -89,6 +90,42 @@ Two sensors are polled at 50 Hz on a disk each of whose syncs (fsync, fdatasync)
 command* is the longest `upload_data`, *a reconfiguration* the longest change of the service, from request to
 answer. *Missed* are ticks that were skipped because the disk was 2 s behind, or the computer busy.
 {END}
+"""
+
+
+def _counts(groups: Mapping[Group, Rows]) -> str:
+    *first, last = (f"{sum(row.tries for row in groups.get(group, {}).values()):,} {group.value}" for group in Group)
+    return f"{', '.join(first)} and {last}"
+
+
+def slow_section(groups: Mapping[Group, Rows], command: str, backlog: str, fsync_ms: float) -> str:
+    """The part of docs/reliability.md about the same faults on a slow disk."""
+    return f"""{SLOW_BEGIN}
+## The same on a slow disk
+
+Each sync of the module took {fsync_ms:g} ms longer, as on an ordinary SD card; a power cut is simulated, and has none.
+{_counts(groups)}, by
+`{command}`, which wrote this table.
+
+{table(groups)}
+
+{backlog}
+{SLOW_END}
+"""
+
+
+def clock_section(sentence: str, command: str) -> str:
+    """The part of docs/reliability.md about a clock that is set late; ``sentence`` says what came of it."""
+    return f"""{CLOCK_BEGIN}
+## A board without a clock of its own
+
+By `{command}`, which wrote this part:
+
+{sentence}
+
+A sensor and a camera are polled ten times and five times a second. The sensor's readings hold the true time; the camera
+remembers when it was asked. A time counts as wrong by how far the truth lies outside of request and answer.
+{CLOCK_END}
 """
 
 

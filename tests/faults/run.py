@@ -2,7 +2,8 @@
 
 Two benches share the kills, a third one goes through the faults of the cloud meanwhile. Then come the addresses and
 three disks side by side, and, each with the computer to itself, as they hold the module to times: the machine, the
-power cuts, the large backlog, the slow disks. Last comes the soak, all of it at once; ``--soak-only`` runs only that.
+power cuts, the large backlog, the slow disks, the clock. Last comes the soak, all of it at once. ``--clock-only`` and
+``--soak-only`` run only that. With ``--fsync-ms`` the table goes to a part of its own, and no more comes after it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from tests.faults.kills import kill_rounds
 from tests.faults.ledger import Row
 from tests.faults.machine_faults import machine_rounds
 from tests.faults.power_cut import COMPILER, build_recorder, cut_power
-from tests.faults.report import Group, Rows, section, soak_section, table, total, write
+from tests.faults.report import Group, Rows, clock_section, section, slow_section, soak_section, table, total, write
 from tests.faults.soak import KEPT_ROOM_BYTES, Soak
+from tests.faults.true_times import met_with_a_clock_that_is_set_late
 
 REPORT = Path(__file__).parents[2] / "docs" / "reliability.md"
 _KILL_BENCHES = 2
@@ -47,23 +49,33 @@ _DISK_SHARE = 1 / 2
 """Of that time has each of the disks: what comes of damage depends on where it strikes."""
 
 
-def main() -> int:
-    """Run, print the table, write the report; 1 if anything was lost."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.faults.run", description="Break the module at random, and count.")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="default: a random one")
     parser.add_argument("--kills", type=int, default=500, help="how many kill -9, at least; 500")
     parser.add_argument("--cuts", type=int, default=200, help="how many power cuts; 200; none without a C compiler")
     parser.add_argument("--minutes", type=float, default=6.0, help="for the faults of the cloud; 6; others a part")
     parser.add_argument("--fsync-ms", type=float, default=0.0, help="by how much modules' syncs are slowed; 0")
+    parser.add_argument(
+        "--clock-s", type=float, default=20.0, help="of captures before a clock is set; 20; none with 0"
+    )
+    parser.add_argument("--clock-only", action="store_true", help="only the clock; the rest stays as it was")
     parser.add_argument("--soak-minutes", type=float, default=10.0, help="for all faults at once; 10; none with 0")
     parser.add_argument("--soak-only", action="store_true", help="only all faults at once; the rest stays as it was")
     parser.add_argument("--report", type=Path, default=REPORT, help="the file to write; docs/reliability.md")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run, print the table, write the report; 1 if anything was lost, or a time was wrong."""
+    given = _arguments()
     print(f"seed {given.seed}", flush=True)  # noqa: T201
     begun, problems = time.monotonic(), list[str]()
     folder = Path(tempfile.mkdtemp(prefix="courier-faults-"))
-    if given.soak_only:
-        return soaked(folder, given.seed, given.soak_minutes, given.report)
+    if given.clock_only or given.soak_only:
+        failed = given.clock_only and dated(folder, given.clock_s, given.report)
+        failed |= given.soak_only and soaked(folder, given.seed, given.soak_minutes, given.report)
+        return _end(folder, failed=failed)
     if given.fsync_ms:
         # Of all modules, which are started from here; a power cut has a library in its place.
         os.environ |= slowed(asyncio.run(built(folder)), given.fsync_ms)
@@ -74,24 +86,45 @@ def main() -> int:
         backlog = asyncio.run(met_with_a_backlog(folder / "backlog", LARGE_BYTES)).sentence()
     except NoRoom as error:
         backlog = f"The large backlog was left out: {error}."
-    os.environ.pop("LD_PRELOAD", None)
+    print(table(groups), backlog, *problems, f"{(time.monotonic() - begun) / 60:.1f} minutes", sep="\n")  # noqa: T201
+    failed = bool(problems) or any(row.lost for rows in groups.values() for row in rows.values())
+    command = f"tests/run.sh faults --seed {given.seed} --kills {given.kills} --cuts {given.cuts}"
+    command += f" --minutes {given.minutes:g}"
+    if given.fsync_ms:
+        command += f" --fsync-ms {given.fsync_ms:g}"
+        write(given.report, slow_section(groups, command, backlog, given.fsync_ms))
+        return _end(folder, failed=failed)
     slow = asyncio.run(slow_disk.table(folder / "slow")) if COMPILER is not None else "There was no C compiler."
-    print(table(groups), backlog, slow, *problems, f"{(time.monotonic() - begun) / 60:.1f} minutes", sep="\n")  # noqa: T201
-    options = f"--seed {given.seed} --kills {given.kills} --cuts {given.cuts} --minutes {given.minutes:g}"
-    options += f" --fsync-ms {given.fsync_ms:g}" if given.fsync_ms else ""
-    write(given.report, section(groups, f"tests/run.sh faults {options}", backlog, slow))
-    lost = any(row.lost for rows in groups.values() for row in rows.values())
-    failed = lost or bool(problems)
-    if not failed:
-        # Else the spools and the logs are the evidence.
-        shutil.rmtree(folder)
+    print(slow)  # noqa: T201
+    write(given.report, section(groups, command, backlog, slow))
+    if given.clock_s and COMPILER is not None:
+        failed |= dated(folder, given.clock_s, given.report)
     if given.soak_minutes:
-        failed |= bool(soaked(folder, given.seed, given.soak_minutes, given.report))
+        failed |= soaked(folder, given.seed, given.soak_minutes, given.report)
+    return _end(folder, failed=failed)
+
+
+def _end(folder: Path, *, failed: bool) -> int:
+    """Return the exit status; if anything failed, the spools and the logs stay, as the evidence."""
+    if failed:
+        print(f"the evidence is in {folder}")  # noqa: T201
+    else:
+        shutil.rmtree(folder)
     return int(failed)
 
 
-def soaked(folder: Path, seed: int, minutes: float, report: Path) -> int:
-    """Let everything go wrong at once for so long, and write of it; 1 if it failed, and then the folder stays."""
+def dated(folder: Path, seconds: float, report: Path) -> bool:
+    """Capture for so long before the clock is set, and write of it; returns whether a time was wrong."""
+    place = folder / "clock"
+    place.mkdir()
+    result = asyncio.run(met_with_a_clock_that_is_set_late(place, seconds=seconds))
+    print(result.sentence(), flush=True)  # noqa: T201
+    write(report, clock_section(result.sentence(), f"tests/run.sh faults --clock-only --clock-s {seconds:g}"))
+    return not result.sound
+
+
+def soaked(folder: Path, seed: int, minutes: float, report: Path) -> bool:
+    """Let everything go wrong at once for so long, and write of it; returns whether it failed."""
     # The resources of the machine raise what they are to raise.
     logging.getLogger("grpclib.server").setLevel(logging.CRITICAL)
     soak = Soak(folder / "soak", random.Random(f"{seed}:soak"))
@@ -99,11 +132,10 @@ def soaked(folder: Path, seed: int, minutes: float, report: Path) -> int:
     print(result.sentence(), flush=True)  # noqa: T201
     command = f"tests/run.sh faults --soak-only --seed {seed} --soak-minutes {minutes:g}"
     write(report, soak_section(result.sentence(), command))
-    if not result.sound or result.grown > KEPT_ROOM_BYTES:
-        print(*result.lost[:50], *result.dead, f"grown by {result.grown} bytes; {folder}", sep="\n")  # noqa: T201
-        return 1
-    shutil.rmtree(folder)
-    return 0
+    failed = not result.sound or result.grown > KEPT_ROOM_BYTES
+    if failed:
+        print(*result.lost[:50], *result.dead, f"grown by {result.grown} bytes", sep="\n")  # noqa: T201
+    return failed
 
 
 def cuts(folder: Path, seed: int, count: int) -> tuple[Rows, list[str]]:
