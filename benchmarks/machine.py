@@ -20,7 +20,7 @@ from benchmarks.inputs import readings
 from benchmarks.processes import ROOT
 from module.demo import scene
 from module.demo.scene import Scene
-from module.demo.viam_server import ViamServer
+from module.local.viam_server import ViamServer
 
 AS_A_MODULE = (sys.executable, "-m", "module")
 AS_INSTALLED = (str(ROOT / "run.sh"),)

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from module.demo.cloud import Arrival, LocalCloud
+from module.local.cloud import Arrival, LocalCloud
 
 CONFIG = Path(__file__).with_name("viam-server.json")
 

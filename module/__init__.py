@@ -35,6 +35,7 @@ IMPORT_ORDER = (
     ("commands",),
     ("service", "health", "discovery", "serving"),
     ("conversion",),
+    ("local",),
     ("demo",),
     ("__main__",),
 )

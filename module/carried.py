@@ -11,7 +11,7 @@ import time
 
 from module.attributes.uploader import Config
 from module.collection.kept import KeptOfFolder, KeptOfSource
-from module.delivery.carrier import Counts
+from module.delivery.attempts import Counts
 from module.pauses import Pauses
 from module.recent import Recent
 

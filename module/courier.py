@@ -24,11 +24,11 @@ from module.collection.condition_watch import ConditionWatch
 from module.collection.folders import FolderWatch
 from module.collection.schedule import ActiveHours
 from module.collection.sources import find
-from module.delivery.cloud import Cloud
-from module.delivery.permit import Permit
 from module.delivery.put_away import finish
 from module.delivery.sequences import SequenceMaker
+from module.delivery.upload_windows import Permit
 from module.delivery.uploader import Uploader
+from module.delivery.wire.cloud import Cloud
 from module.errors import CLOSING, SpoolClosed, SpoolError, Unavailable
 from module.network.machine import MachineRoad
 from module.pauses import What

@@ -35,6 +35,7 @@ MEETS_THE_OUTSIDE = (
     "module.serving.log_relay",
     "module.serving.module_server",
     "module.serving.parent",
+    "module.local",
     "module.demo",
     "module.__main__",
 )
@@ -63,7 +64,7 @@ PURE = {
     "module.network.address": CLOCKS_AND_IO,
     "module.delivery.backoff": CLOCKS_AND_IO,
     "module.delivery.link": CLOCKS_AND_IO,
-    "module.delivery.permit": CLOCKS_AND_IO,
+    "module.delivery.upload_windows": CLOCKS_AND_IO,
     "module.delivery.rate": CLOCKS_AND_IO,
     # It names the exceptions of these two.
     "module.delivery.outcome": CLOCKS_AND_IO - {"asyncio", "ssl"},
@@ -205,15 +206,15 @@ async def i():
         ("module.attributes.uploader", "module.errors", True),
         ("module.attributes.uploader", "module.attributes.condition", True),
         ("module.capture", "module.attributes.uploader", False),
-        ("module.delivery.carrier", "module.delivery.link", True),
-        ("module.delivery.carrier", "module.attributes.uploader", True),
-        ("module.delivery.carrier", "module.spool.store", False),
-        ("module.collection.folders", "module.delivery.files", False),
+        ("module.delivery.attempts", "module.delivery.link", True),
+        ("module.delivery.attempts", "module.attributes.uploader", True),
+        ("module.delivery.attempts", "module.spool.store", False),
+        ("module.collection.folders", "module.delivery.wire.files", False),
         ("module.capture", "module.courier", False),
         ("module.courier", "module.spool.store", True),
         ("module.service", "module.commands.table", True),
         ("module.commands.table", "module.service", False),
-        ("module.demo.cloud", "module.service", True),
+        ("module.local.cloud", "module.service", True),
     ],
 )
 def test_the_floors_mean_what_they_say(importer: str, imported: str, allowed: bool) -> None:

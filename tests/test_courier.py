@@ -30,10 +30,10 @@ from module.collection import folders as folders_module
 from module.collection import ticker as ticker_module
 from module.commands.status import status_of
 from module.courier import Courier
-from module.delivery import carrier as carrier_module
+from module.delivery import attempts as carrier_module
 from module.delivery import uploader as uploader_module
-from module.demo.cloud import LocalCloud
 from module.health.readings import Vitals
+from module.local.cloud import LocalCloud
 from module.pauses import What
 from module.spool import thread as owner_module
 from tests.process.rig import KEY, KEY_ID, PART, CountingSensor

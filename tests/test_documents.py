@@ -35,7 +35,7 @@ PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in (*ROOT.glob("
 FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPANS = re.compile(r"`([^`]+)`")
 UPLOADER = PAGES["docs/uploader.md"]
-TOP_FOLDERS = "benchmarks|docs|examples|module|packaging|simulation|tests"
+TOP_FOLDERS = "benchmarks|docs|examples|module|packaging|tests"
 MODELS: dict[str, type[BaseModel]] = {
     "attributes": Config,
     "source": SourceConfig,

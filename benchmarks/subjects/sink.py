@@ -20,7 +20,7 @@ from viam.proto.app import datasync
 
 from benchmarks.identity import KEY, KEY_ID, PART
 from benchmarks.processes import serve
-from module.demo.cloud import Arrival, LocalCloud
+from module.local.cloud import Arrival, LocalCloud
 
 _OPTIONS = (
     ("grpc.so_reuseport", 0),

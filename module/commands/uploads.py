@@ -32,7 +32,7 @@ from module.commands.arguments import (
 from module.commands.upload_wait import Waiting
 from module.commands.verb import DATASETS, METHOD_PARAMETERS, TAGS, TIMEOUT, Arguments, Verb
 from module.courier import Courier
-from module.delivery.files import mime_type_of
+from module.delivery.wire.files import mime_type_of
 from module.errors import CommandError, EncodeError, OutsideFolder
 from module.files import threads
 from module.files.folder_paths import mark_inside

@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from module.capture import FileMark, Origin
-from module.delivery.files import is_the_file
+from module.delivery.wire.files import is_the_file
 from module.errors import OutsideFolder
 from module.files import lease
 from module.files.folder_paths import naming, parent_inside, parts_inside

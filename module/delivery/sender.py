@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from module.capture import Item, Kind, Origin, UploadAs
-from module.delivery.files import OpenFile, unreadable
-from module.delivery.methods import CourierClient, SerialisedRows
-from module.delivery.wire import Times, method_parameters
+from module.delivery.wire.files import OpenFile, unreadable
+from module.delivery.wire.messages import Times, method_parameters
+from module.delivery.wire.methods import CourierClient, SerialisedRows
 from module.errors import FileChanged, FileUnusable, OutsideFolder
 
 _DOCUMENT_EXTENSION = ".ndjson"

@@ -17,10 +17,10 @@ from typing import Protocol
 from viam.proto.app.data import SequenceResourceFilter
 
 from module.attributes.uploader import UploadConfig
+from module.delivery.attempts import UNSURE_TRIES
 from module.delivery.backoff import Backoff
-from module.delivery.carrier import UNSURE_TRIES
-from module.delivery.cloud import Cloud, NotAdmitted
 from module.delivery.outcome import Verdict, judge, say
+from module.delivery.wire.cloud import Cloud, NotAdmitted
 from module.errors import SpoolError
 from module.sequence import CaptureSequence, SequenceState
 from module.throttled_log import ThrottledLog

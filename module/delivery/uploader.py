@@ -18,13 +18,13 @@ from typing import Any
 
 from module.attributes.uploader import UploadConfig
 from module.capture import Item
-from module.delivery.carrier import Carrier, Counts, Load, Spool
-from module.delivery.cloud import Cloud
+from module.delivery.attempts import Carrier, Counts, Load, Spool
 from module.delivery.concurrency import Concurrency
 from module.delivery.link import State
-from module.delivery.permit import Permit, Ruling, Standing
 from module.delivery.rate import Rate
 from module.delivery.sender import Receipt
+from module.delivery.upload_windows import Permit, Ruling, Standing
+from module.delivery.wire.cloud import Cloud
 from module.errors import CLOSING, SpoolError
 from module.supervised import said_of
 from module.throttled_log import ThrottledLog

@@ -17,8 +17,8 @@ from viam.proto.app.datasync import SensorData
 from viam.utils import struct_to_dict
 
 from module.demo.chronicle import Chronicle
-from module.demo.cloud import Arrival, UploadMethod
 from module.demo.tally import identities
+from module.local.cloud import Arrival, UploadMethod
 
 _MOST_ARRIVALS = 400
 _MOST_KEYS = 64

@@ -19,11 +19,11 @@ from viam.proto.common import LogEntry
 
 from module.demo import configuration, machine, report
 from module.demo.chronicle import Chronicle
-from module.demo.cloud import LocalCloud
 from module.demo.exhibit import Exhibit
 from module.demo.report import Outcome
 from module.demo.tally import open_images, tally
-from module.demo.viam_server import Exit, MachineError, ViamServer
+from module.local.cloud import LocalCloud
+from module.local.viam_server import Exit, MachineError, ViamServer
 
 _SERVICE = "courier"
 _LARGE_FILE_BYTES = 20_000_000

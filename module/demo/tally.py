@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from module.demo.cloud import Arrival, UploadMethod
 from module.demo.report import Result
+from module.local.cloud import Arrival, UploadMethod
 
 _IMAGES = (".jpeg", ".jpg", ".png", ".webp")
 

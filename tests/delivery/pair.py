@@ -10,9 +10,9 @@ from typing import Any
 
 from viam.app.data_client import DataClient
 
-from module.delivery.cloud import Cloud
-from module.delivery.methods import CourierClient
-from module.demo.cloud import Arrival, LocalCloud
+from module.delivery.wire.cloud import Cloud
+from module.delivery.wire.methods import CourierClient
+from module.local.cloud import Arrival, LocalCloud
 from tests.delivery.rig import config_of
 
 CHUNK = 4096

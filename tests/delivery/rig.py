@@ -15,9 +15,9 @@ import grpc
 from module.attributes.uploader import Config, parse
 from module.capture import Capture, Item, Kind, Origin
 from module.collection.readings import sensor_data
-from module.delivery.cloud import Cloud
 from module.delivery.uploader import Uploader
-from module.demo.cloud import Call, LocalCloud, Refusal, UploadMethod
+from module.delivery.wire.cloud import Cloud
+from module.local.cloud import Call, LocalCloud, Refusal, UploadMethod
 from module.spool.store import Store
 
 KEY_ID, KEY, PART = "11111111-2222-3333-4444-555555555555", "the-very-secret-api-key", "part-1"

@@ -15,12 +15,12 @@ import pytest
 from viam.proto.app.data import CreateSequenceRequest
 
 from module.delivery import sequences
+from module.delivery.attempts import UNSURE_TRIES
 from module.delivery.backoff import Backoff
-from module.delivery.carrier import UNSURE_TRIES
-from module.delivery.cloud import Cloud
 from module.delivery.sequences import SequenceMaker
-from module.demo.cloud import LocalCloud, Refusal
+from module.delivery.wire.cloud import Cloud
 from module.errors import SpoolError
+from module.local.cloud import LocalCloud, Refusal
 from module.sequence import CaptureSequence, SequenceSource
 from tests.delivery.rig import KEY, LOGGER, MOMENT_US, config_of, local_cloud
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from module.capture import Capture, FileMark, Kind, Origin
-from module.delivery.aside import MOST_LOADS
-from module.demo.cloud import UploadMethod
+from module.delivery.held_back import MOST_LOADS
+from module.local.cloud import UploadMethod
 from tests.delivery.rig import MOMENT_US, Rig, Starter, row
 
 MANY = MOST_LOADS + 40

@@ -10,7 +10,7 @@ from pathlib import Path
 from viam.proto.rpc.auth import AuthenticateResponse
 
 from module.capture import Capture, FileMark, Kind, Origin
-from module.demo.cloud import Call
+from module.local.cloud import Call
 from tests.delivery.rig import Rig, Starter, config_of, image, local_cloud, row
 from tests.network.raw import HEADERS, OK, Connection, raw_server
 

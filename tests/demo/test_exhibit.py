@@ -11,9 +11,9 @@ import pytest
 from viam.app.data_client import DataClient
 
 from module.demo.chronicle import Chronicle
-from module.demo.cloud import LocalCloud
 from module.demo.exhibit import Exhibit
-from tests.demo.rig import channel_to, client_on, local_cloud
+from module.local.cloud import LocalCloud
+from tests.local.rig import channel_to, client_on, local_cloud
 
 AT = datetime(2025, 1, 2, 3, 4, 5, 500_000, tzinfo=UTC)
 TIMES = (AT, AT)

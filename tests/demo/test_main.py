@@ -18,7 +18,7 @@ import pytest
 from module.demo import main as demo
 from module.demo.report import Outcome
 from module.demo.story import Story
-from module.demo.viam_server import MachineError
+from module.local.viam_server import MachineError
 from tests.demo.test_report import GOOD
 
 

@@ -21,11 +21,11 @@ import pytest
 from viam.app.data_client import DataClient
 
 from module.demo.chronicle import Chronicle
-from module.demo.cloud import LocalCloud
 from module.demo.exhibit import Exhibit
 from module.demo.page_server import PageServer
+from module.local.cloud import LocalCloud
 from tests.demo.browser import Browser, missing
-from tests.demo.rig import channel_to, client_on, local_cloud
+from tests.local.rig import channel_to, client_on, local_cloud
 
 ROOT = Path(__file__).parents[2]
 LOOKS = [(width, height, colours) for width, height in ((390, 844), (1440, 900)) for colours in ("light", "dark")]

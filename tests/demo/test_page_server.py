@@ -15,9 +15,9 @@ import pytest
 from viam.app.data_client import DataClient
 
 from module.demo.chronicle import Chronicle
-from module.demo.cloud import LocalCloud
 from module.demo.exhibit import Exhibit
 from module.demo.page_server import PageServer
+from module.local.cloud import LocalCloud
 from tests.demo.test_exhibit import binary, rows
 
 

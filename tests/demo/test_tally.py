@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from viam.proto.app.datasync import SensorData, SensorMetadata, UploadMetadata
 
-from module.demo.cloud import Arrival, UploadMethod
 from module.demo.report import Result
 from module.demo.tally import open_images, tally
+from module.local.cloud import Arrival, UploadMethod
 
 
 def _arrival(

@@ -21,8 +21,8 @@ from viam.proto.app.datasync import SensorData
 from viam.proto.common import ResponseMetadata
 from viam.resource.base import ResourceBase
 
-from module.demo.cloud import Arrival, LocalCloud, UploadMethod
-from module.demo.viam_server import MachineError
+from module.local.cloud import Arrival, LocalCloud, UploadMethod
+from module.local.viam_server import MachineError
 from tests.faults.ledger import Key, Ledger
 from tests.faults.link import Link
 from tests.process.rig import KEY, KEY_ID, NAME, PART, CountingSensor, Rig, StillCamera

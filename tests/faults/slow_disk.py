@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.slow_disk import SlowDisk, built
-from module.demo.cloud import LocalCloud
+from module.local.cloud import LocalCloud
 from tests.process.rig import KEY, KEY_ID, NAME, PART, CountingSensor, Rig
 
 DELAYS_MS = (5, 40, 200, 1000)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from module.clock.machine_clock import NOT_SET_TAG
-from module.demo.cloud import Arrival, LocalCloud, UploadMethod
+from module.local.cloud import Arrival, LocalCloud, UploadMethod
 from tests.faults.machine import Clock
 from tests.process.rig import KEY, KEY_ID, PART, CountingSensor, Rig, StillCamera
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from module.collection.readings import sensor_data
-from module.demo.cloud import LocalCloud, UploadMethod
+from module.local.cloud import LocalCloud, UploadMethod
 from tests.faults.ledger import Row
 from tests.process.rig import KEY, KEY_ID, PART, Rig
 

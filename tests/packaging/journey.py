@@ -21,8 +21,8 @@ import numpy as np
 from viam.components.sensor.client import SensorClient
 from viam.services.discovery.client import DiscoveryClient
 
-from module.demo.cloud import Arrival, LocalCloud, UploadMethod
-from module.demo.viam_server import ViamServer
+from module.local.cloud import Arrival, LocalCloud, UploadMethod
+from module.local.viam_server import ViamServer
 from tests.faults.certificates import Authority
 from tests.faults.link import Link
 from tests.process.rig import KEY, KEY_ID, NAME, PART, CountingSensor, Rig, StillCamera

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from viam.resource.base import ResourceBase
 
-from module.demo.cloud import LocalCloud
+from module.local.cloud import LocalCloud
 from tests.process.rig import KEY, KEY_ID, PART, ROOT, Rig, Starter
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from module.demo.cloud import LocalCloud
+from module.local.cloud import LocalCloud
 from tests.process.rig import MODULE, CountingSensor, Rig
 
 

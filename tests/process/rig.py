@@ -21,8 +21,8 @@ from viam.proto.common import ResponseMetadata
 from viam.proto.component.camera import GetPropertiesResponse
 from viam.resource.base import ResourceBase
 
-from module.demo.cloud import Arrival, LocalCloud, UploadMethod
-from module.demo.viam_server import ViamServer
+from module.local.cloud import Arrival, LocalCloud, UploadMethod
+from module.local.viam_server import ViamServer
 
 ROOT = Path(__file__).parents[2]
 KEY_ID, KEY, PART = "11111111-2222-3333-4444-555555555555", "the-very-secret-api-key", "part-1"

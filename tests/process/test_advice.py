@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from module.demo.viam_server import GENERIC_SERVICE as GENERIC
+from module.local.viam_server import GENERIC_SERVICE as GENERIC
 from tests.process.rig import NAME, CountingSensor, Rig, Starter, StillCamera
 from tests.process.test_sources import JPEG
 

@@ -19,8 +19,9 @@ from viam.proto.robot import GetMachineStatusRequest, GetMachineStatusResponse, 
 from viam.services.discovery.client import DiscoveryClient
 
 from module.attributes.uploader import parse
-from module.demo import machine_server, scene
+from module.demo import scene
 from module.demo.scene import Scene
+from module.local import machine_server
 from tests.process.rig import NAME, CountingSensor, Rig, Starter, StillCamera
 
 DISCOVERY = {"model": "courier:capture:discovery", "api": "rdk:service:discovery"}

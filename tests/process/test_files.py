@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from grpclib import GRPCError, Status
 
-from module.demo.cloud import UploadMethod
+from module.local.cloud import UploadMethod
 from tests.process.rig import CountingSensor, Rig, Starter
 
 

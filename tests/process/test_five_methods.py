@@ -19,8 +19,8 @@ from grpclib.client import Channel
 from viam.app.data_client import DataClient
 from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credentials
 
-from module.delivery.wire import method_parameters
-from module.demo.cloud import Arrival
+from module.delivery.wire.messages import method_parameters
+from module.local.cloud import Arrival
 from tests.process.rig import KEY, KEY_ID, PART, ROOT, Rig, Starter
 
 T1 = datetime(2025, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

@@ -17,7 +17,7 @@ from viam.components.sensor import Sensor
 from viam.proto.app.data import Annotations
 from viam.services.vision import Detection, Vision
 
-from module.demo.cloud import UploadMethod
+from module.local.cloud import UploadMethod
 from tests.process.rig import CountingSensor, Rig, Starter, StillCamera
 
 

@@ -11,7 +11,7 @@ from viam.proto.module import AddResourceRequest, ModuleServiceStub, Reconfigure
 from viam.utils import dict_to_struct
 
 from module import UPLOADER_MODEL
-from module.demo.viam_server import GENERIC_SERVICE
+from module.local.viam_server import GENERIC_SERVICE
 from tests.process.rig import NAME, CountingSensor, Rig, Starter
 
 SENSOR = "rdk:component:sensor"

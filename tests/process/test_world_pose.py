@@ -7,7 +7,7 @@ from viam.components.arm import Arm
 from viam.proto.common import Pose
 from viam.resource.registry import Registry
 
-from module.demo.cloud import UploadMethod
+from module.local.cloud import UploadMethod
 from tests.process.rig import Starter
 from tests.process.test_components import POSE_ROW, fake
 

@@ -24,7 +24,7 @@ from viam.proto.common import DoCommandRequest
 from viam.proto.service.generic import GenericServiceStub
 from viam.utils import dict_to_struct
 
-from module.demo.cloud import LocalCloud, UploadMethod
+from module.local.cloud import LocalCloud, UploadMethod
 from tests.process.rig import ROOT
 
 BINARY = shutil.which("viam-server")

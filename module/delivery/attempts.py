@@ -1,0 +1,384 @@
+"""One load of captures on its way: tried, and then delivered, rejected, or kept for later.
+
+A batch that the cloud rejects is split until the bad captures alone are left. Trouble with the connection goes to the
+one ``Link``; trouble of a capture's own costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from module.attributes.uploader import UploadConfig
+from module.capture import FileMark, Item, Kind
+from module.delivery.backoff import Backoff
+from module.delivery.held_back import Aside
+from module.delivery.link import Link, State
+from module.delivery.outcome import Verdict, judge, say
+from module.delivery.sender import METHODS, Receipt, method_of, send
+from module.delivery.wire.cloud import Cloud, NotAdmitted
+from module.delivery.wire.progress import Progress
+from module.errors import FileChanged, FileUnavailable, FileUnusable, Rejected
+from module.throttled_log import ThrottledLog
+
+UNSURE_TRIES = 10
+"""How often a capture is tried that the cloud answers with UNKNOWN."""
+_MOST_RECORDS = 50_000
+_RENEWALS = 2
+"""So many fresh tokens may be fetched for one capture at once."""
+_STREAMING = "streaming_data_capture_upload"
+REJECTED_IN_A_ROW = 20
+"""So many rejections with nothing delivered between are a matter of configuration, not of the captures."""
+
+
+class Barrier(Protocol):
+    """What delivery asks about captures up to one of them; ``module.spool.barrier.Barrier`` tells what it promises."""
+
+    async def last(self) -> int:
+        """Tell the newest capture that waits."""
+
+    async def waiting(self, last: int) -> tuple[int, int]:
+        """Tell how many captures up to one wait, and their footprint."""
+
+
+class Spool(Protocol):
+    """What delivery needs of the spool; ``module.spool.store.Store`` tells what each promises."""
+
+    work: asyncio.Event
+    items: int
+
+    def choose(self, now: float, *, flushing: bool, above: int = -1) -> tuple[int | None, float]:
+        """Decide which stream is to be claimed from."""
+
+    async def claim(self, stream: int, most: int = 1) -> list[list[Item]]:
+        """Take captures for at most so many uploads."""
+
+    def acknowledge(self, items: Sequence[Item], *, sent: Sequence[FileMark] = ()) -> asyncio.Future[None]:
+        """Take delivered captures out of the spool."""
+
+    def release(self, items: Sequence[Item]) -> None:
+        """Put claimed captures back."""
+
+    def rest(self, stream: int, seconds: float) -> None:
+        """Let nothing of a stream be claimed for so long."""
+
+    async def fail(self, items: Sequence[Item], error: str, attempts: int) -> None:
+        """Move claimed captures to the failures."""
+
+    async def retry(self, ids: Sequence[int] | None = None) -> int:
+        """Put failures back."""
+
+    @property
+    def barrier(self) -> Barrier:
+        """What waits up to one capture."""
+
+
+@dataclass(slots=True)
+class Load:
+    """What one upload task holds; whatever it still holds at its end goes back into the spool."""
+
+    held: dict[int, Item]
+    bytes: int
+    """Of payload."""
+
+    def take(self, items: Sequence[Item]) -> list[Item]:
+        """Those of the items that are still held; they are not, from then on."""
+        return [item for item in items if self.held.pop(item.id, None) is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """Why an upload did not end well."""
+
+    verdict: Verdict
+    text: str
+    epoch: int
+    alone: bool
+    """Other uploads went through while this one was tried: the trouble is its own."""
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is known of a capture that did not arrive with its first try."""
+
+    tries: int = 0
+    put_off: int = 0
+    """How often it was held back for a trouble of its own."""
+    renewals: int = 0
+    """How often it was refused because of the token."""
+    unsure: int = 0
+    """Of the tries, those that the cloud answered with UNKNOWN."""
+    closed: int = 0
+    """How often the link was open until this capture was tried."""
+    must_stream: bool = False
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has been delivered since the start."""
+
+    items: int = 0
+    bytes: int = 0
+    retries: int = 0
+    by_method: dict[str, int] = field(default_factory=lambda: dict.fromkeys(METHODS, 0))
+    last_us: int | None = None
+
+
+class Carrier:
+    """Delivers loads, one call of ``deliver`` each; holds what is known across them."""
+
+    def __init__(
+        self, spool: Spool, cloud: Cloud, config: UploadConfig, logger: logging.Logger, counts: Counts
+    ) -> None:
+        self._spool = spool
+        self._cloud = cloud
+        self._config = config
+        self._log = ThrottledLog(logger)
+        self._backoff = Backoff(config.retry_initial_s, config.retry_max_s)
+        self.link = Link(self._backoff)
+        self.counts = counts
+        self.progress = Progress()
+        self.hurried_until = 0.0
+        """Monotonic time until which a probe follows the last one soon."""
+        self.on_delivered: Callable[[Sequence[Item], Receipt], None] = lambda _items, _receipt: None
+        self.aside = Aside(spool.release)
+        self.unavailable = Aside(spool.release)
+        """What cannot be read for now: none of the cloud's business."""
+        self._records: dict[int, _Record] = {}
+        self._rejected: list[int] = []
+        self._renewals = 0
+        self._waiters: dict[int, asyncio.Future[str]] = {}
+
+    def wait_for(self, capture_id: int) -> asyncio.Future[str]:
+        """A future of the cloud's id for a capture; raises Rejected. To be asked for right after ``append``."""
+        waiter = self._waiters.get(capture_id)
+        if waiter is None:
+            waiter = self._waiters[capture_id] = asyncio.get_running_loop().create_future()
+            # Also when who waited has gone: nobody else would forget it.
+            waiter.add_done_callback(lambda _: self._waiters.pop(capture_id, None))
+        return waiter
+
+    def close(self) -> None:
+        """Let go of who waits."""
+        for waiter in self._waiters.values():
+            waiter.cancel()
+
+    async def deliver(self, load: Load, items: list[Item]) -> None:
+        """Try to deliver; what ``load`` still holds afterwards belongs back into the spool."""
+        trouble = await self._attempt(load, items)
+        if trouble is None:
+            return
+        if trouble.verdict is Verdict.TOO_LARGE and len(items) == 1 and self._can_stream(items[0]):
+            self._record(items[0]).must_stream = True
+            trouble = await self._attempt(load, items)
+            if trouble is None:
+                return
+        if self._is_rejected(trouble, items):
+            if self.link.state is State.REFUSED:
+                self._refuse(replace(trouble, text=f"one more capture was rejected: {trouble.text}"))
+                self.aside.until_the_link_works(load.take(items))
+            elif len(items) > 1:
+                await self._bisect(load, items)
+            else:
+                await self._reject(load, items[0], trouble)
+        else:
+            self._postpone(load, items, trouble)
+
+    def _is_rejected(self, trouble: _Trouble, items: Sequence[Item]) -> bool:
+        if trouble.verdict is Verdict.UNSURE:
+            return self._record(items[0]).unsure >= UNSURE_TRIES
+        return trouble.verdict in (Verdict.REJECTED, Verdict.TOO_LARGE)
+
+    def _can_stream(self, item: Item) -> bool:
+        return item.origin.kind is Kind.BINARY and self._method_of(item) != _STREAMING
+
+    def _method_of(self, item: Item) -> str:
+        record = self._records.get(item.id)
+        if record is not None and record.must_stream:
+            return _STREAMING
+        return method_of(item, self._config.stream_over_bytes)
+
+    async def _attempt(self, load: Load, items: list[Item]) -> _Trouble | None:
+        """Upload once; None when it was delivered, and then acknowledged."""
+        trouble = await self._try(load, items)
+        if trouble is None:
+            return None
+        for item in items:
+            record = self._record(item)
+            record.tries += 1
+            record.unsure += trouble.verdict is Verdict.UNSURE
+        return trouble
+
+    async def _try(self, load: Load, items: list[Item]) -> _Trouble | None:
+        epoch, delivered = self.link.epoch, self.counts.items
+        method = self._method_of(items[0])
+        if self._records:
+            self.counts.retries += sum(1 for item in items if item.id in self._records)
+        session = None
+        try:
+            async with self._cloud.session() as session:
+                with self.progress.of(items):
+                    receipt = await send(session.client, self._cloud.part_id, items, method)
+        except NotAdmitted as error:
+            return _Trouble(Verdict.REFUSED, str(error), epoch, alone=False)
+        except FileChanged as error:
+            if items[0].origin.source != items[0].origin.folder:
+                return _Trouble(Verdict.REJECTED, str(error), epoch, alone=True)
+            # The folder's next look finds it as the new file that it is.
+            self._spool.acknowledge(load.take(items))
+            self._records.pop(items[0].id, None)
+            return None
+        except (FileUnavailable, FileUnusable) as error:
+            verdict = Verdict.LATER if isinstance(error, FileUnavailable) else Verdict.REJECTED
+            return _Trouble(verdict, str(error), epoch, alone=True)
+        except Exception as error:  # noqa: BLE001, what it means is judged in one place
+            verdict, text = judge(error), self._cloud.redact(say(error))
+            if verdict is Verdict.RENEW and session is not None:
+                verdict, text = self._renew(self._cloud.retire(session, token=True), text)
+            elif verdict is Verdict.AWAY and isinstance(error, OSError) and session is not None:
+                # The connection itself may be at fault; what follows goes over a new one.
+                self._cloud.retire(session, token=False)
+            return _Trouble(verdict, text, epoch, alone=self.counts.items > delivered)
+        self._delivered(load, items, receipt)
+        return None
+
+    def _renew(self, first: bool, text: str) -> tuple[Verdict, str]:
+        if first:
+            self._renewals += 1
+        if self._renewals > 1:
+            return Verdict.REFUSED, f"the cloud takes no token that it gave for cloud.api_key: {text}"
+        return Verdict.RENEW, text
+
+    def _delivered(self, load: Load, items: list[Item], receipt: Receipt) -> None:
+        if self.link.worked():
+            self._log.recovered("the cloud", f"uploads go through again, {self._spool.items} captures wait")
+            self._spool.work.set()
+            self.aside.link_works(self._penalty)
+        self._renewals = 0
+        self._rejected.clear()
+        self.counts.items += len(items)
+        self.counts.bytes += receipt.size
+        self.counts.by_method[receipt.method] += len(items)
+        self.counts.last_us = time.time_ns() // 1000
+        marks = [item.file for item in items if item.file is not None]
+        # Its folder's watch puts a file away once it finds it here.
+        self._spool.acknowledge(load.take(items), sent=marks)
+        if self._records or self._waiters:
+            for item in items:
+                self._records.pop(item.id, None)
+                waiter = self._waiters.get(item.id)
+                if waiter is not None and not waiter.done():
+                    waiter.set_result(receipt.file_id)
+        self.on_delivered(items, receipt)
+
+    def _record(self, item: Item) -> _Record:
+        if len(self._records) > _MOST_RECORDS:
+            # Captures that retention dropped never come back to be forgotten.
+            del self._records[next(iter(self._records))]
+        return self._records.setdefault(item.id, _Record())
+
+    # ------------------------------------------------------------------ trouble
+
+    def _postpone(self, load: Load, items: list[Item], trouble: _Trouble) -> None:
+        """Keep captures for later: behind the link if that is the trouble, else with a delay of their own."""
+        now, record, was_open = time.monotonic(), self._record(items[0]), self.link.state is State.ONLINE
+        if trouble.verdict is Verdict.RENEW:
+            record.renewals += 1
+            if record.renewals <= _RENEWALS:
+                return
+        if trouble.verdict is Verdict.REFUSED:
+            self._refuse(trouble)
+            return
+        if trouble.verdict is Verdict.LATER:
+            self._keep_for_later(load, items, trouble)
+            return
+        its_own = trouble.alone or trouble.verdict in (Verdict.UNSURE, Verdict.RENEW)
+        if its_own and not self.aside.full:
+            self.put_off(load, items)
+            self._log.warning(items[0].origin.source, f"an upload failed and will be tried again: {trouble.text}")
+            return
+        if self.link.failed(now, trouble.epoch, trouble.text):
+            record.closed += was_open
+            self._log.warning("the cloud", f"uploads wait, captures go on: {trouble.text}")
+        if now < self.hurried_until:
+            self.link.hurry(now + self._config.retry_initial_s)
+        if record.tries > 1 and not self.aside.full:
+            # A capture that is itself the trouble must not be the only one to probe the link.
+            self.aside.until_the_link_works(load.take(items))
+
+    def put_off(self, load: Load, items: Sequence[Item]) -> None:
+        """Hold captures back for a delay that grows with their tries."""
+        record = self._record(items[0])
+        # Not by its tries: who probes through an outage has many, and they were not its fault.
+        record.put_off += 1
+        self.aside.for_a_while(load.take(items), self._backoff.delay(record.put_off))
+
+    def _keep_for_later(self, load: Load, items: Sequence[Item], trouble: _Trouble) -> None:
+        """Hold back what this machine cannot read for now; if that is so of many, all of their stream."""
+        record = self._record(items[0])
+        record.put_off += 1
+        delay = self._backoff.delay(record.put_off)
+        if self.unavailable.full:
+            self._spool.release(load.take(items))
+            self._spool.rest(items[0].stream, delay)
+        else:
+            self.unavailable.for_a_while(load.take(items), delay)
+        self._log.warning(items[0].origin.source, f"not uploaded for now, and tried again later: {trouble.text}")
+
+    def _penalty(self, item: Item) -> float:
+        """How long what waited for the link stays back: not at all, unless it has closed the link more than once."""
+        record = self._records.get(item.id)
+        return self._backoff.delay(record.closed) if record is not None and record.closed > 1 else 0.0
+
+    def _refuse(self, trouble: _Trouble) -> None:
+        if self.link.refused(time.monotonic(), trouble.epoch, trouble.text):
+            self._log.warning("the cloud", f"this machine is not let in, nothing is given up: {trouble.text}")
+
+    async def _reject(self, load: Load, item: Item, trouble: _Trouble) -> None:
+        await self._spool.fail([item], trouble.text, self._record(item).tries)
+        load.take([item])
+        self._records.pop(item.id, None)
+        waiter = self._waiters.get(item.id)
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(Rejected(trouble.text))
+        self._log.warning(item.origin.source, f"the cloud rejected a capture, kept among the failures: {trouble.text}")
+        if item.origin.kind is Kind.FILE and trouble.alone:
+            return
+        self._rejected.append(item.id)
+        if len(self._rejected) >= REJECTED_IN_A_ROW:
+            text = f"{len(self._rejected)} captures in a row were rejected: {trouble.text}"
+            self._refuse(replace(trouble, text=text))
+        # Others may have been on their way to the failures when that was found.
+        if self.link.state is State.REFUSED:
+            ids, self._rejected = self._rejected, []
+            await self._spool.retry(ids)
+
+    async def _bisect(self, load: Load, items: list[Item]) -> None:
+        """Find one bad capture in a rejected batch; the rest is delivered, or goes back for another batch.
+
+        Each step sends one half. If it is taken, the other half holds a bad one and need not be tried to know it; if
+        it is not, the other half is left for later. So a batch of n with one bad row costs log2(n) + 2 calls more.
+        """
+        suspects = items
+        while len(suspects) > 1:
+            half, rest = suspects[: len(suspects) // 2], suspects[len(suspects) // 2 :]
+            answer = await self._attempt(load, half)
+            if answer is None:
+                suspects = rest
+            elif self._is_rejected(answer, half):
+                suspects = half
+            else:
+                self._postpone(load, half, answer)
+                return
+        # The last one may have been found by exclusion: ask for it by name, so that the answer is its own.
+        answer = await self._attempt(load, suspects)
+        if answer is None:
+            return
+        if self._is_rejected(answer, suspects):
+            await self._reject(load, suspects[0], answer)
+        else:
+            self._postpone(load, suspects, answer)
