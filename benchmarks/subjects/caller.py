@@ -38,7 +38,9 @@ class Caller:
     def __init__(self, kind: str, socket: str, port: int) -> None:
         ours = kind == "ours"
         self._machine: Any = Channel(unix(socket)) if ours else GrpclibChannel(path=socket)
-        self._cloud: Any = Channel(Address("127.0.0.1", port)) if ours else GrpclibChannel("127.0.0.1", port)
+        self._cloud: Any = (
+            Channel(Address("127.0.0.1", port), short_answers=True) if ours else GrpclibChannel("127.0.0.1", port)
+        )
         path = f"/{SERVICE}/Call"
         self._poll = UnaryUnaryMethod(self._machine, path, GetReadingsRequest, GetReadingsResponse)
         self._upload = UnaryUnaryMethod(self._cloud, path, _Bytes, GetReadingsResponse)

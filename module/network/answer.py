@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -93,6 +94,12 @@ class Answer:
             f"the answer is not a gRPC server's: HTTP status {self.http_status}, {kind}, no grpc-status. "
             "A proxy or a load balancer may have made it"
         )
+
+
+@functools.lru_cache(maxsize=32)
+def answer_of(lines: tuple[bytes, ...]) -> Answer:
+    """The answer of these lines; a server says the same again and again, so that the last few are read once."""
+    return Answer(lines)
 
 
 _STATUSES = {str(status.value): status for status in Status}

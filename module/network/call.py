@@ -35,6 +35,20 @@ class Call:
     - Leaving the context early, with an error or cancelled, tells the other side by RST_STREAM.
     """
 
+    __slots__ = (
+        "_all_sent",
+        "_answer",
+        "_cardinality",
+        "_checked",
+        "_headers",
+        "_lender",
+        "_path",
+        "_reply",
+        "_timeout",
+        "_timer",
+        "_transfer",
+    )
+
     def __init__(
         self,
         lender: Lender,
@@ -106,10 +120,12 @@ class Call:
     async def recv_message(self) -> Any:
         """The next message of the answer; None: there is no more. Raises what the call ended with."""
         transfer = self._begun
-        streamed = self._cardinality.server_streaming
-        while not transfer.ended and not (streamed and transfer.messages):
-            await transfer.news()
-        if not (streamed and transfer.messages):
+        if self._cardinality.server_streaming:
+            while not transfer.ended and not transfer.messages:
+                await transfer.news()
+        elif not transfer.ended:
+            await transfer.over()
+        if transfer.ended and not (self._cardinality.server_streaming and transfer.messages):
             self._check(transfer)
         if not transfer.messages:
             return None
@@ -121,8 +137,8 @@ class Call:
     async def recv_trailing_metadata(self) -> None:
         """Wait until the call has ended. Raises what it ended with."""
         transfer = self._begun
-        while not transfer.ended:
-            await transfer.news()
+        if not transfer.ended:
+            await transfer.over()
         self._check(transfer)
 
     async def cancel(self) -> None:

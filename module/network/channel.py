@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import pycurl
@@ -35,7 +35,9 @@ from module.network.transfer import Transfer
 MOST_ANSWER_BYTES = 256 * 1024 * 1024
 """Of one message of an answer; a longer one ends its call."""
 CONNECT_TIMEOUT_S = 20.0
+_FIRST_WINDOW_BYTES = 64 * 1024
 _MOST_IDLE_HANDLES = 100
+_MOST_HEADERS_KNOWN = 64
 _HEADERS = [
     "content-type: application/grpc",
     "te: trailers",
@@ -60,17 +62,24 @@ class Channel:
         configure: Callable[[pycurl.Curl], None] | None = None,
         most_connections: int = 1,
         most_answer_bytes: int = MOST_ANSWER_BYTES,
+        short_answers: bool = False,
         throttle: Throttle | None = None,
     ) -> None:
-        """``configure`` sets the options of a handle that this road needs; without it no proxy is asked."""
+        """``configure`` sets the options of a handle that this road needs; without it no proxy is asked.
+
+        ``short_answers``: libcurl need not widen the window of each call, for which it sends a packet; an answer of
+        more than 64 KiB then comes slowly.
+        """
         self.address = address
         self._configure = configure or _without_proxy
         self._most_answer_bytes = most_answer_bytes
         self._throttle = throttle
+        self._short_answers = short_answers
         self._most_connections = most_connections
         self._driver: Driver | None = None
         self._idle: list[Transfer] = []
         self._busy: set[Transfer] = set()
+        self._headers: dict[tuple[float | None, tuple[tuple[str, str | bytes], ...]], list[str]] = {}
         self.closed = False
 
     def request(
@@ -87,13 +96,22 @@ class Channel:
 
         ``timeout``, in seconds, runs from the moment that the call's context is entered.
         """
-        headers = _HEADERS
-        if timeout is not None or metadata:
-            headers = [*_HEADERS]
-            if timeout is not None:
-                headers.append(f"grpc-timeout: {_grpc_timeout(timeout)}")
-            headers += [f"{key}: {value}" for key, value in encode_metadata(metadata or ())]
+        headers = _HEADERS if timeout is None and not metadata else self._headers_of(timeout, metadata or ())
         return Call(self, name, cardinality=cardinality, reply=reply_type, headers=headers, timeout=timeout)
+
+    def _headers_of(self, timeout: float | None, metadata: Metadata) -> Sequence[str]:
+        """The same object for the same metadata: a handle that has these headers does not take them again."""
+        pairs = tuple(metadata.items() if isinstance(metadata, Mapping) else metadata)
+        known = self._headers.get((timeout, pairs))
+        if known is None:
+            known = [*_HEADERS]
+            if timeout is not None:
+                known.append(f"grpc-timeout: {_grpc_timeout(timeout)}")
+            known += [f"{key}: {value}" for key, value in encode_metadata(pairs)]
+            if len(self._headers) >= _MOST_HEADERS_KNOWN:
+                self._headers.clear()
+            self._headers[timeout, pairs] = known
+        return known
 
     def close(self) -> None:
         """Close all connections at once; calls that are under way fail."""
@@ -174,6 +192,9 @@ class Channel:
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(CONNECT_TIMEOUT_S * 1000))
         # With TLS it is the one protocol that is offered (ALPN).
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
+        if self._short_answers:
+            # The window is as wide as what may come in a second, which is what it begins with.
+            curl.setopt(pycurl.MAX_RECV_SPEED_LARGE, _FIRST_WINDOW_BYTES)
         if self.address.socket is not None:
             curl.setopt(pycurl.UNIX_SOCKET_PATH, self.address.socket)
         curl.setopt(pycurl.URL, self.address.origin)

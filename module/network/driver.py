@@ -84,13 +84,10 @@ class Driver:
 
     def _set_timer(self, milliseconds: int) -> None:
         # Each call sets a time and takes it back. So a timer of the loop stays until its time, and then looks.
-        if milliseconds == 0:
+        if milliseconds <= 0:
             self._due = None
-            if self._soon is None:
+            if milliseconds == 0 and self._soon is None:
                 self._soon = self._loop.call_soon(self._time_is_up)
-            return
-        if milliseconds < 0:
-            self._due = None
             return
         self._due = self._loop.time() + milliseconds / 1000
         if self._timer is not None:

@@ -12,7 +12,8 @@ _HEAD_BYTES = 5
 
 def framed(message: bytes) -> bytes:
     """The message as it travels."""
-    return b"\0%b%b" % (len(message).to_bytes(_HEAD_BYTES - 1, "big"), message)
+    # A flag of 0 is the first of five bytes; one addition copies a large message once.
+    return len(message).to_bytes(_HEAD_BYTES, "big") + message
 
 
 class Unframer:

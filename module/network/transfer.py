@@ -18,7 +18,7 @@ import pycurl
 
 from module.errors import NetworkError
 from module.network.address import Address
-from module.network.answer import Answer
+from module.network.answer import Answer, answer_of
 from module.network.driver import Driver
 from module.network.faults import fault
 from module.network.framing import Unframer
@@ -26,6 +26,10 @@ from module.network.sockets import Passed, passed
 from module.network.throttle import Throttle
 
 _ABORT = 0
+_UNKNOWN = -1
+_UNARY_BYTES = 64 * 1024
+"""What libcurl takes at once of a single message: as much as its window begins with."""
+_STREAMED_BYTES = 128 * 1024
 _MOST_REPEATS = 5
 
 
@@ -48,10 +52,13 @@ class Transfer:
         self._address = address
         self._path = ""
         self._headers: Sequence[str] = ()
-        self._sized = False
+        self._streamed: bool | None = None
+        self._size: int | None = None
         self._unframer = Unframer(most_answer_bytes)
         # One object, as the throttle knows who waits by it.
         self._turn = self._have_turn
+        self._lines: list[bytes] = []
+        self._number = 0
         self._clear()
         curl.setopt(pycurl.READFUNCTION, self._read)
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
@@ -63,7 +70,8 @@ class Transfer:
         self.sent_bytes = 0
         """What libcurl has taken to send."""
         self.ended = False
-        self._lines: list[bytes] = []
+        self._number += 1
+        self._lines.clear()
         self._answer: Answer | None = None
         self._fault: Exception | None = None
         self._code, self._words = 0, ""
@@ -76,6 +84,7 @@ class Transfer:
         self._paused = self.throttled = False
         self._room: asyncio.Future[None] | None = None
         self._news: asyncio.Future[None] | None = None
+        self._over: asyncio.Future[None] | None = None
 
     def begin(self, path: str, headers: Sequence[str], message: bytes | None) -> None:
         """Begin a call, whose only message is this one, framed; None: what it sends follows."""
@@ -83,18 +92,23 @@ class Transfer:
         if path != self._path:
             self._path = path
             curl.setopt(pycurl.URL, self._address.origin + path)
-        if headers != self._headers:
+        if headers is not self._headers:
             self._headers = headers
             curl.setopt(pycurl.HTTPHEADER, headers)
-        curl.setopt(pycurl.HEADERFUNCTION, self._lines.append if message is not None else self._head)
+        streamed = message is None
+        if streamed is not self._streamed:
+            self._streamed = streamed
+            curl.setopt(pycurl.HEADERFUNCTION, self._head if streamed else self._lines.append)
+            curl.setopt(pycurl.UPLOAD_BUFFERSIZE, _STREAMED_BYTES if streamed else _UNARY_BYTES)
         # With its size known the body ends with its last byte; otherwise an empty frame ends it.
+        size = _UNKNOWN
         if message is not None:
             self._unsent = self._whole = message
-            self._all_given = self._sized = True
-            curl.setopt(pycurl.POSTFIELDSIZE_LARGE, len(message))
-        elif self._sized:
-            self._sized = False
-            curl.setopt(pycurl.POSTFIELDSIZE_LARGE, -1)
+            self._all_given = True
+            size = len(message)
+        if size != self._size:
+            self._size = size
+            curl.setopt(pycurl.POSTFIELDSIZE_LARGE, size)
         self._driver.add(curl, self._end)
 
     async def send(self, message: bytes) -> None:
@@ -143,6 +157,11 @@ class Transfer:
         self._news = asyncio.get_running_loop().create_future()
         await self._news
 
+    async def over(self) -> None:
+        """Return once the call, which has not ended, has; for one waiter."""
+        self._over = asyncio.get_running_loop().create_future()
+        await self._over
+
     def fail(self, error: Exception) -> None:
         """End a call that has not ended, for this reason."""
         self._fault = error
@@ -162,7 +181,7 @@ class Transfer:
     def answer(self) -> Answer:
         """Headers and trailers, once the call has ended."""
         if self._answer is None:
-            self._answer = Answer(self._lines)
+            self._answer = answer_of(tuple(self._lines))
         return self._answer
 
     def check(self) -> None:
@@ -222,10 +241,10 @@ class Transfer:
         # taken. Only an answer of trailers only can be seen so early.
         self._lines.append(line)
         if line.isspace() and not self._all_given and Answer(self._lines).has_status:
-            asyncio.get_running_loop().call_soon(self._hang_up, self._lines)
+            asyncio.get_running_loop().call_soon(self._hang_up, self._number)
 
-    def _hang_up(self, lines: list[bytes]) -> None:
-        if lines is self._lines and not self.ended:
+    def _hang_up(self, number: int) -> None:
+        if number == self._number and not self.ended:
             self._driver.remove(self.curl)
             self._ended()
 
@@ -258,6 +277,7 @@ class Transfer:
             self._throttle.leave(self._turn)
         _wake(self._room)
         _wake(self._news)
+        _wake(self._over)
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

@@ -86,6 +86,28 @@ async def test_metadata_goes_up_and_trailers_come_down(serve: Any, dial: Dial) -
     assert dict(stream.trailing_metadata or {}) == {"word": "last", "data-bin": b"\0\xff\1"}
 
 
+async def test_each_call_has_its_own_metadata_and_answer_though_handles_are_kept(serve: Any, dial: Dial) -> None:
+    async def mirror(call: Served) -> None:
+        (value,) = await call.read()
+        call.trailers = [("word", call.metadata["word"])]
+        if call.metadata["word"] == "no":
+            raise Refuse(Status.NOT_FOUND, value.decode())
+        await call.answer(value + (b" in time" if call.seconds_left is not None else b""))
+
+    async with serve(mirror=mirror):
+        method = unary(dial(), "mirror")
+        for word, value, timeout in (("a", b"1", None), ("b", b"22", 20), ("a", b"3", 20), ("b", b"4", None)) * 2:
+            async with method.open(metadata={"word": word}, timeout=timeout) as stream:
+                await stream.send_message(BytesValue(value=value), end=True)
+                reply = await stream.recv_message()
+                await stream.recv_trailing_metadata()
+            assert reply is not None
+            assert reply.value == value + (b"" if timeout is None else b" in time")
+            assert dict(stream.trailing_metadata or {}) == {"word": word}
+            with pytest.raises(GRPCError, match=f"not {word}"):
+                await method(BytesValue(value=f"not {word}".encode()), metadata={"word": "no"})
+
+
 @pytest.mark.parametrize("text", ["no", "grüezi 100 %\nzweite", "日本", "a%20b"])
 async def test_a_refusal_says_what_the_server_said(serve: Any, dial: Dial, text: str) -> None:
     async def refuse(call: Served) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from google.protobuf.wrappers_pb2 import BytesValue
 from grpclib import GRPCError, Status
+from hyperframe.frame import WindowUpdateFrame
 
 from module.errors import NetworkError
-from module.network.address import Address
+from module.network.address import Address, unix
 from module.network.channel import Channel
 from tests.network.raw import HEADERS, OK, Connection, Script, answering, message, raw_server
 from tests.network.rig import download, unary, upload
@@ -326,6 +327,46 @@ async def test_a_call_that_is_left_is_reset(dial: Dial, path: Path) -> None:
             await leave()
         assert await ask(channel) == b""
         assert len(server.connections[0].resets) == 1
+
+
+async def test_short_answers_need_no_wider_window(path: Path) -> None:
+    """Each call would otherwise send one more packet, which the server reads."""
+    seen: list[Any] = []
+
+    async def script(connection: Connection) -> None:
+        await connection.greet()
+        connection.answer(await connection.request(), b"short")
+        while True:
+            seen.append(await connection.frame())
+
+    async with raw_server(path, script):
+        channel = Channel(unix(str(path)), short_answers=True)
+        assert await ask(channel) == b"short"
+        channel.close()
+    assert [frame for frame in seen if isinstance(frame, WindowUpdateFrame) and frame.stream_id] == []
+
+
+async def test_an_answer_that_is_longer_than_expected_arrives(path: Path) -> None:
+    value = bytes(80_000)
+
+    async def script(connection: Connection) -> None:
+        await connection.greet()
+        stream = await connection.request()
+        data = message(value)
+        connection.write(connection.headers(stream, HEADERS))
+        # As much as the window has room for, and the rest once it has room again.
+        pieces = [data[start : start + 16_000] for start in range(0, len(data), 16_000)]
+        connection.write(*(connection.data(stream, piece) for piece in pieces[:4]))
+        while not (isinstance(frame := await connection.frame(), WindowUpdateFrame) and frame.stream_id):
+            pass
+        connection.write(*(connection.data(stream, piece) for piece in pieces[4:]))
+        connection.write(connection.headers(stream, OK, end=True))
+        await connection.request()
+
+    async with raw_server(path, script):
+        channel = Channel(unix(str(path)), short_answers=True)
+        assert await ask(channel) == value
+        channel.close()
 
 
 async def test_a_server_that_never_answers_is_given_up_in_time(dial: Dial, path: Path) -> None:

@@ -35,8 +35,6 @@ _MOST_CONNECTIONS = 16
 _KEEPALIVE_IDLE_S = 30
 _KEEPALIVE_EACH_S = 10
 _IDLE_CONNECTION_S = 3600
-_SEND_BYTES = 256 * 1024
-"""What libcurl takes at once."""
 _TOKENS_REMEMBERED = 16
 
 
@@ -137,10 +135,15 @@ class Cloud:
             curl.setopt(pycurl.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
             curl.setopt(pycurl.TCP_KEEPINTVL, _KEEPALIVE_EACH_S)
             curl.setopt(pycurl.MAXAGE_CONN, _IDLE_CONNECTION_S)
-            curl.setopt(pycurl.UPLOAD_BUFFERSIZE, _SEND_BYTES)
             curl.setopt(pycurl.SOCKOPTFUNCTION, watchful(self._timeout_s))
 
-        return Channel(address, configure=configure, most_connections=_MOST_CONNECTIONS, throttle=self._throttle)
+        return Channel(
+            address,
+            configure=configure,
+            most_connections=_MOST_CONNECTIONS,
+            short_answers=True,
+            throttle=self._throttle,
+        )
 
     async def _authenticate(self, channel: Channel) -> str:
         credentials = Credentials(type="api-key", payload=self._config.api_key.get_secret_value())
