@@ -59,11 +59,11 @@ async def ours(
     async with machine(bench.fresh("machine"), load.resources(), environ=environ) as module:
         await module.configure(address, bench.fresh("spool"), sources=load.attributes(), upload=upload)
         await asyncio.sleep(bench.scale.warm_s)
-        before = (await module.commands.status())["sources"]
+        before = (await module.status())["sources"]
         watch, begun = Stopwatch(module.pid), time.monotonic()
         await asyncio.sleep(seconds)
         cpu_s, memory = watch.cpu_s(), watch.memory_bytes()
-        after = (await module.commands.status())["sources"]
+        after = (await module.status())["sources"]
         seconds = time.monotonic() - begun
     note(bench, case, subject, cpu_s, memory, {key: _gained(before[key], after[key]) for key in after})
     share = min(

@@ -1,4 +1,4 @@
-"""What can be captured: the methods of each API, what each gives, and what it is told in ``extra``.
+"""What can be captured: the methods of each API, what each returns, and its parameters in ``extra``.
 
 Names and keys are those of viam-server's data manager (rdk, ``components/*/collectors.go``,
 ``services/*/collectors.go``); how each method is called stands in ``module.collection.apis``.
@@ -32,7 +32,7 @@ PLACED = "GetWorldPose"
 _AUDIO_S = 1.0
 
 
-class Gives(enum.Enum):
+class Returns(enum.Enum):
     """What a method's answer is."""
 
     ROW = enum.auto()
@@ -46,23 +46,23 @@ class Gives(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """Something that a method is told in ``extra``, under any one of these keys."""
+class Parameter:
+    """A parameter of a method; it stands in ``extra`` under any one of these keys."""
 
     keys: tuple[str, ...]
     kind: str
     """What the value is, e.g. "a text"."""
     fits: Callable[[Any], bool]
     required: bool = True
-    parameter: str = ""
+    sent_as: str = ""
     """What viam-server calls it (``additional_params``), if that is not the first key."""
 
-    def of(self, extra: Mapping[str, Any], otherwise: Any = None) -> Any:
-        """The value in ``extra``; ``otherwise`` where there is none."""
-        return next((extra[key] for key in self.keys if key in extra), otherwise)
+    def value_in(self, extra: Mapping[str, Any], default: Any = None) -> Any:
+        """The value in ``extra``; ``default`` if there is none."""
+        return next((extra[key] for key in self.keys if key in extra), default)
 
-    def is_right_in(self, extra: Mapping[str, Any]) -> bool:
-        """Whether ``extra`` tells it, if it must, and as it must be told."""
+    def is_valid_in(self, extra: Mapping[str, Any]) -> bool:
+        """Whether ``extra`` holds a valid value, or none if none is required."""
         given = [extra[key] for key in self.keys if key in extra]
         return all(map(self.fits, given)) and bool(given or not self.required)
 
@@ -75,22 +75,22 @@ class ApiMethod:
     """One method that can be captured."""
 
     name: str
-    gives: Gives = Gives.ROW
-    told: tuple[Told, ...] = ()
+    returns: Returns = Returns.ROW
+    parameters: tuple[Parameter, ...] = ()
 
-    def untold(self, extra: Mapping[str, Any]) -> str | None:
-        """The first thing in ``extra`` that is missing or wrong, as "pin_name or pin (a text)"; None: all is right."""
-        return next((str(each) for each in self.told if not each.is_right_in(extra)), None)
+    def missing_parameter(self, extra: Mapping[str, Any]) -> str | None:
+        """The first parameter missing or invalid in ``extra``, as "pin_name or pin (a text)"; None: all are right."""
+        return next((str(each) for each in self.parameters if not each.is_valid_in(extra)), None)
 
-    def parameters(self, extra: Mapping[str, Any]) -> dict[str, Any]:
-        """What ``extra`` says to the method, by the names under which viam-server sends it with each capture."""
-        said = {each.parameter or each.keys[0]: each.of(extra) for each in self.told}
-        return {name: value for name, value in said.items() if value is not None}
+    def parameter_values(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters' values in ``extra``, by the names under which viam-server sends them with each capture."""
+        values = {each.sent_as or each.keys[0]: each.value_in(extra) for each in self.parameters}
+        return {name: value for name, value in values.items() if value is not None}
 
-    def beside(self, extra: Mapping[str, Any]) -> dict[str, Any]:
-        """What ``extra`` holds for the resource itself."""
-        taken = {key for each in self.told for key in each.keys}
-        return {key: value for key, value in extra.items() if key not in taken}
+    def without_parameters(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """``extra`` without the method's parameters: what is passed to the resource itself."""
+        keys = {key for each in self.parameters for key in each.keys}
+        return {key: value for key, value in extra.items() if key not in keys}
 
 
 def _is_text(value: Any) -> bool:
@@ -101,29 +101,31 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-ANALOG_READER = Told(("reader_name", "pin"), "a text", _is_text)
-GPIO_PIN = Told(("pin_name", "pin"), "a text", _is_text)
-CAMERA_NAME = Told(("camera_name",), "a text", _is_text)
-MIN_CONFIDENCE = Told(
+ANALOG_READER = Parameter(("reader_name", "pin"), "a text", _is_text)
+GPIO_PIN = Parameter(("pin_name", "pin"), "a text", _is_text)
+CAMERA_NAME = Parameter(("camera_name",), "a text", _is_text)
+MIN_CONFIDENCE = Parameter(
     ("min_confidence_score",),
     "a number from 0 to 1",
     lambda value: _is_number(value) and 0 <= value <= 1,
     required=False,
 )
-CODEC = Told(("codec",), "a text", _is_text, required=False)
-SECONDS = Told(("duration_seconds",), "a number above 0", lambda value: _is_number(value) and value > 0, required=False)
-COMMAND = Told(
+CODEC = Parameter(("codec",), "a text", _is_text, required=False)
+SECONDS = Parameter(
+    ("duration_seconds",), "a number above 0", lambda value: _is_number(value) and value > 0, required=False
+)
+COMMAND = Parameter(
     ("command", "docommand_input"),
     "an object",
     lambda value: isinstance(value, Mapping),
-    parameter="docommand_input",
+    sent_as="docommand_input",
 )
 
 _READINGS = ApiMethod(READS)
 _POSITION = ApiMethod("Position")
 _WORLD_POSE = ApiMethod(PLACED)
-_DO_COMMAND = ApiMethod("DoCommand", told=(COMMAND,))
-_GET_AUDIO = ApiMethod("GetAudio", Gives.BYTES, (CODEC, SECONDS))
+_DO_COMMAND = ApiMethod("DoCommand", parameters=(COMMAND,))
+_GET_AUDIO = ApiMethod("GetAudio", Returns.BYTES, (CODEC, SECONDS))
 
 _LATER_KNOWN = (
     "rdk:service:base_remote_control",
@@ -137,8 +139,8 @@ _LATER_KNOWN = (
 _OF_API = {
     ARM: (ApiMethod("EndPosition"), ApiMethod("JointPositions")),
     AUDIO_IN: (_GET_AUDIO,),
-    BOARD: (ApiMethod("Analogs", told=(ANALOG_READER,)), ApiMethod("Gpios", told=(GPIO_PIN,))),
-    CAMERA: (ApiMethod(GETS_IMAGES, Gives.IMAGES), ApiMethod("NextPointCloud", Gives.BYTES)),
+    BOARD: (ApiMethod("Analogs", parameters=(ANALOG_READER,)), ApiMethod("Gpios", parameters=(GPIO_PIN,))),
+    CAMERA: (ApiMethod(GETS_IMAGES, Returns.IMAGES), ApiMethod("NextPointCloud", Returns.BYTES)),
     ENCODER: (ApiMethod("TicksCount"),),
     GANTRY: (_POSITION, ApiMethod("Lengths")),
     MOTOR: (_POSITION, ApiMethod("IsPowered")),
@@ -154,8 +156,8 @@ _OF_API = {
     POWER_SENSOR: (_READINGS, ApiMethod("Voltage"), ApiMethod("Current"), ApiMethod("Power")),
     SENSOR: (_READINGS,),
     SERVO: (_POSITION,),
-    SLAM: (_POSITION, ApiMethod("PointCloudMap", Gives.BYTES)),
-    VISION: (ApiMethod("CaptureAllFromCamera", Gives.IMAGES, (CAMERA_NAME, MIN_CONFIDENCE)),),
+    SLAM: (_POSITION, ApiMethod("PointCloudMap", Returns.BYTES)),
+    VISION: (ApiMethod("CaptureAllFromCamera", Returns.IMAGES, (CAMERA_NAME, MIN_CONFIDENCE)),),
     **dict.fromkeys(
         (
             "rdk:component:audio_out",
@@ -220,5 +222,5 @@ def method_of(api: str, name: str | None) -> ApiMethod | None:
 
 
 def audio_s(extra: Mapping[str, Any], period_s: float | None) -> float:
-    """How long ``GetAudio`` records: as told, else as long as the period, as viam-server does, else one second."""
-    return float(SECONDS.of(extra, period_s or _AUDIO_S))
+    """How long ``GetAudio`` records: as ``extra`` says, else for one period, as viam-server does, or one second."""
+    return float(SECONDS.value_in(extra, period_s or _AUDIO_S))

@@ -30,7 +30,7 @@ from module.attributes.api_methods import (
     GETS_IMAGES,
     NAMES_OF_OTHERS,
     ApiMethod,
-    Gives,
+    Returns,
     accepted_methods,
     audio_s,
     method_of,
@@ -41,7 +41,7 @@ from module.capture import UploadAs
 
 _ROWS = (UploadAs.AUTO, UploadAs.TABULAR, UploadAs.FILE)
 _PAYLOADS = (UploadAs.AUTO, UploadAs.BINARY, UploadAs.STREAMING, UploadAs.FILE)
-_WAYS = {Gives.ROW: _ROWS, Gives.IMAGES: _PAYLOADS, Gives.BYTES: _PAYLOADS}
+_WAYS = {Returns.ROW: _ROWS, Returns.IMAGES: _PAYLOADS, Returns.BYTES: _PAYLOADS}
 
 _SERVICE = "rdk:service:generic"
 """The API of the uploader itself."""
@@ -309,9 +309,9 @@ class SourceConfig(Part):
         if len(methods) != 1 or "method" not in info.data:
             return extra
         method = methods[0]
-        untold = method.untold(extra)
-        if untold is not None:
-            raise (refused if extra else absent)(f"an object with {untold} for {method.name}")
+        missing = method.missing_parameter(extra)
+        if missing is not None:
+            raise (refused if extra else absent)(f"an object with {missing} for {method.name}")
         if method in methods_of(AUDIO_IN)[:1]:
             period_s = _period_s(info.data.get("capture_frequency_hz"), info.data.get("interval_s"))
             timeout_s = info.data.get("timeout_s")
@@ -325,7 +325,7 @@ class SourceConfig(Part):
     @classmethod
     def _upload_of_method(cls, upload_as: UploadAs, info: ValidationInfo) -> UploadAs:
         methods = _methods_left(info.data)
-        ways = [way for way in UploadAs if any(way in _WAYS[each.gives] for each in methods)]
+        ways = [way for way in UploadAs if any(way in _WAYS[each.returns] for each in methods)]
         if upload_as not in ways:
             raise refused(f"{one_of(ways)} for {_names(methods)}")
         return upload_as
@@ -334,7 +334,7 @@ class SourceConfig(Part):
     @classmethod
     def _image_of_camera(cls, image: ImageConfig, info: ValidationInfo) -> ImageConfig:
         methods = _methods_left(info.data)
-        if not any(each.gives is Gives.IMAGES for each in methods):
+        if not any(each.returns is Returns.IMAGES for each in methods):
             raise refused(f"image only with the method {GETS_IMAGES} of a camera, or what a vision service captures")
         if image.names and GETS_IMAGES not in [each.name for each in methods]:
             raise refused(f"names only with the method {GETS_IMAGES} of a camera")
@@ -343,10 +343,10 @@ class SourceConfig(Part):
     @field_validator("on_change")
     @classmethod
     def _change_of_method(cls, on_change: OnChangeConfig | None, info: ValidationInfo) -> OnChangeConfig | None:
-        gives = [each.gives for each in _methods_left(info.data)]
-        if on_change and on_change.deadband is not None and Gives.ROW not in gives:
+        returned = [each.returns for each in _methods_left(info.data)]
+        if on_change and on_change.deadband is not None and Returns.ROW not in returned:
             raise refused("deadband for readings, min_difference for images")
-        if on_change and on_change.min_difference is not None and Gives.IMAGES not in gives:
+        if on_change and on_change.min_difference is not None and Returns.IMAGES not in returned:
             raise refused("min_difference for images, deadband for readings")
         return on_change
 

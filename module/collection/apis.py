@@ -25,7 +25,7 @@ from viam.proto.service.vision import CaptureAllFromCameraRequest
 from viam.utils import dict_to_struct
 
 from module.attributes import api_methods as apis
-from module.attributes.api_methods import Told
+from module.attributes.api_methods import Parameter
 from module.attributes.uploader import SourceConfig
 from module.collection import images
 from module.collection.annotations import annotations_of, label
@@ -77,13 +77,13 @@ Prepare = Callable[[Any, SourceConfig], Ask]
 """Binds a method to a resource."""
 
 
-def _row(rpc: str, request: type[Message], **told: Told) -> Prepare:
-    """A call whose response is the row; ``told`` are fields of the request that stand in the source's ``extra``."""
+def _row(rpc: str, request: type[Message], **parameters: Parameter) -> Prepare:
+    """A call whose response is the row; ``parameters`` are fields of the request."""
     known = request.DESCRIPTOR.fields_by_name
 
     def prepare(resource: Any, config: SourceConfig) -> Ask:
         fields = {"board_name" if "board_name" in known else "name": resource.name}
-        fields |= {field: each.of(config.extra) for field, each in told.items()}
+        fields |= {field: each.value_in(config.extra) for field, each in parameters.items()}
 
         async def ask(extra: dict[str, Any]) -> list[Answer]:
             more = {"extra": dict_to_struct(extra)} if "extra" in known else {}
@@ -116,7 +116,7 @@ def _readings(resource: Any, config: SourceConfig) -> Ask:
 
 
 def _do_command(resource: Any, config: SourceConfig) -> Ask:
-    command = dict_to_struct(apis.COMMAND.of(config.extra))
+    command = dict_to_struct(apis.COMMAND.value_in(config.extra))
 
     async def ask(_extra: dict[str, Any]) -> list[Answer]:
         # Not do_command, for the same reason.
@@ -189,8 +189,8 @@ def _map(resource: Any, config: SourceConfig) -> Ask:
 
 
 def _capture_all(resource: Any, config: SourceConfig) -> Ask:
-    camera = apis.CAMERA_NAME.of(config.extra)
-    least = apis.MIN_CONFIDENCE.of(config.extra, 0)
+    camera = apis.CAMERA_NAME.value_in(config.extra)
+    least = apis.MIN_CONFIDENCE.value_in(config.extra, 0)
 
     async def ask(extra: dict[str, Any]) -> list[Answer]:
         request = CaptureAllFromCameraRequest(
@@ -219,7 +219,7 @@ def _capture_all(resource: Any, config: SourceConfig) -> Ask:
 
 
 def _audio(resource: Any, config: SourceConfig) -> Ask:
-    codec = apis.CODEC.of(config.extra, "pcm16")
+    codec = apis.CODEC.value_in(config.extra, "pcm16")
     seconds = apis.audio_s(config.extra, config.period_s)
     heard_until_ns = 0
 

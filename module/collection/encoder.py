@@ -124,8 +124,8 @@ def _is_time(captured_us: int, asked_us: int, near_us: int) -> bool:
 def _parameters(source: Source) -> str:
     """What the method is asked with, and what the source adds, as an origin holds it."""
     method, config = method_of(source.api, source.method), source.config
-    said = {**(method.parameters(config.extra) if method else {}), **config.method_parameters}
-    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False) if said else ""
+    parameters = {**(method.parameter_values(config.extra) if method else {}), **config.method_parameters}
+    return json.dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=False) if parameters else ""
 
 
 def _joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:

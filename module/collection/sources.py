@@ -125,7 +125,9 @@ def _prepared(config: SourceConfig, api: str, resource: ResourceBase) -> Source:
     ask = prepare(api, method.name)(resource, config)
     advice = unfit(config, api, method.name)
     advice = advice and f"as {config.name} is a {api}: {advice}"
-    return Source(config, api, method.name, ask, method.beside(config.extra), advice=advice, resource=resource)
+    return Source(
+        config, api, method.name, ask, method.without_parameters(config.extra), advice=advice, resource=resource
+    )
 
 
 def _lacks(config: SourceConfig, api: str) -> str | None:
@@ -135,5 +137,5 @@ def _lacks(config: SourceConfig, api: str) -> str | None:
         has = one_of([each.name for each in methods_of(api)])
         lacks = f"has no {config.method}" if config.method else "needs a method"
         return f"{config.name} is a {api}, which {lacks}; it has {has}"
-    untold = method.untold(config.extra)
-    return None if untold is None else f"{config.name}: {method.name} of a {api} needs {untold} in extra"
+    missing = method.missing_parameter(config.extra)
+    return None if missing is None else f"{config.name}: {method.name} of a {api} needs {missing} in extra"

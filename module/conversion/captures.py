@@ -85,11 +85,10 @@ class Captures:
             self._say(Kind.DIFFERS, method.need("method"), text)
         source = {"name": name, "api": api, "method": called, **self._schedule(method)}
         source |= self._parameters(method, api, called)
-        untold = (
-            None if any(map(is_variable, source.get("extra", {}).values())) else meant.untold(source.get("extra", {}))
-        )
-        if untold is not None:
-            self._say(Kind.LOST, method, f"{called} needs {untold} in additional_params; the data manager fails too")
+        extra = source.get("extra", {})
+        missing = None if any(map(is_variable, extra.values())) else meant.missing_parameter(extra)
+        if missing is not None:
+            self._say(Kind.LOST, method, f"{called} needs {missing} in additional_params; the data manager fails too")
             return
         period_s = 1 / source["capture_frequency_hz"] if _is_rate(source.get("capture_frequency_hz")) else 0
         if api == AUDIO_IN and period_s >= _TIMEOUT_S:
@@ -122,7 +121,7 @@ class Captures:
     def _parameters(self, method: Place, api: str, called: str) -> dict[str, Any]:
         """Return ``extra`` and ``image`` of a source."""
         given, meant = method.get("additional_params"), method_of(api, called)
-        taken = {key for told in meant.told for key in told.keys} if meant is not None else set()
+        taken = {key for parameter in meant.parameters for key in parameter.keys} if meant is not None else set()
         extra: dict[str, Any] = {}
         result: dict[str, Any] = {}
         for parameter in given.members() if given is not None else ():

@@ -201,8 +201,8 @@ class Store:
         rows = self._upload.batch_rows if gathers else most
         loads, put_by = list[list[Item]](), True
         while put_by and not loads and stream in self._queues:
-            drawn = self._queues.draw(stream, min(most, _STREAMS_AT_ONCE))
-            found = await self._read_for_claim({each: self._queues.read_from(each) for each in drawn}, rows)
+            streams = self._queues.streams_to_claim(stream, min(most, _STREAMS_AT_ONCE))
+            found = await self._read_for_claim({each: self._queues.read_from(each) for each in streams}, rows)
             put_by = False
             for each, (_, damaged) in found.items():
                 put_by |= bool(damaged) and await self._put_by(each, damaged)
@@ -232,7 +232,7 @@ class Store:
                 ids = _ids(found[each]) if each in found else []
                 self._queues.read_to(each, 0 if is_stale else max(ids, default=head - 1) + 1)
                 if ids:
-                    self._queues.take(each, ids, now)
+                    self._queues.mark_claimed(each, ids, now)
             held.readers -= 1
         return found
 
@@ -280,7 +280,7 @@ class Store:
     async def _move_to_failures(self, ids: list[int], error: str, attempts: int) -> None:
         now_us = time.time_ns() // 1000
         gone: list[Row] = await self._call(lambda db: db.fail(ids, error, attempts, now_us), writes=True)
-        self._queues.land(ids)
+        self._queues.remove_claimed(ids)
         self._count_out(gone)
         self.failed += len(gone)
         self.on_fate(ids, Fate.FAILED)
@@ -332,7 +332,7 @@ class Store:
         for append, error in outcome.refused:
             self._refuse(append, error)
         for job, count, room in outcome.acknowledged:
-            self._queues.land(job.ids)
+            self._queues.remove_claimed(job.ids)
             self.items -= count
             self.bytes -= room
             if not job.done.done():

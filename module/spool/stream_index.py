@@ -180,22 +180,22 @@ class Queues:
 
     # ------------------------------------------------------------------ claims
 
-    def draw(self, stream: int, most: int) -> list[int]:
-        """Give a stream that has been chosen, and with it, if its captures gather, others like it that are ready.
+    def streams_to_claim(self, stream: int, most: int) -> list[int]:
+        """Return a stream that has been chosen and, if its captures gather, others like it that are ready.
 
         All of them must be read from then.
         """
         chosen = self._queues[stream]
-        drawn = [stream]
-        while chosen.gathers and self._ready and len(drawn) < most:
+        streams = [stream]
+        while chosen.gathers and self._ready and len(streams) < most:
             priority, head_id, other = self._ready[0]
             known = self._queues.get(other)
-            if known is not None and known.waiting > 0 and known.head_id == head_id and other not in drawn:
+            if known is not None and known.waiting > 0 and known.head_id == head_id and other not in streams:
                 if not known.gathers or -priority != chosen.origin.priority:
                     break
-                drawn.append(other)
+                streams.append(other)
             heapq.heappop(self._ready)
-        return drawn
+        return streams
 
     def read_from(self, stream: int) -> int:
         """The id that a claim begins at.
@@ -213,8 +213,8 @@ class Queues:
             known.head_id = min(known.head_id, next_id)
             self._list(stream, known)
 
-    def take(self, stream: int, ids: Iterable[int], now: float) -> None:
-        """Note captures as claimed."""
+    def mark_claimed(self, stream: int, ids: Iterable[int], now: float) -> None:
+        """Note captures of a stream as claimed."""
         known, before = self._queues[stream], len(self.in_flight)
         self.in_flight.update(dict.fromkeys(ids, stream))
         taken = len(self.in_flight) - before
@@ -223,8 +223,8 @@ class Queues:
         self._gather(known, now)
         self._list(stream, known)
 
-    def land(self, ids: Iterable[int]) -> None:
-        """Note claimed captures as gone."""
+    def remove_claimed(self, ids: Iterable[int]) -> None:
+        """Note claimed captures as gone: delivered, or among the failures."""
         for capture_id in ids:
             stream = self.in_flight.pop(capture_id, None)
             if stream is not None:

@@ -46,15 +46,15 @@ class History:
         chosen, _ = self.queues.choose(self.now, flushing=self.random.random() < 0.2, above=-1)
         if chosen is None:
             return
-        drawn = self.queues.draw(chosen, self.random.randrange(1, 5))
-        heads = [self.queues.read_from(stream) for stream in drawn]
-        assert len(set(drawn)) == len(drawn)
-        assert len({ORIGINS[stream].priority for stream in drawn}) == 1
-        for stream, head in zip(drawn, heads, strict=True):
+        streams = self.queues.streams_to_claim(chosen, self.random.randrange(1, 5))
+        heads = [self.queues.read_from(stream) for stream in streams]
+        assert len(set(streams)) == len(streams)
+        assert len({ORIGINS[stream].priority for stream in streams}) == 1
+        for stream, head in zip(streams, heads, strict=True):
             read = [i for i in sorted(self._waiting[stream]) if i >= head][: self.random.randrange(0, 5)]
             assert min(self._waiting[stream]) >= head
             self.queues.read_to(stream, max(read, default=head - 1) + 1)
-            self.queues.take(stream, read, self.now)
+            self.queues.mark_claimed(stream, read, self.now)
             self._waiting[stream] = [i for i in self._waiting[stream] if i not in read]
 
     def release(self) -> None:
@@ -64,7 +64,7 @@ class History:
                 self.queues.release(stream, capture_id)
                 self._waiting[stream].append(capture_id)
             else:
-                self.queues.land([capture_id])
+                self.queues.remove_claimed([capture_id])
 
     def drop(self) -> None:
         stream = self.random.randrange(len(ORIGINS))
@@ -110,7 +110,7 @@ def test_a_source_whose_period_is_the_wait_sends_its_rows_in_pairs() -> None:
         stream, _ = queues.choose(now, flushing=False, above=-1)
         if stream is not None:
             sizes.append(queues[stream].waiting)
-            queues.take(stream, range(number - sizes[-1], number), now)
+            queues.mark_claimed(stream, range(number - sizes[-1], number), now)
         queues.add(ORIGINS[0], 0, number, now)
     assert sizes
     assert set(sizes) == {2}
@@ -124,7 +124,7 @@ def test_batches_of_many_sources_are_closed_together() -> None:
     assert 0 < wait <= 0.13
     chosen, _ = queues.choose(1.0 + wait, flushing=False, above=-1)
     assert chosen is not None
-    assert set(queues.draw(chosen, 8)) == {0, 1, 2}
+    assert set(queues.streams_to_claim(chosen, 8)) == {0, 1, 2}
 
 
 def test_nothing_grows_while_nobody_asks_what_comes_next() -> None:
@@ -147,7 +147,7 @@ def test_a_stream_that_rests_is_passed_over_until_its_time_or_a_flush() -> None:
     files = Origin("folder", Kind.FILE, priority=9)
     for number in range(10):
         queues.add(files, 7, number, 0.0)
-    queues.take(7, [0], 0.0)
+    queues.mark_claimed(7, [0], 0.0)
     queues.release(7, 0)
     queues.rest(7, 5.0)
     assert queues.choose(1.0, flushing=False, above=-1) == (None, 4.0)
