@@ -103,7 +103,7 @@ def slow_section(groups: Mapping[Group, Rows], command: str, backlog: str, fsync
     return f"""{SLOW_BEGIN}
 ## The same on a slow disk
 
-Each sync of the module took {fsync_ms:g} ms longer, as on an ordinary SD card; a power cut is simulated, and has none.
+Each sync of the module took {fsync_ms:g} ms longer, as on an ordinary SD card, except in the simulated power cuts.
 {_counts(groups)}, by
 `{command}`, which wrote this table.
 
