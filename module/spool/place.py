@@ -93,6 +93,13 @@ class Place:
 
         Raises OSError, and SpoolError for a directory that others use and that holds no spool.
         """
+        try:
+            return self._take()
+        except FileNotFoundError:
+            # Another instance has moved the directory between two looks at it.
+            return self._take()
+
+    def _take(self) -> bool:
         here = self._where()
         _prepare(here)
         lock = LockFile(here / LOCK_FILE)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -113,14 +115,32 @@ async def test_two_that_wait_for_one_spool_come_to_have_it_one_after_the_other(o
     await second.result().close()
 
 
+async def test_a_directory_that_is_moved_between_two_looks_is_found_where_it_is(
+    opened: Opener, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another instance, which has let go of it since."""
+    await leave_rows(opened, home.old, 1)
+    home.new.parent.mkdir(parents=True)
+    listed = os.listdir
+
+    def move_first(directory: Path) -> list[str]:
+        if directory == home.old and home.old.exists():
+            home.old.rename(home.new)
+        return listed(directory)
+
+    monkeypatch.setattr(os, "listdir", move_first)
+    store = await home.opened()
+    assert await rows_of(store) == [b"1"]
+    await store.close()
+
+
 async def test_whoever_waits_for_a_directory_that_is_removed_begins_in_a_new_one(opened: Opener, home: Home) -> None:
     """Never in one that no name leads to."""
     first = await opened(directory=str(home.new))
     opening = asyncio.create_task(home.opened())
     await asyncio.sleep(0.2)
-    for file in home.new.iterdir():
-        file.unlink()
-    home.new.rmdir()
+    # At once: whoever waits looks again and again, and would make the lock anew in a directory that is half gone.
+    shutil.rmtree(home.new.rename(home.new.with_name("removed")))
     store = await asyncio.wait_for(opening, 10)
     await store.append([row(1)])
     await store.close()
