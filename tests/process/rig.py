@@ -85,6 +85,30 @@ class StillCamera(Camera):
         return []
 
 
+def machine(
+    folder: Path,
+    resources: Sequence[ResourceBase],
+    log: Path,
+    *,
+    log_level: str = "info",
+    environ: Mapping[str, str] | None = None,
+    program: Sequence[str] = MODULE,
+) -> ViamServer:
+    """Return a machine with these resources and the module, not yet started; its ``VIAM_HOME`` is in ``folder``."""
+    return ViamServer(
+        resources,
+        program,
+        home=folder / "home",
+        root=ROOT,
+        log_file=log,
+        log_level=log_level,
+        part_id=PART,
+        api_key_id=KEY_ID,
+        api_key=KEY,
+        environ={"PYTHONPATH": str(ROOT), **(environ or {})},
+    )
+
+
 class Rig:
     """One machine, one module, one cloud."""
 
@@ -103,18 +127,7 @@ class Rig:
         self.cloud = cloud
         self.address = address
         self.log = folder / "module.log"
-        self.server = ViamServer(
-            resources,
-            program,
-            home=folder / "home",
-            root=ROOT,
-            log_file=self.log,
-            log_level=log_level,
-            part_id=PART,
-            api_key_id=KEY_ID,
-            api_key=KEY,
-            environ={"PYTHONPATH": str(ROOT), **(environ or {})},
-        )
+        self.server = machine(folder, resources, self.log, log_level=log_level, environ=environ, program=program)
 
     def spool_of(self, service: str = NAME) -> Path:
         """Return the directory in which a service's spool lies by default."""
@@ -177,6 +190,29 @@ class Rig:
     def printed(self) -> str:
         """All that the module has said: its output, and the logs that it sent to the machine."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return text + "\n".join(entry.message + entry.stack for entry in self.server.logs)
+
+
+class GuestRig(Rig):
+    """A machine whose module serves other tests too, one after the other; the cloud and the spool are this test's."""
+
+    def __init__(self, folder: Path, server: ViamServer, log: Path, cloud: LocalCloud, address: str) -> None:
+        self.folder = folder
+        self.cloud = cloud
+        self.address = address
+        self.log = log
+        self.server = server
+        self._printed_before = log.stat().st_size
+
+    def spool_of(self, service: str = NAME) -> Path:
+        return self.folder / "spools" / service
+
+    def attributes(self, **attributes: Any) -> dict[str, Any]:
+        spool = {"directory": str(self.spool_of()), **attributes.pop("spool", {})}
+        return super().attributes(spool=spool, **attributes)
+
+    def printed(self) -> str:
+        text = self.log.read_bytes()[self._printed_before :].decode(errors="replace")
         return text + "\n".join(entry.message + entry.stack for entry in self.server.logs)
 
 

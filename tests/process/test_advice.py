@@ -10,6 +10,12 @@ from module.local.viam_server import GENERIC_SERVICE as GENERIC
 from tests.process.rig import NAME, CountingSensor, Rig, Starter, StillCamera
 from tests.process.test_sources import JPEG
 
+
+@pytest.fixture
+def start(start_in_one_process: Starter) -> Starter:
+    return start_in_one_process
+
+
 SHELL = "rdk:service:shell"
 NO_RATE = "gate and on_change need capture_frequency_hz, interval_s or cron: without one it captures only on command"
 

@@ -14,6 +14,12 @@ from grpclib import GRPCError, Status
 from module.local.cloud import Call, Refusal, UploadMethod
 from tests.process.rig import CountingSensor, Starter
 
+
+@pytest.fixture
+def start(start_in_one_process: Starter) -> Starter:
+    return start_in_one_process
+
+
 VERBS = [
     "help",
     "status",

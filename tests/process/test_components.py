@@ -40,6 +40,12 @@ from module.local.viam_server import MachineError
 from tests.process.rig import Rig, Starter, StillCamera
 from tests.process.test_sources import JPEG
 
+
+@pytest.fixture
+def start(start_in_one_process: Starter) -> Starter:
+    return start_in_one_process
+
+
 PCD = b"VERSION .7\nDATA binary\n" + bytes(range(256))
 SAMPLES = bytes(range(200)) * 2
 POSE = Pose(x=1, y=2.5, z=-3, o_x=0, o_y=0, o_z=1, theta=90)

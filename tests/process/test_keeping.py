@@ -21,6 +21,11 @@ from module.local.cloud import UploadMethod
 from tests.process.rig import CountingSensor, Rig, Starter, StillCamera
 
 
+@pytest.fixture
+def start(start_in_one_process: Starter) -> Starter:
+    return start_in_one_process
+
+
 class ScriptedSensor(Sensor):
     """Gives one of its readings after the other, then the last one for ever."""
 

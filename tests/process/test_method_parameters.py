@@ -15,6 +15,11 @@ from tests.process.rig import CountingSensor, Starter
 from tests.process.test_components import Pin, fake
 
 
+@pytest.fixture
+def start(start_in_one_process: Starter) -> Starter:
+    return start_in_one_process
+
+
 def parameters(arrival: Arrival) -> dict[str, Any]:
     """As they travel: each a ``google.protobuf.Value`` in an ``Any``."""
     found = {}

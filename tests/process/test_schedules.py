@@ -6,7 +6,14 @@ import asyncio
 import itertools
 import statistics
 
+import pytest
+
 from tests.process.rig import CountingSensor, Starter
+
+
+@pytest.fixture
+def start(start_in_one_process: Starter) -> Starter:
+    return start_in_one_process
 
 
 async def test_twenty_hertz_for_ten_seconds_keep_their_beat_and_every_row(start: Starter) -> None:

@@ -20,6 +20,11 @@ from module.local.viam_server import MachineError
 from tests.process.rig import NAME, CountingSensor, Starter, StillCamera
 
 
+@pytest.fixture
+def start(start_in_one_process: Starter) -> Starter:
+    return start_in_one_process
+
+
 def _noise(height: int, width: int) -> Any:
     return np.random.default_rng(1).integers(0, 255, (height, width, 3), dtype=np.uint8)
 

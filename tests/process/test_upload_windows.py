@@ -16,6 +16,12 @@ from module.local.cloud import Call, UploadMethod
 from tests.delivery.proxy import counting_proxy
 from tests.process.rig import CountingSensor, Rig, Starter, StillCamera
 
+
+@pytest.fixture
+def start(start_in_one_process: Starter) -> Starter:
+    return start_in_one_process
+
+
 ROWS = [{"name": "s1", "interval_s": 0.1}]
 ONLY_WHEN = {"only_when": {"sensor": "wifi", "key": "connected"}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import viam.components.audio_out  # noqa: F401 - an API is registered once its package is imported, and this one by none else
 from viam.components.arm import Arm
 from viam.proto.common import Pose
@@ -10,6 +11,11 @@ from viam.resource.registry import Registry
 from module.local.cloud import UploadMethod
 from tests.process.rig import Starter
 from tests.process.test_components import POSE_ROW, fake
+
+
+@pytest.fixture
+def start(start_in_one_process: Starter) -> Starter:
+    return start_in_one_process
 
 
 async def test_every_component_tells_where_it_is_as_viam_server_sends_it(start: Starter) -> None:
