@@ -58,7 +58,7 @@ async def one_process(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 async def start_in_one_process(one_process: tuple[ViamServer, Path], tmp_path: Path) -> AsyncIterator[Starter]:
     """As ``start``, in a process that the tests of one file share; each finds it without resources and services.
 
-    For files whose tests neither end the process nor ask what it costs: they have a ``start`` that is this one.
+    For files whose tests seldom end the process, and never ask what it costs: they have a ``start`` that is this one.
     """
     server, log = one_process
     server.logs.clear()
@@ -76,6 +76,8 @@ async def start_in_one_process(one_process: tuple[ViamServer, Path], tmp_path: P
             return rig
 
         yield start_rig
+        if not server.running:
+            await server.restart()
         for name, config in list(server._configs.items()):
             if config.model == UPLOADER_MODEL:
                 # A pause outlives the service.

@@ -254,7 +254,7 @@ async def test_a_source_of_the_wrong_kind_says_what_the_resource_is(start: Start
     rig = await start(CountingSensor("s1"), sources=[{"name": "s1", "method": "NextPointCloud"}])
     source = (await rig.status())["sources"]["s1"]
     assert source["state"] == "waiting"
-    has = "it has Readings or DoCommand"
+    has = "it has Readings, GetWorldPose or DoCommand"
     assert source["last_error"] == f"s1 is a rdk:component:sensor, which has no NextPointCloud; {has}"
 
 
