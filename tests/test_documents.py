@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from module import UPLOADER_MODEL
 from module.attributes.source import GateConfig, ImageConfig, OnChangeConfig, SourceConfig
 from module.attributes.uploader import (
     CloudConfig,
@@ -34,10 +35,11 @@ ROOT = Path(__file__).parent.parent
 PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))}
 FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPANS = re.compile(r"`([^`]+)`")
-UPLOADER = PAGES["docs/uploader.md"]
+ATTRIBUTES = PAGES["docs/attributes.md"]
+COMMANDS = PAGES["docs/commands.md"]
 TOP_FOLDERS = "benchmarks|docs|examples|module|packaging|tests"
 MODELS: dict[str, type[BaseModel]] = {
-    "attributes": Config,
+    "top-level": Config,
     "source": SourceConfig,
     "image": ImageConfig,
     "on_change": OnChangeConfig,
@@ -103,21 +105,21 @@ def test_the_readme_leads_to_every_page() -> None:
     assert set(PAGES) - {"README.md"} <= {target for name, target in links() if name == "README.md"}
 
 
-# ---------------------------------------------------------------------- the uploader's page
+# ---------------------------------------------------------------------- the uploader's pages
 
 
 @pytest.mark.parametrize("anchor", MODELS)
 def test_each_table_has_all_attributes_and_no_others(anchor: str) -> None:
-    named = [name for row in table(UPLOADER, anchor) for name in SPANS.findall(row["attribute"])]
+    named = [name for row in table(ATTRIBUTES, anchor) for name in SPANS.findall(row["attribute"])]
     if issubclass(MODELS[anchor], GateConfig | OnlyWhenConfig):
-        (key,) = [row for row in table(UPLOADER, anchor) if row["attribute"] == "`key`"]
+        (key,) = [row for row in table(ATTRIBUTES, anchor) if row["attribute"] == "`key`"]
         assert set(SPANS.findall(key["meaning"])) >= OPERANDS
         named += OPERANDS
     assert sorted(named) == sorted(MODELS[anchor].model_fields)
 
 
 def _defaults(anchor: str) -> Iterator[tuple[str, str]]:
-    for row in table(UPLOADER, anchor):
+    for row in table(ATTRIBUTES, anchor):
         names = SPANS.findall(row["attribute"])
         told = SPANS.findall(row["default"]) or [row["default"]]
         yield from zip(names, told if len(told) == len(names) else told * len(names), strict=True)
@@ -158,7 +160,7 @@ def test_defaults_are_those_of_the_code(anchor: str, name: str, told: str) -> No
 def test_the_table_of_methods_has_all_of_them_by_api() -> None:
     told: set[tuple[str, str]] = set()
     api = ""
-    for row in table(UPLOADER, "method"):
+    for row in table(ATTRIBUTES, "method"):
         api = row["API"] if row["API"].startswith("any") else (SPANS.findall(row["API"]) or [api])[0]
         told |= {(api, name) for name in SPANS.findall(row["`method`"].split("(")[0])}
     assert told == {*METHODS, ("any component", "GetWorldPose"), ("any", "DoCommand")}
@@ -166,7 +168,7 @@ def test_the_table_of_methods_has_all_of_them_by_api() -> None:
 
 def test_the_table_of_commands_has_all_verbs_and_arguments() -> None:
     told: dict[str, set[str]] = {}
-    for row in table(UPLOADER, "commands"):
+    for row in table(COMMANDS, "all-commands"):
         arguments = set(SPANS.findall(re.sub(r"\([^()]*(?:\([^()]*\)[^()]*)*\)", "", row["arguments (default)"])))
         told |= dict.fromkeys(SPANS.findall(row["verb"]), arguments)
     assert told == {name: {argument.name for argument in verb.arguments} for name, verb in VERBS.items()}
@@ -178,6 +180,21 @@ def test_commands_of_a_page_are_taken(name: str) -> None:
     found = [each for each in fenced if isinstance(each.get("command"), str)]
     for command in found:
         read_all(command["command"], VERBS[command["command"]].arguments, command)
+
+
+def _attributes_shown(page: str) -> Iterator[dict[str, Any]]:
+    """The uploader's attributes among a page's examples: alone, or in a machine's config."""
+    for shown in [json.loads(text) for language, text in FENCES.findall(page) if language == "json"]:
+        yield from (each["attributes"] for each in shown.get("services", []) if each["model"] == UPLOADER_MODEL)
+        if set(shown) <= set(Config.model_fields):
+            yield shown
+
+
+@pytest.mark.parametrize("name", sorted(name for name, page in PAGES.items() if any(_attributes_shown(page))))
+def test_examples_of_a_page_are_valid(name: str) -> None:
+    machine = {"VIAM_MODULE_DATA": "/d", "VIAM_MACHINE_PART_ID": "p", "VIAM_API_KEY_ID": "i", "VIAM_API_KEY": "k"}
+    for shown in _attributes_shown(PAGES[name]):
+        parse(shown, service="courier", environ=machine)
 
 
 async def test_the_status_has_the_shape_that_the_page_shows(tmp_path: Path) -> None:
@@ -194,7 +211,7 @@ async def test_the_status_has_the_shape_that_the_page_shows(tmp_path: Path) -> N
         status = await run(courier, {"command": "status"})
     finally:
         await courier.close()
-    (shown,) = [json.loads(text) for _, text in FENCES.findall(UPLOADER) if '"uptime_s"' in text]
+    (shown,) = [json.loads(text) for _, text in FENCES.findall(COMMANDS) if '"uptime_s"' in text]
     assert shown["upload"].pop("large")
     assert status["upload"].pop("large") == []
     assert shown["spool"].pop("orphans")

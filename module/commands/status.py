@@ -14,7 +14,7 @@ from module.pauses import What
 
 
 def status_of(courier: Courier) -> dict[str, Any]:
-    """The whole status, as docs/uploader.md has it."""
+    """The whole status, as docs/commands.md has it."""
     return {
         "version": __version__,
         "uptime_s": round(time.monotonic() - courier.carried.started, 3),

@@ -1,6 +1,6 @@
 """Each of the five upload methods with each of its parameters, by command: what arrives is what the SDK's own sends.
 
-What differs, and why, stands in ``docs/uploader.md``, "The five methods"; each difference is named here in ``differs``.
+What differs, and why, stands in ``docs/commands.md``, "The five methods"; each difference is named here in ``differs``.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ async def test_one_row_takes_one_bare_pair(rig: Rig) -> None:
 
 
 async def test_the_examples_of_the_page_arrive_by_the_method_that_they_stand_for(rig: Rig) -> None:
-    page = (ROOT / "docs" / "uploader.md").read_text()
+    page = (ROOT / "docs" / "commands.md").read_text()
     section = page.partition("## The five methods")[2].partition("\n## ")[0]
     commands = [json.loads(found) for found in re.findall(r"```json\n(.*?)\n```", section, re.DOTALL)]
     (rig.folder / "files" / "today.log").write_text("all is well")
