@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from module.serving import parent
 
 # isort: split
-from viam.module.module import Module
 from viam.resource.registry import Registry
 from viam.resource.types import API, Model
 
@@ -25,7 +24,7 @@ from module import __version__
 from module.discovery.service import Discoverer
 from module.files import lease
 from module.serving import do_command, log_relay
-from module.serving.module_server import ModuleServer, ServedModule
+from module.serving.module_server import ServedModule
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -88,12 +87,11 @@ async def _serve() -> None:
     log_relay.install()
     do_command.install()
     served = ServedModule.from_args()
-    served.server = server = ModuleServer(served)
     for key in Registry.REGISTERED_RESOURCE_CREATORS():
         api, _, model = key.partition("/")
         served.add_model_from_registry(API.from_string(api), Model.from_string(model))
-    Discoverer.machine = staticmethod(lambda: served.parent)
-    watch = asyncio.create_task(_end_with_parent(served, server), name="parent")
+    Discoverer.find_machine_by(lambda: served.parent)
+    watch = asyncio.create_task(_end_with_parent(served), name="parent")
     await served.start()  # type: ignore[no-untyped-call]
     watch.cancel()
     logging.shutdown()
@@ -103,7 +101,7 @@ async def _serve() -> None:
     os._exit(0)
 
 
-async def _end_with_parent(served: Module, server: ModuleServer) -> None:
+async def _end_with_parent(served: ServedModule) -> None:
     try:
         await parent.gone(lambda: served.parent)
     except Exception:
@@ -112,7 +110,7 @@ async def _end_with_parent(served: Module, server: ModuleServer) -> None:
     # Not through the log, which viam-server keeps.
     with contextlib.suppress(OSError):
         sys.stdout.write("viam-server has ended, and this module ends with it\n")
-    server.end()
+    served.server.end()
 
 
 if __name__ == "__main__":

@@ -42,6 +42,19 @@ GATHERED = (Kind.ROW, Kind.LINE)
 """What travels many at a time; of anything else, each is an upload of its own."""
 
 
+class Fate(enum.StrEnum):
+    """Where a capture is."""
+
+    SPOOLED = "spooled"
+    """On the disk, still to be delivered."""
+    UPLOADED = "uploaded"
+    """The cloud has it."""
+    FAILED = "failed"
+    """The cloud rejected it; it is kept among the failures."""
+    DROPPED = "dropped"
+    """It is gone: the spool was full, or somebody discarded it."""
+
+
 class UploadAs(enum.StrEnum):
     """The ``upload_as`` of a source."""
 

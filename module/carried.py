@@ -8,15 +8,18 @@ the instance that ends and the one that begins share it, in whatever order they 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 
 from module.attributes.uploader import Config
+from module.capture import Capture, Fate
 from module.collection.kept import KeptOfFolder, KeptOfSource
 from module.delivery.attempts import Counts
 from module.pauses import Pauses
 from module.recent import Recent
+from module.spool.listener import Listener
 
 
-class Carried:
+class Carried(Listener):
     """Of one service with one set of attributes."""
 
     def __init__(self, config: Config, pauses: Pauses | None = None) -> None:
@@ -31,6 +34,24 @@ class Carried:
         self.recent = Recent(self.sources)
         self.dropped = 0
         """Captures that retention took, and those that it found no room for."""
+
+    def on_append(self, captures: Sequence[Capture], ids: Sequence[int]) -> None:
+        """As ``Listener``."""
+        self.recent.spooled(captures, ids)
+
+    def on_refuse(self, captures: Sequence[Capture]) -> None:
+        """As ``Listener``."""
+        self.recent.refused(captures)
+
+    def on_fate(self, ids: Iterable[int], fate: Fate) -> None:
+        """As ``Listener``."""
+        self.recent.became(ids, fate)
+
+    def on_drop(self, source: str, count: int) -> None:
+        """As ``Listener``: counted here, and of its source."""
+        self.dropped += count
+        if source in self.sources:
+            self.sources[source].dropped += count
 
 
 class CarriedByName:

@@ -66,9 +66,8 @@ class Courier:
     def start(self) -> None:
         """Begin; returns at once."""
         self.clock = Clock(self.config.upload.clock_wait_s)
-        self.store = Store(self.config.spool, self.config.upload, self._logger, self.clock)
-        self.store.on_drop = self._note_drop
         upload = self.config.upload
+        self.store = Store(self.config.spool, upload, self._logger, self.clock, self.carried)
         self.cloud = Cloud(
             self.config.cloud,
             timeout_s=upload.timeout_s,
@@ -78,14 +77,19 @@ class Courier:
         hours = ActiveHours(upload.active_hours, upload.timezone) if upload.active_hours else None
         self._only_when = self._watch_of(upload)
         permit = Permit(upload, hours, self._only_when, self.clock.waits)
-        self.uploader = Uploader(self.store, self.cloud, upload, self._logger, permit, counts=self.carried.uploads)
+        self.uploader = Uploader(
+            self.store,
+            self.cloud,
+            upload,
+            self._logger,
+            permit,
+            counts=self.carried.uploads,
+            on_delivered=self.carried.recent.uploaded,
+        )
         self._clock_watch = ClockWatch(self.clock, self.store.clocks, self._logger, on_change=self.uploader.look)
         self.sequences = SequenceMaker(
             self.store.sequences, self.cloud, upload, self._logger, clear=lambda: self.uploader.clear
         )
-        recent = self.carried.recent
-        self.store.on_append, self.store.on_refuse = recent.spooled, recent.refused
-        self.store.on_fate, self.uploader.on_delivered = recent.became, recent.uploaded
         self._workers = ThreadPoolExecutor(IMAGE_THREADS, thread_name_prefix="courier-image")
         count = max(1, len(self._sources))
         self.collectors = {
@@ -266,13 +270,8 @@ class Courier:
                 await asyncio.to_thread(pauses.write, self.store.directory, stored)
             except OSError as error:
                 return f"what is paused could not be written to {self.store.directory}: {error.strerror}"
-            self.carried.pauses.stored = stored
+            self.carried.pauses.note_stored(stored)
         return None
-
-    def _note_drop(self, source: str, count: int) -> None:
-        self.carried.dropped += count
-        if source in self.carried.sources:
-            self.carried.sources[source].dropped += count
 
     # ------------------------------------------------------------------ for the commands
 

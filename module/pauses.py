@@ -48,7 +48,7 @@ class Pauses:
         self._since: dict[Key, int | None] = {}
         # All of these were resumed by command, also what the file holds and was not read yet.
         self._resumed: set[What] = set()
-        self.stored: Stored = {}
+        self._stored: Stored = {}
         """What the file holds."""
 
     def since(self, what: What, name: str = "") -> int | None:
@@ -71,9 +71,13 @@ class Pauses:
 
     def recall(self, stored: Stored) -> None:
         """Take over what the file holds."""
-        self.stored = stored
+        self._stored = stored
         for key, since_us in stored.items():
             self._since.setdefault(key, None if key[0] in self._resumed else since_us)
+
+    def note_stored(self, stored: Stored) -> None:
+        """Note what the file holds now."""
+        self._stored = stored
 
     @property
     def held(self) -> Stored:
@@ -83,7 +87,7 @@ class Pauses:
     @property
     def changed(self) -> bool:
         """Whether the file holds anything else than is paused."""
-        return self.held != self.stored
+        return self.held != self._stored
 
 
 def read(directory: Path) -> Stored:

@@ -7,28 +7,14 @@ start is not here. It stands in the way of every capture: one costs well under 2
 from __future__ import annotations
 
 import collections
-import enum
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from module.capture import Capture, Item
+from module.capture import Capture, Fate, Item
 from module.clock.machine_clock import Stamp, iso
 
 MOST = 100
 """So many of each source are known."""
-
-
-class Fate(enum.StrEnum):
-    """Where a capture is."""
-
-    SPOOLED = "spooled"
-    """On the disk, still to be delivered."""
-    UPLOADED = "uploaded"
-    """The cloud has it."""
-    FAILED = "failed"
-    """The cloud rejected it; it is kept among the failures."""
-    DROPPED = "dropped"
-    """It is gone: the spool was full, or somebody discarded it."""
 
 
 class _Known:

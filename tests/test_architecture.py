@@ -74,6 +74,22 @@ PURE = {
 }
 """What is handed its clock, and what it must not import."""
 
+FILLED = {
+    "kept": "what outlives a rebuild: a record that the parts of one source share",
+    "_kept": "the same",
+    "part": "what one step reads of another spool",
+    "outcome": "what a commit has done",
+    "left": "the same of jobs that are joined",
+    "stamp": "a protobuf message",
+    "field": "a protobuf message",
+    "values.add()": "a protobuf message",
+    "db": "a connection of sqlite3",
+    "image": "a message of the SDK",
+    "Registry.REGISTERED_APIS()[Generic.API]": "the SDK has no other way in",
+    "viam.logging": "the SDK has no other way in",
+}
+"""Records that a file fills in though their class stands elsewhere, by what they are called there."""
+
 NO_NAME_AT_ALL = {"utils", "util", "helpers", "helper", "common", "manager", "shared", "misc", "globals", "base"}
 
 
@@ -117,6 +133,23 @@ def imports_of(name: str, source: str) -> Iterator[Import]:
                 # ``from module.delivery import files`` imports a module, ``from module.errors import X`` what is in it.
                 known = both in NAMES or not node.module.startswith("module")
                 yield Import(name, both if known else node.module, id(node) not in later)
+
+
+def assigned_elsewhere(source: str) -> Iterator[tuple[str, str]]:
+    """The attributes that a file assigns of objects whose class it does not define: (object, attribute) each."""
+    tree = ast.parse(source)
+    stored = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
+    own = {node.attr for node in stored if ast.unparse(node.value) == "self"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            own |= {
+                field.target.id
+                for field in node.body
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            }
+    for node in stored:
+        if node.attr not in own and ast.unparse(node.value) not in ("self", "cls"):
+            yield ast.unparse(node.value).removeprefix("self."), node.attr
 
 
 def within(name: str, *packages: str) -> bool:
@@ -177,6 +210,26 @@ def test_what_is_pure_reads_no_clock_and_touches_nothing(name: str) -> None:
 def test_files_are_short_and_have_a_name(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MOST_LINES
     assert path.stem.strip("_") not in NO_NAME_AT_ALL
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_attribute_of_another_object_is_assigned(path: Path) -> None:
+    """What an object needs is passed to its constructor, and what happens to it is a method's call."""
+    assert [f"{owner}.{name}" for owner, name in assigned_elsewhere(path.read_text()) if owner not in FILLED] == []
+
+
+def test_the_reader_of_assignments_sees_them() -> None:
+    """What the test above stands on."""
+    source = """
+class A:
+    field: int
+    def f(self, other, b):
+        self.own = 1
+        self.b.on_drop = f
+        other.field, other.own = 1, 2
+        b.count += 1
+"""
+    assert set(assigned_elsewhere(source)) == {("b", "on_drop"), ("b", "count")}
 
 
 def test_the_reader_of_imports_sees_them() -> None:

@@ -5,9 +5,9 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from module.capture import Capture, Item, Kind, Origin
+from module.capture import Capture, Fate, Item, Kind, Origin
 from module.clock.machine_clock import iso
-from module.recent import MOST, Fate, Recent
+from module.recent import MOST, Recent
 from tests.clock.shim import TODAY_US, HandSet, begun
 
 SENSOR = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")

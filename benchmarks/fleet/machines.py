@@ -84,8 +84,8 @@ class Machine:
         cloud = CountedCloud(config.cloud, timeout_s=upload.timeout_s, chunk_bytes=upload.chunk_bytes)
         cloud.attempts = attempts
         self._window = Window()
-        self._uploader = Uploader(self._store, cloud, upload, _LOGGER, Permit(upload, self._window))
-        self._uploader.on_delivered = self._delivered
+        permit = Permit(upload, self._window)
+        self._uploader = Uploader(self._store, cloud, upload, _LOGGER, permit, on_delivered=self._delivered)
         self._tasks: list[asyncio.Task[None]] = []
         self._resting = asyncio.Event()
         self._last_id = 0

@@ -132,8 +132,16 @@ class Carrier:
     """Delivers loads, one call of ``deliver`` each; holds what is known across them."""
 
     def __init__(
-        self, spool: Spool, cloud: Cloud, config: UploadConfig, logger: logging.Logger, counts: Counts
+        self,
+        spool: Spool,
+        cloud: Cloud,
+        config: UploadConfig,
+        logger: logging.Logger,
+        counts: Counts,
+        *,
+        on_delivered: Callable[[Sequence[Item], Receipt], None],
     ) -> None:
+        """``on_delivered`` is called after each delivery, once the captures are acknowledged."""
         self._spool = spool
         self._cloud = cloud
         self._config = config
@@ -144,7 +152,7 @@ class Carrier:
         self.progress = Progress()
         self.hurried_until = 0.0
         """Monotonic time until which a probe follows the last one soon."""
-        self.on_delivered: Callable[[Sequence[Item], Receipt], None] = lambda _items, _receipt: None
+        self._on_delivered = on_delivered
         self.aside = Aside(spool.release)
         self.unavailable = Aside(spool.release)
         """What cannot be read for now: none of the cloud's business."""
@@ -152,6 +160,10 @@ class Carrier:
         self._rejected: list[int] = []
         self._renewals = 0
         self._waiters: dict[int, asyncio.Future[str]] = {}
+
+    def hurry_until(self, until: float) -> None:
+        """Let a probe follow the last one soon, until this monotonic time."""
+        self.hurried_until = until
 
     def wait_for(self, capture_id: int) -> asyncio.Future[str]:
         """A future of the cloud's id for a capture; raises Rejected. To be asked for right after ``append``."""
@@ -273,7 +285,7 @@ class Carrier:
                 waiter = self._waiters.get(item.id)
                 if waiter is not None and not waiter.done():
                     waiter.set_result(receipt.file_id)
-        self.on_delivered(items, receipt)
+        self._on_delivered(items, receipt)
 
     def _record(self, item: Item) -> _Record:
         if len(self._records) > _MOST_RECORDS:

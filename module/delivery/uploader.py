@@ -56,10 +56,11 @@ class Uploader:
         permit: Permit | None = None,
         *,
         counts: Counts | None = None,
+        on_delivered: Callable[[Sequence[Item], str], None] = lambda _items, _file_id: None,
     ) -> None:
         """``permit`` decides when uploads run; None: there are neither windows nor a sensor to ask.
 
-        ``counts``: those that it goes on with.
+        ``counts``: those that it goes on with. ``on_delivered`` is called with (items, the cloud's id).
         """
         self._permit = permit or Permit(config)
         self._standing = Standing.FREE
@@ -68,10 +69,9 @@ class Uploader:
         self._config = config
         self._logger = logger
         self._log = ThrottledLog(logger)
-        self._carrier = Carrier(spool, cloud, config, logger, Counts() if counts is None else counts)
-        self._carrier.on_delivered = self._note_delivery
-        self.on_delivered: Callable[[Sequence[Item], str], None] = lambda _items, _file_id: None
-        """Called with (items, the cloud's id) after each delivery."""
+        counts = Counts() if counts is None else counts
+        self._carrier = Carrier(spool, cloud, config, logger, counts, on_delivered=self._note_delivery)
+        self._on_delivered = on_delivered
         self._paused = False
         self._closing = False
         self._flushes: list[float] = []
@@ -254,7 +254,7 @@ class Uploader:
         """
         last, end = await self._spool.barrier.last(), time.monotonic() + timeout_s
         self._flushes.append(end)
-        self._carrier.hurried_until = max(self._flushes)
+        self._carrier.hurry_until(max(self._flushes))
         try:
             if self.reason is None:
                 self._carrier.link.hurry(time.monotonic())
@@ -268,7 +268,7 @@ class Uploader:
                 await asyncio.sleep(_FLUSH_LOOK_S)
         finally:
             self._flushes.remove(end)
-            self._carrier.hurried_until = max(self._flushes, default=0.0)
+            self._carrier.hurry_until(max(self._flushes, default=0.0))
 
     @property
     def obstacle(self) -> str | None:
@@ -288,7 +288,7 @@ class Uploader:
         self._rate.note(now, receipt.size)
         others_wait = bool(self._ready) or self._spool.items > self._in_flight_items
         self._concurrency.ended(now, receipt.size, others_wait=others_wait)
-        self.on_delivered(items, receipt.file_id)
+        self._on_delivered(items, receipt.file_id)
 
     def status(self) -> dict[str, Any]:
         """The ``upload`` part of the status; never waits."""

@@ -69,9 +69,13 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
 
     MODEL: ClassVar[Model] = Model(_FAMILY, "discovery")
     machine: ClassVar[Callable[[], RobotClient | None]] = staticmethod(lambda: None)
-    """Gives the module's connection to viam-server, once there is one; set by whoever serves the module."""
 
     _config: DiscoveryConfig
+
+    @classmethod
+    def find_machine_by(cls, machine: Callable[[], RobotClient | None]) -> None:
+        """Go by the module's connection to viam-server, which ``machine`` returns once there is one."""
+        cls.machine = staticmethod(machine)
 
     @classmethod
     def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:

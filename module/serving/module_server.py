@@ -28,6 +28,13 @@ from module.errors import ConfigError, answer_of
 class ServedModule(Module):
     """The SDK's module, except that a refusal is only its text, and no dependency keeps a resource from being built."""
 
+    server: ModuleServer
+
+    def __init__(self, address: str, *, log_level: int = logging.INFO, tcp_mode: bool = False) -> None:
+        """As its base, with our own server."""
+        super().__init__(address, log_level=log_level, tcp_mode=tcp_mode)
+        self.server = ModuleServer(self)
+
     async def validate_config(self, request: ValidateConfigRequest) -> ValidateConfigResponse:
         """Return the dependencies of a config. Raises GRPCError; if the attributes are refused, with their text."""
         try:

@@ -38,10 +38,13 @@ class ClockTable:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self.true_now: Callable[[], Reading | None] = lambda: None
-        """The reading of this boot that stood, whether the file has it yet or not."""
+        self._true_now: Callable[[], Reading | None] = lambda: None
         rows = db.execute("SELECT boot, offset_us FROM clock WHERE stood ORDER BY id")
         self._true = {boot: Reading(boot, offset_us) for boot, offset_us in rows}
+
+    def follow(self, true_now: Callable[[], Reading | None]) -> None:
+        """Go by the reading of this boot that stood, whether the file has it yet or not; None: none has."""
+        self._true_now = true_now
 
     def of_boot(self, boot: str) -> list[Stand]:
         """Return the readings of a boot, the oldest first."""
@@ -68,7 +71,7 @@ class ClockTable:
 
     def shift_us(self, reading: Reading) -> int | None:
         """Return by how much times of a reading are to be moved; None: nothing can date them."""
-        now = self.true_now()
+        now = self._true_now()
         return shift_us(reading, now if now and now.boot == reading.boot else self._true.get(reading.boot))
 
     def true_us(self, us: int, reading: Reading) -> int:

@@ -17,15 +17,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from module.attributes.uploader import SpoolConfig, UploadConfig
-from module.capture import Capture, Failure, FileMark, Item
+from module.capture import Capture, Failure, Fate, FileMark, Item
 from module.clock.machine_clock import Clock, Stamp
 from module.errors import SpoolClosed, SpoolError, SpoolFull
-from module.recent import Fate
 from module.spool.adoption.adopter import Adopter
 from module.spool.adoption.orphans import OrphanWatch
 from module.spool.adoption.table import TakenOver
@@ -34,6 +33,7 @@ from module.spool.clock_table import ClockLedger
 from module.spool.database import Database
 from module.spool.drop_log import DropLog
 from module.spool.file_book import FileBook
+from module.spool.listener import Listener
 from module.spool.messages import Acknowledge, Append, Call, Outcome, Rescue
 from module.spool.pending import Pending
 from module.spool.place import place_of
@@ -52,7 +52,12 @@ class Store:
     """The spool of one service. All methods are called from one event loop."""
 
     def __init__(
-        self, settings: SpoolConfig, upload: UploadConfig, logger: logging.Logger, clock: Clock | None = None
+        self,
+        settings: SpoolConfig,
+        upload: UploadConfig,
+        logger: logging.Logger,
+        clock: Clock | None = None,
+        listener: Listener | None = None,
     ) -> None:
         clock = clock or Clock()
         self._settings = settings
@@ -78,14 +83,7 @@ class Store:
         self.caught_up = self.pending.few
         self.work = asyncio.Event()
         """Set whenever there may be something new to claim."""
-        self.on_drop: Callable[[str, int], None] = lambda _source, _count: None
-        """Called with (source, count) when retention has dropped captures."""
-        self.on_append: Callable[[Sequence[Capture], Sequence[int]], None] = lambda _captures, _ids: None
-        """Called with (captures, their ids) when captures are safe, before any of them can be claimed."""
-        self.on_refuse: Callable[[Sequence[Capture]], None] = lambda _captures: None
-        """Called with captures that found no room."""
-        self.on_fate: Callable[[Iterable[int], Fate], None] = lambda _ids, _fate: None
-        """Called with the ids of captures that have left the spool undelivered, or moved within it, and where to."""
+        self._listener = listener or Listener()
         self.barrier = Barrier(self._call)
         """What waits up to one capture."""
         self.files = FileBook(self._call, self.append)
@@ -219,7 +217,7 @@ class Store:
             held.note_read(capture_id for each in got.values() for capture_id in _ids(each))
             return got
 
-        held.readers += 1
+        held.begin_reading()
         try:
             found = await self._call(read, writes=False)
         finally:
@@ -233,7 +231,7 @@ class Store:
                 self._queues.read_to(each, 0 if is_stale else max(ids, default=head - 1) + 1)
                 if ids:
                     self._queues.mark_claimed(each, ids, now)
-            held.readers -= 1
+            held.end_reading()
         return found
 
     async def _put_by(self, stream: int, damaged: list[int]) -> bool:
@@ -283,7 +281,7 @@ class Store:
         self._queues.remove_claimed(ids)
         self._count_out(gone)
         self.failed += len(gone)
-        self.on_fate(ids, Fate.FAILED)
+        self._listener.on_fate(ids, Fate.FAILED)
 
     async def failures(self, limit: int) -> list[Failure]:
         """The latest failures, newest first."""
@@ -299,7 +297,7 @@ class Store:
         self.items += len(back)
         self.bytes += sum(room for _, _, room in back)
         self.failed -= len(back)
-        self.on_fate((capture_id for capture_id, _, _ in back), Fate.SPOOLED)
+        self._listener.on_fate((capture_id for capture_id, _, _ in back), Fate.SPOOLED)
         self.work.set()
         return len(back)
 
@@ -307,7 +305,7 @@ class Store:
         """Delete failures (None: all) for good; gives how many."""
         gone: list[int] = await self._call(lambda db: db.discard(ids), writes=True)
         self.failed -= len(gone)
-        self.on_fate(gone, Fate.DROPPED)
+        self._listener.on_fate(gone, Fate.DROPPED)
         return len(gone)
 
     # ------------------------------------------------------------------ the event loop's side of a commit
@@ -323,7 +321,7 @@ class Store:
         for append, rows in outcome.appended:
             self._count_in(append, rows)
             ids = [capture_id for capture_id, _, _ in rows]
-            self.on_append(append.captures, ids)
+            self._listener.on_append(append.captures, ids)
             if not append.done.done():
                 append.done.set_result(ids)
         if outcome.appended:
@@ -343,7 +341,7 @@ class Store:
             self.failed -= len(outcome.dropped_failures)
             self._count_dropped("the failures", len(outcome.dropped_failures))
         self._count_out(outcome.dropped)
-        self.on_fate((i for i, _, _ in (*outcome.dropped, *outcome.dropped_failures)), Fate.DROPPED)
+        self._listener.on_fate((i for i, _, _ in (*outcome.dropped, *outcome.dropped_failures)), Fate.DROPPED)
         self._drops.tell(outcome.full)
         self.work.set()
 
@@ -352,7 +350,7 @@ class Store:
         self.last_error = str(error)
         if isinstance(error, SpoolFull):
             self._count_dropped(append.captures[0].origin.source, len(append.captures))
-            self.on_refuse(append.captures)
+            self._listener.on_refuse(append.captures)
         if not append.done.done():
             append.done.set_exception(error)
 
@@ -390,7 +388,7 @@ class Store:
     def _count_dropped(self, source: str, count: int) -> None:
         self.dropped += count
         self._drops.count(source, count)
-        self.on_drop(source, count)
+        self._listener.on_drop(source, count)
 
 
 def _ids(found: tuple[list[Item], list[int]]) -> list[int]:

@@ -56,16 +56,24 @@ class Held:
     def __init__(self) -> None:
         self.in_flight: dict[int, int] = {}
         """The stream of each claimed capture, by id."""
-        self.readers = 0
+        self._readers = 0
         """Claims under way."""
         self._read: frozenset[int] = frozenset()
 
     def __contains__(self, capture_id: object) -> bool:
-        return capture_id in self.in_flight or (self.readers > 0 and capture_id in self._read)
+        return capture_id in self.in_flight or (self._readers > 0 and capture_id in self._read)
+
+    def begin_reading(self) -> None:
+        """Note that a claim is under way; ``end_reading`` once what it took is in ``in_flight``."""
+        self._readers += 1
+
+    def end_reading(self) -> None:
+        """Note that a claim has ended."""
+        self._readers -= 1
 
     def note_read(self, ids: Iterable[int]) -> None:
         """Note what a claim has read; before the next commit."""
-        self._read = frozenset(ids) if self.readers <= 1 else self._read.union(ids)
+        self._read = frozenset(ids) if self._readers <= 1 else self._read.union(ids)
 
 
 class Queues:

@@ -184,7 +184,7 @@ class Owner:
             self._damage = error
             return self._open()
         self._damage = None
-        found.db.clocks.true_now = lambda: self._clock.true
+        found.db.clocks.follow(lambda: self._clock.true)
         self._opened, self.damaged, self.unreadable = found.db, found.damaged, found.unreadable
         return found
 

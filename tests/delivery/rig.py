@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,8 @@ class Rig:
         self.config = config
         self.cloud = cloud
         self.store = Store(config.spool, config.upload, LOGGER)
+        self.delivered: list[tuple[int, str]] = []
+        """What the uploader says that it has delivered: each capture's id, and the cloud's."""
         self.uploader = self._uploader()
         self._task: asyncio.Task[None] | None = None
 
@@ -113,7 +115,10 @@ class Rig:
             chunk_bytes=upload.chunk_bytes,
             max_bytes_per_s=upload.max_bytes_per_s,
         )
-        return Uploader(self.store, self.client, upload, LOGGER)
+        return Uploader(self.store, self.client, upload, LOGGER, on_delivered=self._note)
+
+    def _note(self, items: Sequence[Item], file_id: str) -> None:
+        self.delivered += [(item.id, file_id) for item in items]
 
     async def open(self) -> None:
         await self.store.open()

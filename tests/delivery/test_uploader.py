@@ -308,12 +308,10 @@ async def test_the_status_says_what_the_contract_names(start: Starter) -> None:
 
 async def test_whoever_waits_for_a_capture_gets_the_clouds_id(start: Starter) -> None:
     rig = await start()
-    told: list[str] = []
-    rig.uploader.on_delivered = lambda items, file_id: told.extend(f"{item.id} {file_id}" for item in items)
     (capture_id,) = await rig.append(image(1))
     file_id = await asyncio.wait_for(rig.uploader.wait_for(capture_id), 3)
     assert file_id == rig.cloud.arrivals[0].file_id
-    assert told == [f"{capture_id} {file_id}"]
+    assert rig.delivered == [(capture_id, file_id)]
 
 
 async def test_whoever_waits_for_a_rejected_capture_hears_of_it(start: Starter) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
 from module.attributes.uploader import parse
-from module.capture import Capture, Item, Kind, Origin
+from module.capture import Capture, Fate, Item, Kind, Origin
 from module.errors import SpoolFull
-from module.recent import Fate
+from module.spool.listener import Listener
 from module.spool.store import Store
 
 ORIGIN = Origin(source="s", kind=Kind.BINARY)
@@ -21,24 +21,35 @@ IMAGE = Capture(ORIGIN, 1, 1, bytes(300_000))
 LOW = Capture(Origin(source="low", kind=Kind.BINARY, priority=1), 1, 1, bytes(300_000))
 
 
-class Told:
+class Told(Listener):
     """All that one spool has said."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self) -> None:
         self.appended: list[int] = []
         self.refused: list[Capture] = []
         self.fates: list[tuple[int, Fate]] = []
-        store.on_append = lambda _captures, ids: self.appended.extend(ids)
-        store.on_refuse = self.refused.extend
-        store.on_fate = lambda ids, fate: self.fates.extend((capture_id, fate) for capture_id in ids)
+
+    def on_append(self, captures: Sequence[Capture], ids: Sequence[int]) -> None:
+        self.appended.extend(ids)
+
+    def on_refuse(self, captures: Sequence[Capture]) -> None:
+        self.refused.extend(captures)
+
+    def on_fate(self, ids: Iterable[int], fate: Fate) -> None:
+        self.fates.extend((capture_id, fate) for capture_id in ids)
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, told: Told) -> AsyncIterator[Store]:
     cloud = {"part_id": "part", "api_key_id": "id", "api_key": "key"}
     spool = {"directory": str(tmp_path), "min_free_bytes": 0, "max_bytes": 2**20}
     config = parse({"spool": spool, "cloud": cloud}, service="uploader", environ={})
-    store = Store(config.spool, config.upload, logging.getLogger("test"))
+    store = Store(config.spool, config.upload, logging.getLogger("test"), listener=told)
     await store.open()
     yield store
     await store.close()
@@ -51,8 +62,7 @@ async def claim(store: Store) -> list[Item]:
     return items
 
 
-async def test_captures_are_told_before_who_waits_for_them_goes_on(store: Store) -> None:
-    told = Told(store)
+async def test_captures_are_told_before_who_waits_for_them_goes_on(store: Store, told: Told) -> None:
     waiting = store.append_soon([IMAGE, IMAGE])
     seen: list[list[int]] = []
     waiting.add_done_callback(lambda _: seen.append(list(told.appended)))
@@ -62,8 +72,7 @@ async def test_captures_are_told_before_who_waits_for_them_goes_on(store: Store)
     assert (told.refused, told.fates) == ([], [])
 
 
-async def test_failures_retries_and_discards_are_told(store: Store) -> None:
-    told = Told(store)
+async def test_failures_retries_and_discards_are_told(store: Store, told: Told) -> None:
     await store.append([IMAGE, IMAGE])
     await store.fail([*await claim(store), *await claim(store)], "bad", 1)
     await store.retry([1])
@@ -71,8 +80,7 @@ async def test_failures_retries_and_discards_are_told(store: Store) -> None:
     assert told.fates == [(1, Fate.FAILED), (2, Fate.FAILED), (1, Fate.SPOOLED), (2, Fate.DROPPED)]
 
 
-async def test_what_gives_way_and_what_finds_no_room_is_told(store: Store) -> None:
-    told = Told(store)
+async def test_what_gives_way_and_what_finds_no_room_is_told(store: Store, told: Told) -> None:
     await store.append([IMAGE])
     await store.fail(await claim(store), "bad", 1)
     for _ in range(4):
@@ -83,8 +91,7 @@ async def test_what_gives_way_and_what_finds_no_room_is_told(store: Store) -> No
     assert told.refused == [LOW]
 
 
-async def test_what_is_delivered_is_not_told_here(store: Store) -> None:
-    told = Told(store)
+async def test_what_is_delivered_is_not_told_here(store: Store, told: Told) -> None:
     await store.append([IMAGE])
     await store.acknowledge(await claim(store))
     assert told.fates == []

@@ -14,6 +14,7 @@ import pytest
 from module.capture import Capture, FileMark, Kind, Origin
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool import store as store_module
+from module.spool.listener import Listener
 from module.spool.store import Store
 from tests.spool.rig import LOGGER, Opener, claim, drain, spool_config, upload_config
 
@@ -216,14 +217,23 @@ async def test_failures_outlive_a_restart_and_can_be_discarded(opened: Opener) -
     assert (store.failed, await store.failures(10)) == (0, [])
 
 
+class Drops(Listener):
+    """The drops that a spool has told of, (source, count) each."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+
+    def on_drop(self, source: str, count: int) -> None:
+        self.told.append((source, count))
+
+
 async def test_a_full_spool_drops_its_oldest_and_says_so(opened: Opener) -> None:
-    store = await opened(max_bytes=10_000)
-    dropped: list[tuple[str, int]] = []
-    store.on_drop = lambda source, count: dropped.append((source, count))
+    drops = Drops()
+    store = await opened(max_bytes=10_000, listener=drops)
     for number in range(20):
         await store.append([Capture(IMAGES, number, number, b"%04d" % number + b"x" * 900)])
     assert store.bytes <= 10_000
-    assert store.dropped == 20 - store.items == sum(count for _, count in dropped)
+    assert store.dropped == 20 - store.items == sum(count for _, count in drops.told)
     kept = [item.payload[:4] for item in await drain(store)]
     assert kept == [b"%04d" % number for number in range(20 - len(kept), 20)]
 
