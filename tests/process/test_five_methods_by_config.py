@@ -1,6 +1,6 @@
 """Each of the five upload methods by a source or a folder: what arrives is what the SDK's own sends for the same input.
 
-What differs, and why, stands in ``docs/uploader.md``, "The five methods"; each difference is named here in ``differs``.
+What differs, and why, stands in ``docs/commands.md``, "The five methods"; each difference is named here in ``differs``.
 """
 
 from __future__ import annotations
@@ -261,7 +261,7 @@ def test_the_cases_above_give_each_parameter_of_each_method(method: str) -> None
 
 
 def test_the_page_has_each_parameter_of_each_method_and_none_beside() -> None:
-    section = (ROOT / "docs" / "uploader.md").read_text().partition("## The five methods")[2].partition("\n## ")[0]
+    section = (ROOT / "docs" / "commands.md").read_text().partition("## The five methods")[2].partition("\n## ")[0]
     table = section.partition("| parameter | methods |")[2].partition("\n\n")[0]
     short = {method.removesuffix("_data_capture_upload"): method for method in METHODS} | {"file": FILE}
     told: set[tuple[str, str]] = set()
@@ -269,7 +269,7 @@ def test_the_page_has_each_parameter_of_each_method_and_none_beside() -> None:
         names, methods = (re.findall(r"`(\w+)`", cell) for cell in line.split("|")[1:3])
         words = line.split("|")[2]
         of = METHODS if words.strip().startswith("all") else [short[each] for each in methods]
-        if " all but " in words:
+        if " all except " in words:
             of = [method for method in METHODS if method != short[methods[0]]]
         told |= {(method, name) for method in of for name in names}
     has = {(method, name) for method in METHODS for name in parameters_of(method)}
