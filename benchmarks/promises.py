@@ -80,6 +80,10 @@ PROMISES: tuple[Promise, ...] = (
             (channel.FRAMES, 0.6, Bound.MOST),
             (channel.STREAM, 1.4, Bound.MOST),
             (channel.RATE, 0.75, Bound.LEAST),
+            (channel.SMALL + channel.TLS, 0.5, Bound.MOST),
+            (channel.FRAMES + channel.TLS, 0.6, Bound.MOST),
+            (channel.STREAM + channel.TLS, 1.4, Bound.MOST),
+            (channel.RATE + channel.TLS, 0.75, Bound.LEAST),
         )
     ),
     Promise(

@@ -21,8 +21,9 @@ TOLD: dict[str, Told] = {
         polls.BARE,
     ),
     channel.CASE: Told(
-        "A server of gRPC's C core answers polls of ten fields over a unix socket, and takes uploads over loopback "
-        "without TLS. Ours and grpclib take turns. CPU is that of the calling process, with its own timers in it.",
+        "A server of gRPC's C core answers polls of ten fields over a unix socket, and takes uploads over loopback, "
+        "without and with TLS. Ours and grpclib take turns. CPU is that of the calling process, with its own "
+        "timers in it.",
         channel.PEER,
     ),
     "drain rows": Told(_FROM_DISK, drain.ONE_ROW),

@@ -1,8 +1,13 @@
-"""Calls over one channel, ours or grpclib's: which of them, the socket, and the port."""
+"""Calls over channels, ours or grpclib's.
+
+Its arguments are which of them, the socket, the port, the one with TLS, and the file of the authority to trust there.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import ssl
 import sys
 import time
 from typing import Any
@@ -13,6 +18,7 @@ from viam.proto.common import GetReadingsRequest, GetReadingsResponse
 
 from benchmarks.processes import serve
 from benchmarks.subjects.callee import SERVICE
+from module.network import tls
 from module.network.address import Address, unix
 from module.network.channel import Channel
 
@@ -33,9 +39,9 @@ class _Bytes:
 
 
 class Caller:
-    """A channel to the machine, and one to the cloud."""
+    """A channel to the machine, one to the cloud, and one with TLS."""
 
-    def __init__(self, kind: str, socket: str, port: int) -> None:
+    def __init__(self, kind: str, socket: str, port: int, tls_port: int, authority: str) -> None:
         ours = kind == "ours"
         self._machine: Any = Channel(unix(socket)) if ours else GrpclibChannel(path=socket)
         self._cloud: Any = (
@@ -43,8 +49,13 @@ class Caller:
         )
         path = f"/{SERVICE}/Call"
         self._poll = UnaryUnaryMethod(self._machine, path, GetReadingsRequest, GetReadingsResponse)
-        self._upload = UnaryUnaryMethod(self._cloud, path, _Bytes, GetReadingsResponse)
-        self._stream = StreamUnaryMethod(self._cloud, path, _Bytes, GetReadingsResponse)
+        self._tls: Any = _tls_of_ours(tls_port, authority) if ours else _tls_of_grpclib(tls_port, authority)
+        self._upload, self._upload_tls = (
+            UnaryUnaryMethod(each, path, _Bytes, GetReadingsResponse) for each in (self._cloud, self._tls)
+        )
+        self._stream, self._stream_tls = (
+            StreamUnaryMethod(each, path, _Bytes, GetReadingsResponse) for each in (self._cloud, self._tls)
+        )
 
     async def polls(self, seconds: float, in_step: bool) -> dict[str, float]:
         """20 sources at 10 Hz, on absolute deadlines that are spread out or the same."""
@@ -62,21 +73,23 @@ class Caller:
         await asyncio.gather(*map(poll, range(_POLLERS)))
         return {"calls": sum(counts)}
 
-    async def uploads(self, count: int, size: int, at_once: int) -> dict[str, float]:
+    async def uploads(self, count: int, size: int, at_once: int, tls: bool = False) -> dict[str, float]:
         """So many uploads of so many bytes each, so many of them at once."""
         left, message, begun = iter(range(count)), _Bytes(bytes(size)), time.monotonic()
+        upload = self._upload_tls if tls else self._upload
 
         async def work() -> None:
             for _ in left:
-                await self._upload(message)
+                await upload(message)
 
         await asyncio.gather(*(work() for _ in range(at_once)))
         return {"seconds": time.monotonic() - begun}
 
-    async def stream(self, size: int, chunk: int) -> dict[str, float]:
+    async def stream(self, size: int, chunk: int, tls: bool = False) -> dict[str, float]:
         """One stream of so many bytes in chunks."""
         message, begun = _Bytes(bytes(chunk)), time.monotonic()
-        async with self._stream.open() as stream:
+        method = self._stream_tls if tls else self._stream
+        async with method.open() as stream:
             for _ in range(size // chunk - 1):
                 await stream.send_message(message)  # type: ignore[arg-type]
             await stream.send_message(message, end=True)  # type: ignore[arg-type]
@@ -87,11 +100,23 @@ class Caller:
         """Hang up."""
         self._machine.close()
         self._cloud.close()
+        self._tls.close()
+
+
+def _tls_of_ours(port: int, authority: str) -> Channel:
+    trusting = functools.partial(tls.verify, environ={"SSL_CERT_FILE": authority})
+    return Channel(Address("localhost", port, tls=True), configure=trusting, short_answers=True)
+
+
+def _tls_of_grpclib(port: int, authority: str) -> GrpclibChannel:
+    context = ssl.create_default_context(cafile=authority)
+    context.set_alpn_protocols(["h2"])
+    return GrpclibChannel("localhost", port, ssl=context)
 
 
 async def main() -> None:
     """Serve until the standard input ends."""
-    caller = Caller(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    caller = Caller(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
     await serve({"polls": caller.polls, "uploads": caller.uploads, "stream": caller.stream})
     caller.close()
 

@@ -13,7 +13,8 @@ _E_PROXY = 97
 
 
 def fault(address: Address, code: int, words: str) -> NetworkError:
-    """The error of a call that ended without an answer; ``words`` are libcurl's own."""
+    """The error of a call that ended without an answer; ``words`` are libcurl's own, if it has any."""
+    words = words or pycurl.easy_strerror(code)
     if code == pycurl.E_COULDNT_RESOLVE_HOST:
         return NetworkError(f"the name {address.host} does not resolve: {words}")
     if code == pycurl.E_OPERATION_TIMEDOUT:
@@ -24,4 +25,7 @@ def fault(address: Address, code: int, words: str) -> NetworkError:
         return NetworkError(f"the proxy does not lead to {address}: {words}")
     if code == pycurl.E_PEER_FAILED_VERIFICATION:
         return NetworkError(meaning(address.host, words))
-    return NetworkError(f"the connection to {address} broke: {words or code}")
+    if code == pycurl.E_SEND_FAIL_REWIND:
+        # libcurl's words are about repeating the call, which is not allowed.
+        words = "it ended before the answer"
+    return NetworkError(f"the connection to {address} broke: {words}")

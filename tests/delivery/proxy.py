@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -29,6 +30,19 @@ class CountingProxy:
                 first += 1
             most = max(most, within)
         return most
+
+    def within(self, seconds: float) -> tuple[int, int]:
+        """The most and the fewest bytes that passed within any so many seconds, from the first byte to the last."""
+        sums = [0]
+        for _, size in self.passed:
+            sums.append(sums[-1] + size)
+        times = [at for at, _ in self.passed]
+        fewest = min(
+            sums[bisect.bisect_right(times, at + seconds)] - sums[index + 1]
+            for index, at in enumerate(times)
+            if at + seconds <= times[-1]
+        )
+        return self.most_within(seconds), fewest
 
     def rate(self) -> float:
         """Bytes a second from the first byte to the last."""

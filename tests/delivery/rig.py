@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 from module.attributes.uploader import Config, parse
-from module.capture import Capture, Item, Kind, Origin
+from module.capture import Capture, FileMark, Item, Kind, Origin
 from module.collection.readings import sensor_data
 from module.delivery.uploader import Uploader
 from module.delivery.wire.cloud import Cloud
@@ -42,6 +42,15 @@ def image(number: int, source: str = "eye", *, size: int = 0, **origin: Any) -> 
     return Capture(
         Origin(source, Kind.BINARY, **{**api, **what, **origin}), MOMENT_US + number, MOMENT_US + number + 1, payload
     )
+
+
+def file_of(folder: Path, size: int) -> Capture:
+    """A file on disk, of so many bytes."""
+    path = folder / "big.bin"
+    path.write_bytes(b"x" * size)
+    info = path.stat()
+    origin = Origin("files", Kind.FILE, folder=str(folder))
+    return Capture(origin, 1, 1, file=FileMark(str(path), info.st_size, info.st_mtime_ns))
 
 
 def numbers_of(call: Call) -> list[int]:

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from module.capture import Capture, FileMark, Kind, Origin
 from module.network.throttle import CREDIT_S, FRAME_S, Bucket, Throttle
 from tests.delivery.proxy import CountingProxy, counting_proxy
-from tests.delivery.rig import Rig, config_of, image, local_cloud, row
+from tests.delivery.rig import Rig, config_of, file_of, image, local_cloud, row
 
 
 @given(st.floats(1, 1e9), st.lists(st.floats(0, 3), min_size=1, max_size=200), st.data())
@@ -104,14 +103,6 @@ async def _capped(stack: AsyncExitStack, folder: Path, **upload: Any) -> tuple[R
     return rig, proxy
 
 
-def _file(folder: Path, size: int) -> Capture:
-    path = folder / "big.bin"
-    path.write_bytes(b"x" * size)
-    info = path.stat()
-    origin = Origin("files", Kind.FILE, folder=str(folder))
-    return Capture(origin, 1, 1, file=FileMark(str(path), info.st_size, info.st_mtime_ns))
-
-
 @pytest.mark.parametrize(
     ("rate", "concurrency", "what"),
     [
@@ -134,7 +125,7 @@ async def test_a_cap_holds_over_any_five_seconds_and_is_used(
                 *(row(number, padding=each // 60) for number in range(60)),
                 *(image(number, size=each // 40) for number in range(40)),
                 image(99, size=each, upload_as="streaming"),
-                _file(tmp_path, each),
+                file_of(tmp_path, each),
             ]
         await rig.append(*captures)
         await rig.flush(30)

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import sys
 import time
 from pathlib import Path
+from socket import has_dualstack_ipv6
 
+import pytest
 from viam.proto.rpc.auth import AuthenticateResponse
 
-from module.capture import Capture, FileMark, Kind, Origin
 from module.local.cloud import Call
-from tests.delivery.rig import Rig, Starter, config_of, image, local_cloud, row
+from tests.delivery.rig import Rig, Starter, config_of, file_of, image, local_cloud, row
+from tests.faults.link import ClosedDoor
 from tests.network.raw import HEADERS, OK, Connection, raw_server
 
 AGE_MS = 1000
-
-
-def file_of(folder: Path, size: int) -> Capture:
-    path = folder / "big.bin"
-    path.write_bytes(b"x" * size)
-    info = path.stat()
-    origin = Origin("files", Kind.FILE, folder=str(folder))
-    return Capture(origin, 1, 1, file=FileMark(str(path), info.st_size, info.st_mtime_ns))
 
 
 async def test_connections_that_are_aged_out_carry_uploads_to_their_end(start: Starter, tmp_path: Path) -> None:
@@ -40,6 +35,26 @@ async def test_connections_that_are_aged_out_carry_uploads_to_their_end(start: S
     assert collections.Counter(rig.rows()) == collections.Counter(range(40))
     assert [arrival.size for arrival in rig.cloud.arrivals if arrival.size > 10_000] == [rate * seconds]
     assert (rig.status()["retries"], states - {"uploading", "idle"}) == (0, set())
+
+
+@pytest.mark.skipif(not has_dualstack_ipv6() or sys.platform != "linux", reason="localhost has one address only")
+async def test_a_first_address_that_is_dead_delays_the_first_upload_by_less_than_two_seconds(tmp_path: Path) -> None:
+    """The cloud's name has an IPv6 address, to which the route is broken, and an IPv4 one."""
+    async with local_cloud() as (cloud, address):
+        port = int(address.rpartition(":")[2])
+        door = ClosedDoor("::1", port)
+        await door.shut()
+        rig = Rig(config_of(tmp_path / "spool", f"http://localhost:{port}", upload={}), cloud)
+        begun = time.monotonic()
+        await rig.open()
+        await rig.append(row(1))
+        await rig.until(lambda: rig.rows() == [1], 10)
+        took = time.monotonic() - begun
+        await rig.close()
+        door.open()
+        door.sock.close()
+    assert took < 2
+    assert rig.status()["retries"] == 0
 
 
 async def test_a_page_on_the_way_is_not_the_clouds_verdict(tmp_path: Path) -> None:

@@ -110,16 +110,17 @@ class Link:
 class ClosedDoor:
     """An address whose queue of connections is full, so that the kernel drops whatever comes (listen(2))."""
 
-    def __init__(self) -> None:
-        self.sock = socket.create_server(("127.0.0.1", 0), backlog=0)
-        self.address = f"http://127.0.0.1:{self.sock.getsockname()[1]}"
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.sock = socket.create_server((host, port), family=family, backlog=0)
+        self.address = f"http://{host}:{self.sock.getsockname()[1]}"
         self._queue: list[socket.socket] = []
 
     async def shut(self) -> None:
         """Fill the queue until one that knocks is not heard within a quarter of a second."""
         loop = asyncio.get_running_loop()
         for _ in range(16):
-            knock = socket.socket()
+            knock = socket.socket(self.sock.family)
             knock.settimeout(0)
             self._queue.append(knock)
             try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import collections
 import enum
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.ledger import Row
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 SOAK_BEGIN, SOAK_END = "<!-- soak: begin -->", "<!-- soak: end -->"
+NETWORK_BEGIN, NETWORK_END = "<!-- network: begin -->", "<!-- network: end -->"
 CLOCK_BEGIN, CLOCK_END = "<!-- clock: begin -->", "<!-- clock: end -->"
 SLOW_BEGIN, SLOW_END = "<!-- slow disk: begin -->", "<!-- slow disk: end -->"
 _HEAD = "# Reliability\n\nWhat breaks, how often it was tried, and what came of it.\n"
@@ -147,6 +149,31 @@ service waits for a second at most for polls under way; what is answered later i
 has its reason if the cloud did not answer, or if the connection or the service ended before the module must have read
 the answer.
 {SOAK_END}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of one thing that was tried."""
+
+    sentence: str
+    sound: bool = True
+    """Whether it is as promised."""
+
+
+def network_section(sentences: Iterable[str], command: str) -> str:
+    """The part of docs/reliability.md about the channel."""
+    lines = "\n".join(f"- {sentence}." for sentence in sentences)
+    return f"""{NETWORK_BEGIN}
+## The way to the machine and to the cloud
+
+By `{command}`, which wrote this part:
+
+{lines}
+
+What `max_bytes_per_s` lets through is counted by a proxy before the cloud, for as long as there is a backlog. The
+server that is killed is polled 500 times a second over one channel.
+{NETWORK_END}
 """
 
 

@@ -2,8 +2,9 @@
 
 Two benches share the kills, a third one goes through the faults of the cloud meanwhile. Then come the addresses and
 three disks side by side, and, each with the computer to itself, as they hold the module to times: the machine, the
-power cuts, the large backlog, the slow disks, the clock. Last comes the soak, all of it at once. ``--clock-only`` and
-``--soak-only`` run only that. With ``--fsync-ms`` the table goes to a part of its own, and no more comes after it.
+power cuts, the large backlog, the slow disks, the clock, the channel. Last comes the soak, all of it at once.
+``--clock-only``, ``--network-only`` and ``--soak-only`` run only that. With ``--fsync-ms`` the table goes to a part of
+its own, and no more comes after it.
 """
 
 from __future__ import annotations
@@ -27,15 +28,30 @@ from tests.faults import slow_disk
 from tests.faults.address_faults import address_rounds
 from tests.faults.backlog import LARGE_BYTES, NoRoom, met_with_a_backlog
 from tests.faults.bench import Bench
+from tests.faults.churn import churned
 from tests.faults.cloud_faults import cloud_rounds
 from tests.faults.disk_faults import disk_rounds
+from tests.faults.fuzz import fuzzed
 from tests.faults.kills import kill_rounds
 from tests.faults.ledger import Row
 from tests.faults.machine_faults import machine_rounds
 from tests.faults.power_cut import COMPILER, build_recorder, cut_power
-from tests.faults.report import Group, Rows, clock_section, section, slow_section, soak_section, table, total, write
+from tests.faults.report import (
+    Finding,
+    Group,
+    Rows,
+    clock_section,
+    network_section,
+    section,
+    slow_section,
+    soak_section,
+    table,
+    total,
+    write,
+)
 from tests.faults.soak import KEPT_ROOM_BYTES, Soak
 from tests.faults.true_times import met_with_a_clock_that_is_set_late
+from tests.faults.ways import all_ways
 
 REPORT = Path(__file__).parents[2] / "docs" / "reliability.md"
 _KILL_BENCHES = 2
@@ -43,6 +59,8 @@ _SAY_EVERY_S = 30
 _CHANGE_EVERY_S = 15
 """The service, in the soak."""
 _DISKS = 3
+_POLLS_PER_S, _KILL_EVERY_S = 500, 20
+"""Of a server that is killed."""
 _SHARE = 1 / 6
 """Of that time have the addresses and the machine; each goes on until it has tried all that it has."""
 _DISK_SHARE = 1 / 2
@@ -62,6 +80,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--clock-only", action="store_true", help="only the clock; the rest stays as it was")
     parser.add_argument("--soak-minutes", type=float, default=10.0, help="for all faults at once; 10; none with 0")
     parser.add_argument("--soak-only", action="store_true", help="only all faults at once; the rest stays as it was")
+    parser.add_argument("--fuzz-minutes", type=float, default=10.0, help="for the fuzzer of the channel; 10")
+    parser.add_argument("--churn-minutes", type=float, default=10.0, help="for polls of a server that is killed; 10")
+    parser.add_argument("--network-only", action="store_true", help="only the channel; the rest stays as it was")
     parser.add_argument("--report", type=Path, default=REPORT, help="the file to write; docs/reliability.md")
     return parser.parse_args()
 
@@ -72,8 +93,9 @@ def main() -> int:
     print(f"seed {given.seed}", flush=True)  # noqa: T201
     begun, problems = time.monotonic(), list[str]()
     folder = Path(tempfile.mkdtemp(prefix="courier-faults-"))
-    if given.clock_only or given.soak_only:
+    if given.clock_only or given.soak_only or given.network_only:
         failed = given.clock_only and dated(folder, given.clock_s, given.report)
+        failed |= given.network_only and networked(folder, given.fuzz_minutes, given.churn_minutes, given.report)
         failed |= given.soak_only and soaked(folder, given.seed, given.soak_minutes, given.report)
         return _end(folder, failed=failed)
     if given.fsync_ms:
@@ -99,6 +121,7 @@ def main() -> int:
     write(given.report, section(groups, command, backlog, slow))
     if given.clock_s and COMPILER is not None:
         failed |= dated(folder, given.clock_s, given.report)
+    failed |= networked(folder, given.fuzz_minutes, given.churn_minutes, given.report)
     if given.soak_minutes:
         failed |= soaked(folder, given.seed, given.soak_minutes, given.report)
     return _end(folder, failed=failed)
@@ -136,6 +159,33 @@ def soaked(folder: Path, seed: int, minutes: float, report: Path) -> bool:
     if failed:
         print(*result.lost[:50], *result.dead, f"grown by {result.grown} bytes", sep="\n")  # noqa: T201
     return failed
+
+
+def networked(folder: Path, fuzz_minutes: float, churn_minutes: float, report: Path) -> bool:
+    """Try the channel's faults at their usual sizes, in turn, and write of it; returns whether it failed."""
+    found = asyncio.run(_tried(folder / "ways"))
+    kills = int(churn_minutes * 60 // _KILL_EVERY_S)
+    if kills:
+        place = folder / "churn"
+        place.mkdir()
+        found.append(
+            asyncio.run(churned(place, kills=kills, polls_per_s=_POLLS_PER_S, kill_every_s=_KILL_EVERY_S)).finding()
+        )
+        print(found[-1].sentence, flush=True)  # noqa: T201
+    if fuzz_minutes:
+        found.append(fuzzed(fuzz_minutes).finding())
+        print(found[-1].sentence, flush=True)  # noqa: T201
+    command = f"tests/run.sh faults --network-only --fuzz-minutes {fuzz_minutes:g} --churn-minutes {churn_minutes:g}"
+    write(report, network_section([each.sentence for each in found], command))
+    return not all(each.sound for each in found)
+
+
+async def _tried(folder: Path) -> list[Finding]:
+    found = []
+    async for finding in all_ways(folder):
+        found.append(finding)
+        print(finding.sentence, flush=True)  # noqa: T201
+    return found
 
 
 def cuts(folder: Path, seed: int, count: int) -> tuple[Rows, list[str]]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.faults.ledger import Row
-from tests.faults.report import Group, clock_section, section, slow_section, soak_section, table, total, write
+from tests.faults.report import (
+    Group,
+    clock_section,
+    network_section,
+    section,
+    slow_section,
+    soak_section,
+    table,
+    total,
+    write,
+)
 
 
 def test_figures_of_several_benches_are_added_fault_by_fault() -> None:
@@ -34,12 +44,15 @@ def test_a_new_run_takes_the_place_of_the_last_and_leaves_what_others_wrote(tmp_
     assert text.endswith("-->\n\n## Power cuts\n")
 
 
-def test_the_soak_the_clock_and_a_slow_disk_have_parts_of_their_own_beside_the_table(tmp_path: Path) -> None:
+def test_the_soak_the_clock_the_network_and_a_slow_disk_have_parts_of_their_own_beside_the_table(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "reliability.md"
     write(path, section({Group.KILLS: {"kill -9 at commit": Row(tries=7)}}, "all", "", ""))
     for when in ("at first", "again"):
         write(path, soak_section(f"Nothing was lost {when}.", "soak"))
         write(path, clock_section(f"Every time was true {when}.", "clock"))
+        write(path, network_section([f"a file arrived whole {when}"], "network"))
         write(path, slow_section({Group.KILLS: {f"kill -9 {when}": Row(tries=2)}}, "slow", "It was large.", 40))
     write(path, section({Group.KILLS: {"kill -9 at commit": Row(tries=8)}}, "all", "", ""))
     text = path.read_text()
@@ -48,7 +61,8 @@ def test_the_soak_the_clock_and_a_slow_disk_have_parts_of_their_own_beside_the_t
         "| kill -9 at commit | 8 |",
         "Nothing was lost again.",
         "Every time was true again.",
+        "- a file arrived whole again.",
         "| kill -9 again | 2 |",
     ]
     assert [text.index(each) for each in order] == sorted(text.index(each) for each in order)
-    assert text.count("<!--") == text.count("-->") == 8
+    assert text.count("<!--") == text.count("-->") == 10

@@ -321,6 +321,7 @@ class CourierClient(DataClient):
             report(lambda: stream.sent_bytes)
             try:
                 yield stream
+                watch.answered()
             finally:
                 watch.stop()
 

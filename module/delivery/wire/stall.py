@@ -7,21 +7,32 @@ import asyncio
 from module.network.call import Call
 
 _LOOKS_PER_TIMEOUT = 4
+_KEPT = 0.98
+"""Of the patience, after an answer in time: some uploads may be quick while others still need all of it."""
 _WITHIN_BYTES = 96 * 1024
 """libcurl holds at most so much of a call, between taking it and giving it to the kernel."""
 
 
 class Patience:
-    """How long an answer may take once all bytes are out: longer with each one that came too late."""
+    """How long an answer may take once all bytes are out.
+
+    It is twice as long after each answer that came too late, and a little shorter after each one that came in time.
+    """
 
     def __init__(self, timeout_s: float) -> None:
         self.answer_s = timeout_s
+        self._least_s = timeout_s
         self._most_s = timeout_s * 32
 
     def was_too_short(self, tried_s: float) -> None:
         """Note that an answer took longer; many uploads that waited at the same time count once."""
         if tried_s >= self.answer_s:
             self.answer_s = min(self._most_s, tried_s * 2)
+
+    def was_enough(self, waited_s: float) -> None:
+        """Note that an answer came in time, after so long: twice that is kept, and never less than the timeout."""
+        needed_s = max(self._least_s, waited_s * 2)
+        self.answer_s = min(self.answer_s, max(needed_s, self.answer_s * _KEPT))
 
 
 class StallWatch:
@@ -39,6 +50,7 @@ class StallWatch:
         self._timeout_s = timeout_s
         self._patience = patience
         self._waits_s = 0.0
+        self._waits_since = 0.0
         self._loop = asyncio.get_running_loop()
         limit.reschedule(self._loop.time() + timeout_s)
         self._sent = 0
@@ -57,7 +69,8 @@ class StallWatch:
                 self._limit.reschedule(self._loop.time() + self._timeout_s)
             elif self._call.all_taken and not self._waits_s:
                 self._waits_s = self._patience.answer_s
-                self._limit.reschedule(self._loop.time() + self._waits_s)
+                self._waits_since = self._loop.time()
+                self._limit.reschedule(self._waits_since + self._waits_s)
         self._look_again()
 
     def _moved(self) -> bool:
@@ -71,6 +84,10 @@ class StallWatch:
             return False
         before, self._out = self._out, max(self._out, min(self._last, passed.acknowledged))
         return self._out > before
+
+    def answered(self) -> None:
+        """Note that the cloud has answered."""
+        self._patience.was_enough(self._loop.time() - self._waits_since if self._waits_s else 0.0)
 
     def stop(self) -> None:
         """Leave the limit as it is, from now on."""
