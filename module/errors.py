@@ -62,6 +62,10 @@ class SpoolClosed(SpoolError):
     """The spool has been closed; what was appended before is safe."""
 
 
+class Damaged(SpoolError):
+    """The spool's file is a database, and no whole spool."""
+
+
 class FileChanged(CourierError):
     """A file was changed while it was being sent."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import collections
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,6 +189,28 @@ def test_imports_lead_downward(found: Import) -> None:
     assert may_import(found.importer, found.imported)
 
 
+def circle_of(name: str, imports: Iterable[Import]) -> list[str]:
+    """The way by imports from a file back to itself, the shortest; empty without one."""
+    leads = collections.defaultdict(set)
+    for found in imports:
+        leads[found.importer].add(found.imported)
+    ways, seen = collections.deque([[name]]), set[str]()
+    while ways:
+        way = ways.popleft()
+        for to in sorted(leads[way[-1]] - seen):
+            if to == name:
+                return [*way, to]
+            seen.add(to)
+            ways.append([*way, to])
+    return []
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_no_file_leads_back_to_itself(name: str) -> None:
+    """Not for type checkers either: who needs to know the other's type is a part of it."""
+    assert circle_of(name, OF_OURS) == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_the_outside_is_met_in_few_places(path: Path) -> None:
     name = name_of(path)
@@ -230,6 +253,13 @@ class A:
         b.count += 1
 """
     assert set(assigned_elsewhere(source)) == {("b", "on_drop"), ("b", "count")}
+
+
+def test_a_circle_is_seen() -> None:
+    """What a test above stands on."""
+    imports = [Import("a", "b", at_start=True), Import("b", "c", at_start=False), Import("c", "b", at_start=True)]
+    assert circle_of("b", imports) == ["b", "c", "b"]
+    assert circle_of("a", imports) == []
 
 
 def test_the_reader_of_imports_sees_them() -> None:

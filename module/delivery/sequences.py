@@ -31,7 +31,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Book(Protocol):
-    """What delivery needs of the sequences; ``module.spool.sequences.SequenceBook`` tells what each promises."""
+    """What delivery needs of the sequences; ``module.spool.sequence_book.SequenceBook`` tells what each promises."""
 
     stopped: asyncio.Event
 

@@ -10,25 +10,13 @@ again, so that no correction is lost to a crash or applied twice.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
 
 from module.capture import Item, Kind
 from module.clock.machine_clock import NOT_SET_TAG, Reading, Stand, shift_us
 from module.clock.stamps import redated_line, redated_row
 
-if TYPE_CHECKING:
-    from module.spool.database import Database
-
-SCHEMA = """
-CREATE TABLE clock (
-    id INTEGER PRIMARY KEY,
-    boot TEXT NOT NULL,
-    offset_us INTEGER NOT NULL,
-    stood INTEGER NOT NULL
-);
-"""
 COLUMNS = "boot, offset_us, stood"
 _MOST_ROWS = 10_000
 
@@ -98,27 +86,3 @@ def _moved(item: Item, by_us: int) -> Item:
     elif item.origin.kind is Kind.LINE:
         payload = redated_line(payload, requested_us, received_us)
     return item._replace(requested_us=requested_us, received_us=received_us, payload=payload)
-
-
-class _Call(Protocol):
-    """``module.spool.store.Store`` hands work to the thread of the file."""
-
-    def __call__(self, work: Callable[[Database], object], *, writes: bool) -> Awaitable[object]:
-        """Do it; raises SpoolError, and SpoolClosed after ``close``."""
-
-
-class ClockLedger:
-    """The readings, as the event loop reaches them."""
-
-    def __init__(self, call: _Call) -> None:
-        self._call = call
-
-    async def of_boot(self, boot: str) -> Sequence[Stand]:
-        """Return the readings of a boot, the oldest first; raises SpoolError."""
-        found: list[Stand] = []
-        await self._call(lambda db: found.extend(db.clocks.of_boot(boot)), writes=False)
-        return found
-
-    async def keep(self, stand: Stand) -> None:
-        """Write a reading; on the disk when it returns. Raises SpoolError."""
-        await self._call(lambda db: db.clocks.keep(stand), writes=True)

@@ -18,14 +18,14 @@ from pathlib import Path
 
 from module.capture import Capture, Failure, Item, Kind, Origin
 from module.clock.machine_clock import Stamp
-from module.spool import sequences
+from module.errors import Damaged
 from module.spool.adoption.table import AdoptionTable
-from module.spool.barrier import BarrierTable
+from module.spool.barrier_table import BarrierTable
 from module.spool.clock_table import ClockTable
 from module.spool.damage.counts import mend_counts, recount
 from module.spool.damage.high_water import Mark, MarkFile
 from module.spool.damage.salvage import Salvaged, count_unreadable, recover
-from module.spool.retention import PAGE_BYTES, Line
+from module.spool.retention import Line
 from module.spool.rows import (
     COLUMNS,
     Row,
@@ -37,8 +37,9 @@ from module.spool.rows import (
     mark_of,
     room_of,
 )
-from module.spool.schema import Damaged, connect
+from module.spool.schema import PAGE_BYTES, connect
 from module.spool.sent_files import SentFiles
+from module.spool.sequence_table import SequenceTable
 from module.spool.stream_table import StreamTable
 
 _FEW = 4
@@ -74,7 +75,7 @@ class Database:
         self.adoptions = AdoptionTable(self._db, self)
         self.barriers = BarrierTable(self._db)
         self.clocks = ClockTable(self._db)
-        self.sequences = sequences.SequenceTable(self._db, self._streams, self.clocks)
+        self.sequences = SequenceTable(self._db, self._streams, self.clocks)
 
     def _one(self, sql: str, *parameters: object) -> int:
         row = self._db.execute(sql, parameters).fetchone()

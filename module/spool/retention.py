@@ -11,8 +11,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-PAGE_BYTES = 16_384
-"""The page size of the database file."""
+from module.spool.schema import PAGE_BYTES
 
 _ROW_BYTES = 96
 """A row's other columns and its entry in the index."""

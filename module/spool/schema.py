@@ -11,8 +11,9 @@ import sqlite3
 from pathlib import Path
 
 from module.errors import SpoolError
-from module.spool import clock_table, sent_files, sequences
-from module.spool.retention import PAGE_BYTES
+
+PAGE_BYTES = 16_384
+"""The page size of the file."""
 
 _CAPTURE = """
     id INTEGER PRIMARY KEY,
@@ -25,6 +26,41 @@ _CAPTURE = """
     annotations BLOB,
     crc INTEGER,
     payload BLOB NOT NULL"""
+
+_SENT_FILE = """
+CREATE TABLE sent_file (
+    path TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+"""As it was up to version 3."""
+_SENT_FILE_FROM_3 = """
+ALTER TABLE sent_file ADD COLUMN inode INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sent_file ADD COLUMN missing INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sent_file ADD COLUMN missing_day INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX sent_file_by_inode ON sent_file (inode) WHERE inode <> 0;
+"""
+"""What it is known by under another name; on how many days it was missing, and the last of them."""
+_SEQUENCE = """
+CREATE TABLE sequence (
+    id TEXT PRIMARY KEY,
+    sources TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    start_us INTEGER NOT NULL,
+    after_id INTEGER NOT NULL,
+    end_us INTEGER,
+    last_id INTEGER,
+    error TEXT
+);
+"""
+_SEQUENCE_FROM_2 = """
+ALTER TABLE sequence ADD COLUMN start_boot TEXT NOT NULL DEFAULT '';
+ALTER TABLE sequence ADD COLUMN start_offset_us INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sequence ADD COLUMN end_boot TEXT NOT NULL DEFAULT '';
+ALTER TABLE sequence ADD COLUMN end_offset_us INTEGER NOT NULL DEFAULT 0;
+"""
+"""Of which readings of the machine's clock start and end are."""
 
 _TABLES = f"""
 CREATE TABLE stream (
@@ -47,14 +83,23 @@ CREATE INDEX failure_by_stream ON failure (stream);
 CREATE INDEX failure_by_detail ON failure (detail) WHERE detail IS NOT NULL;
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO counter VALUES ('last_id', 0);
-{sent_files.TABLE}{sequences.SCHEMA}"""  # noqa: S608
+{_SENT_FILE}{_SEQUENCE}"""  # noqa: S608
+
+_CLOCK = """
+CREATE TABLE clock (
+    id INTEGER PRIMARY KEY,
+    boot TEXT NOT NULL,
+    offset_us INTEGER NOT NULL,
+    stood INTEGER NOT NULL
+);
+"""
 
 _FROM_1 = """
 ALTER TABLE stream ADD COLUMN crc INTEGER;
 ALTER TABLE capture ADD COLUMN crc INTEGER;
 ALTER TABLE failure ADD COLUMN crc INTEGER;
 """
-_STEPS = ("", _FROM_1, clock_table.SCHEMA + sequences.CLOCKS, sent_files.FROM_3)
+_STEPS = ("", _FROM_1, _CLOCK + _SEQUENCE_FROM_2, _SENT_FILE_FROM_3)
 """From each version to the next; the tables that are made are those of version 2."""
 SCHEMA_VERSION = len(_STEPS)
 
@@ -73,10 +118,6 @@ CREATE TABLE IF NOT EXISTS adoption (
 """
 """Made when the first spool is adopted; a version that does not know it reads all else."""
 HAS_ADOPTIONS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'adoption'"
-
-
-class Damaged(SpoolError):
-    """The file is a database, and no whole spool."""
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -13,21 +13,6 @@ from collections.abc import Iterable, Sequence
 from module.capture import FileMark
 from module.spool.rows import file_detail_before_4, file_details_like
 
-TABLE = """
-CREATE TABLE sent_file (
-    path TEXT PRIMARY KEY,
-    size INTEGER NOT NULL,
-    modified_ns INTEGER NOT NULL
-) WITHOUT ROWID;
-"""
-"""As it was up to version 3."""
-FROM_3 = """
-ALTER TABLE sent_file ADD COLUMN inode INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE sent_file ADD COLUMN missing INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE sent_file ADD COLUMN missing_day INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX sent_file_by_inode ON sent_file (inode) WHERE inode <> 0;
-"""
-"""Version 4: what it is known by under another name; on how many days it was missing, and the last of them."""
 COLUMNS = ("path", "size", "modified_ns", "inode", "missing", "missing_day")
 
 

@@ -29,7 +29,7 @@ from module.spool.adoption.adopter import Adopter
 from module.spool.adoption.orphans import OrphanWatch
 from module.spool.adoption.table import TakenOver
 from module.spool.barrier import Barrier
-from module.spool.clock_table import ClockLedger
+from module.spool.clock_ledger import ClockLedger
 from module.spool.database import Database
 from module.spool.drop_log import DropLog
 from module.spool.file_book import FileBook
@@ -38,7 +38,7 @@ from module.spool.messages import Acknowledge, Append, Call, Outcome, Rescue
 from module.spool.pending import Pending
 from module.spool.place import place_of
 from module.spool.rows import Row
-from module.spool.sequences import SequenceBook
+from module.spool.sequence_book import SequenceBook
 from module.spool.stream_index import Queues
 from module.spool.thread import Owner
 

@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from module.capture import Origin
+from module.errors import Damaged
 from module.spool.rows import StreamRow, encode_origin, origin_checksum, whole_origin
-from module.spool.schema import Damaged
 
 MOST_IDLE = 200
 """So many streams may stand in the file with nothing left of them."""

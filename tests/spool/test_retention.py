@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 
-from module.spool.retention import PAGE_BYTES, Line, drop_newest, drop_oldest, footprint, thin
+from module.spool.retention import Line, drop_newest, drop_oldest, footprint, thin
+from module.spool.schema import PAGE_BYTES
 
 
 def test_the_lowest_priority_goes_first_and_within_it_the_oldest() -> None:

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from module.errors import SpoolError
+from module.errors import Damaged, SpoolError
 from module.spool.adoption.table import Adoption, Part, rows_of
 from module.spool.damage.opening import open_spool
 from module.spool.lock import LockFile
 from module.spool.place import LOCK_FILE, SPOOL_FILE, is_evidence, is_own, sync_directory
 from module.spool.rows import COLUMNS, FAILED_COLUMNS, whole_origin
-from module.spool.schema import Damaged
-from module.spool.sequences import COLUMNS as SEQUENCE_COLUMNS
+from module.spool.sequence_table import COLUMNS as SEQUENCE_COLUMNS
 
 _PART_ROWS = 500
 _PART_BYTES = 4_000_000

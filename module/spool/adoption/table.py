@@ -6,16 +6,14 @@ import dataclasses
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from module.capture import Origin
+from module.spool.clock_table import ClockTable
 from module.spool.damage.salvage import count_unreadable
 from module.spool.rows import COLUMNS, FAILED_COLUMNS, checksum, is_whole
 from module.spool.schema import ADOPTION_COLUMNS, ADOPTION_TABLE, HAS_ADOPTIONS
-from module.spool.sequences import COLUMNS as SEQUENCE_COLUMNS
-
-if TYPE_CHECKING:
-    from module.spool.database import Database
+from module.spool.sequence_table import COLUMNS as SEQUENCE_COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +79,25 @@ class TakenOver:
     failures: int
 
 
+class OurSpool(Protocol):
+    """What an adoption needs of our file; ``module.spool.database.Database`` says what each promises."""
+
+    clocks: ClockTable
+
+    def skip_ids(self, count: int) -> int:
+        """Give out so many ids at once."""
+
+    def stream_id(self, origin: Origin) -> int:
+        """The stream of an origin, made if there is none."""
+
+    def note_added(self, count: int) -> None:
+        """Count what has been added."""
+
+
 class AdoptionTable:
     """On the thread of the file. The caller begins and commits."""
 
-    def __init__(self, db: sqlite3.Connection, spool: Database) -> None:
+    def __init__(self, db: sqlite3.Connection, spool: OurSpool) -> None:
         self._db = db
         self._spool = spool
 

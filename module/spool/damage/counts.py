@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from module.spool.retention import PAGE_BYTES
-from module.spool.schema import Damaged
+from module.errors import Damaged
+from module.spool.schema import PAGE_BYTES
 
 _MOST = 4
 """A footprint is a guess: all of them come to no more than so many times the file."""

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from module.errors import Damaged
 from module.spool.damage.salvage import Salvaged, keep_torn_log, salvage
 from module.spool.database import Database
 from module.spool.rows import StreamRow
-from module.spool.schema import Damaged
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _CUT_SHORT = 522

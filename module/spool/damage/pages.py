@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from module.spool.retention import PAGE_BYTES
+from module.spool.schema import PAGE_BYTES
 
 Value = int | float | str | bytes | None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from module.capture import Capture
 from module.errors import SpoolError
-from module.spool.retention import PAGE_BYTES
+from module.spool.schema import PAGE_BYTES
 from module.spool.store import Store
 from tests.spool.numbered import IMAGES, ROWS, payload
 from tests.spool.rig import LOGGER, Opener, claim, spool_config, upload_config

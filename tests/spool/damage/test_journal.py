@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from module.spool.damage.pages import frames_in_log
-from module.spool.retention import PAGE_BYTES
+from module.spool.schema import PAGE_BYTES
 from tests.spool.numbered import capture, check, copied, drain_damaged, filled, overwrite, spool_file
 from tests.spool.rig import Opener, claim, drain
 

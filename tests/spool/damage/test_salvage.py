@@ -20,7 +20,7 @@ from module.spool.damage.opening import open_spool
 from module.spool.damage.salvage import Salvaged, salvage
 from module.spool.database import Database
 from module.spool.messages import Call
-from module.spool.retention import PAGE_BYTES
+from module.spool.schema import PAGE_BYTES
 from tests.spool.numbered import ROWS, capture, check, drain_damaged, filled, overwrite, payload, spool_file
 from tests.spool.rig import LOGGER, Opener, claim, drain, make_version_1, make_version_2
 
