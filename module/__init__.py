@@ -5,6 +5,22 @@ The pipeline in one picture::
     tick → poll → filter → encode → spool → upload → acknowledge
     └──────── collection ────────┘ └ spool ┘ └──── delivery ────┘
 
+    attributes   a machine's JSON → frozen models; the only validator
+    clock        what the time is on a machine whose clock may be wrong
+    files        paths, leases, and threads that may wait for a disk
+    network      gRPC over libcurl, to the machine and to the cloud
+    collection   when to poll, what to ask, what to keep, how it travels
+    spool        the durable queue on the disk, and what goes when it is full
+    delivery     what is sent next, what an answer means, when it is tried again; ``wire`` in it has the bytes
+    courier      owns all of these for one lifetime of the service
+    commands     the verbs of DoCommand, and the status
+    service      the uploader as Viam's SDK builds it; ``health`` and ``discovery`` are the two other models
+    serving      the socket to viam-server, the log, the module's end
+    conversion   ``run.sh convert``: a config of the data manager → one with the uploader
+    local, demo  a local cloud and a local machine; ``run.sh demo``
+
+Each room's ``__init__`` names the file to read first.
+
 The promise: from the moment that the spool's ``append`` returns, a capture is delivered at least once. Only three
 things ever remove one: the cloud's answer, a retention policy (named, counted, logged), and a person's ``discard``.
 Cancellation is neither success nor failure.

@@ -136,7 +136,24 @@ _LATER_KNOWN = (
     "rdk:service:world_state_store",
 )
 """The first versions took these to have readings, as APIs that are not known have."""
+_WITHOUT_OWN = (
+    "rdk:component:audio_out",
+    "rdk:component:base",
+    "rdk:component:button",
+    "rdk:component:generic",
+    "rdk:component:gripper",
+    "rdk:component:input_controller",
+    "rdk:component:pose_tracker",
+    "rdk:component:switch",
+    "rdk:service:discovery",
+    "rdk:service:generic",
+    "rdk:service:motion",
+    "rdk:service:navigation",
+    *_LATER_KNOWN,
+)
+"""APIs that have no method except those that all have."""
 _OF_API = {
+    **dict.fromkeys(_WITHOUT_OWN, ()),
     ARM: (ApiMethod("EndPosition"), ApiMethod("JointPositions")),
     AUDIO_IN: (_GET_AUDIO,),
     BOARD: (ApiMethod("Analogs", parameters=(ANALOG_READER,)), ApiMethod("Gpios", parameters=(GPIO_PIN,))),
@@ -158,24 +175,6 @@ _OF_API = {
     SERVO: (_POSITION,),
     SLAM: (_POSITION, ApiMethod("PointCloudMap", Returns.BYTES)),
     VISION: (ApiMethod("CaptureAllFromCamera", Returns.IMAGES, (CAMERA_NAME, MIN_CONFIDENCE)),),
-    **dict.fromkeys(
-        (
-            "rdk:component:audio_out",
-            "rdk:component:base",
-            "rdk:component:button",
-            "rdk:component:generic",
-            "rdk:component:gripper",
-            "rdk:component:input_controller",
-            "rdk:component:pose_tracker",
-            "rdk:component:switch",
-            "rdk:service:discovery",
-            "rdk:service:generic",
-            "rdk:service:motion",
-            "rdk:service:navigation",
-        ),
-        (),
-    ),
-    **dict.fromkeys(_LATER_KNOWN, ()),
 }
 _PREFERRED = {CAMERA: GETS_IMAGES, SLAM: "Position", MOVEMENT_SENSOR: READS, POWER_SENSOR: READS}
 """What a source means that names no method, where its API has more than one of its own."""

@@ -1,1 +1,4 @@
-"""The verbs of DoCommand: arguments → call → answer."""
+"""The verbs of DoCommand: arguments → call → answer.
+
+Read ``table`` first: every verb is a row of it. A bad argument is a CommandError before anything has been done.
+"""

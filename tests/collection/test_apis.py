@@ -12,6 +12,7 @@ from viam.proto.common import ResourceName
 from viam.proto.component.camera import GetImagesResponse, Image
 from viam.utils import dict_to_struct
 
+from module.attributes import api_methods
 from module.attributes.api_methods import CAMERA, methods_of
 from module.attributes.uploader import SourceConfig, parse
 from module.collection.apis import METHODS, Blob, prepare
@@ -106,3 +107,8 @@ class Named:
 
     def __init__(self, name: ResourceName) -> None:
         self.namespace, self.type, self.subtype, self.name = name.namespace, name.type, name.subtype, name.name
+
+
+def test_no_api_has_methods_and_none() -> None:
+    """An API that gets its first method leaves the list of those without."""
+    assert [api for api in api_methods._WITHOUT_OWN if api_methods._OF_API[api]] == []
