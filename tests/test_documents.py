@@ -30,6 +30,7 @@ from module.collection.apis import METHODS
 from module.commands.arguments import read_all
 from module.commands.table import VERBS, run
 from module.courier import Courier
+from tests.test_examples import filled
 
 ROOT = Path(__file__).parent.parent
 PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))}
@@ -194,7 +195,21 @@ def _attributes_shown(page: str) -> Iterator[dict[str, Any]]:
 def test_examples_of_a_page_are_valid(name: str) -> None:
     machine = {"VIAM_MODULE_DATA": "/d", "VIAM_MACHINE_PART_ID": "p", "VIAM_API_KEY_ID": "i", "VIAM_API_KEY": "k"}
     for shown in _attributes_shown(PAGES[name]):
-        parse(shown, service="courier", environ=machine)
+        parse(filled(shown, _variables(PAGES[name])), service="courier", environ=machine)
+
+
+def _variables(page: str) -> dict[str, Any]:
+    """The values that the machines of a page give to a fragment's variables."""
+    shown = [json.loads(text) for language, text in FENCES.findall(page) if language == "json"]
+    return {
+        key: value for each in shown for used in each.get("fragments", []) for key, value in used["variables"].items()
+    }
+
+
+def test_each_recipe_has_a_config() -> None:
+    recipes = re.split(r"^## ", PAGES["docs/recipes.md"], flags=re.MULTILINE)[1:]
+    assert len(recipes) == 10
+    assert all(len(list(_attributes_shown(recipe))) == 1 for recipe in recipes)
 
 
 async def test_the_status_has_the_shape_that_the_page_shows(tmp_path: Path) -> None:
