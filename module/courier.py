@@ -19,6 +19,7 @@ from module.capture import Capture
 from module.carried import Carried
 from module.clock.machine_clock import Clock
 from module.clock.watch import ClockWatch
+from module.collection.beat import Beat
 from module.collection.collector import Collector, SpoolState
 from module.collection.condition_watch import ConditionWatch
 from module.collection.folders import FolderWatch
@@ -91,7 +92,7 @@ class Courier:
             self.store.sequences, self.cloud, upload, self._logger, clear=lambda: self.uploader.clear
         )
         self._workers = ThreadPoolExecutor(IMAGE_THREADS, thread_name_prefix="courier-image")
-        count = max(1, len(self._sources))
+        beat = Beat()
         self.collectors = {
             source.config.id: Collector(
                 source,
@@ -102,11 +103,11 @@ class Courier:
                 clock=self.clock,
                 tags=self.config.tags,
                 dataset_ids=self.config.dataset_ids,
-                phase=index / count,
+                beat=beat,
                 kept=self.carried.sources[source.config.id],
                 spool_state=self._spool_state,
             )
-            for index, source in enumerate(self._sources)
+            for source in self._sources
         }
         self.watches = [
             FolderWatch(

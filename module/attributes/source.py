@@ -230,6 +230,7 @@ class SourceConfig(Part):
     capture_frequency_hz: Annotated[float, number(above=0, at_most=1000)] | None = None
     interval_s: Annotated[float, number(at_least=0.001)] | None = None
     cron: Annotated[str, allowed.CRON] | None = None
+    offset_s: Annotated[float, NOT_NEGATIVE] = 0
     timezone: Annotated[str, allowed.TIMEZONE] = "UTC"
     active_hours: Windows = ()
     disabled: Flag = False
@@ -300,6 +301,13 @@ class SourceConfig(Part):
         if schedule is not None and any(other is not None for other in earlier):
             raise refused("at most one of capture_frequency_hz, interval_s, cron")
         return schedule
+
+    @field_validator("offset_s")
+    @classmethod
+    def _offset_of_period(cls, offset_s: float, info: ValidationInfo) -> float:
+        if offset_s and info.data.get("cron") is not None:
+            raise refused("an offset_s only beside capture_frequency_hz or interval_s")
+        return offset_s
 
     @field_validator("extra")
     @classmethod

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from module.attributes.uploader import SourceConfig
 from module.capture import Capture
 from module.clock.machine_clock import Clock, Stamp
+from module.collection.beat import Beat
 from module.collection.encoder import Encoder
 from module.collection.filter import Filter
 from module.collection.kept import KeptOfSource, Labels, ScheduleOrder, TagsOrder
@@ -79,26 +80,22 @@ class Collector:
         clock: Clock,
         tags: Sequence[str],
         dataset_ids: Sequence[str],
-        phase: float,
+        beat: Beat,
         kept: KeptOfSource,
         spool_state: Callable[[], SpoolState],
     ) -> None:
-        """``phase``: 0 to 1, which part of its period the source starts after, so that sources start spread out.
-
-        ``kept``: what it goes on with, counts and commands.
-        """
+        """``kept``: what it goes on with, counts and commands."""
         config = source.config
         self.source = source
         self._clock = clock
         self._config = config
         self._spool = spool
         self._log = ThrottledLog(logger)
-        self._phase = phase
         self._schedule_text = _described(config)
         active = ActiveHours(config.active_hours, config.timezone) if config.active_hours else None
         self.kept = kept
         self._spool_state = spool_state
-        self._ticker = Ticker(_schedule_of(config, phase), active, patience_s=config.timeout_s, kept=kept)
+        self._ticker = Ticker(_schedule_of(config), active, patience_s=config.timeout_s, kept=kept, beat=beat)
         if kept.schedule is not None:
             self._follow(kept.schedule)
         self._filter = Filter(source, dependencies, workers, logger, on_release=self._append, kept=kept)
@@ -331,7 +328,7 @@ class Collector:
         }
         config = self._config.model_copy(update=fields)
         for_s = order.until - asyncio.get_running_loop().time()
-        self._ticker.set_schedule(_schedule_of(config, self._phase), _described(config), for_s=for_s)
+        self._ticker.set_schedule(_schedule_of(config), _described(config), for_s=for_s)
         return _described(config)
 
     def set_tags(self, labels: Labels) -> None:
@@ -381,13 +378,10 @@ class Collector:
         return "gated" if self._filter.gated else "active"
 
 
-def _schedule_of(config: SourceConfig, phase: float) -> Schedule:
+def _schedule_of(config: SourceConfig) -> Schedule:
     if config.cron is not None:
         return Cron(config.cron, config.timezone)
-    period = config.interval_s
-    if config.capture_frequency_hz is not None:
-        period = 1 / config.capture_frequency_hz
-    return None if period is None else Periodic(period, phase * period)
+    return None if config.period_s is None else Periodic(config.period_s, config.offset_s)
 
 
 def _described(config: SourceConfig) -> str:

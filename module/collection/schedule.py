@@ -27,11 +27,14 @@ _WINDOW_HORIZON_DAYS = 16
 
 
 class Periodic:
-    """Ticks at ``k * period_s + phase_s`` for every whole k, in monotonic seconds: nothing accumulates or drifts."""
+    """Ticks at ``k * period_s + offset_s`` for every whole k, in monotonic seconds: nothing accumulates or drifts.
 
-    def __init__(self, period_s: float, phase_s: float = 0.0) -> None:
+    So periods that are equal or multiples tick together, whenever they began.
+    """
+
+    def __init__(self, period_s: float, offset_s: float = 0.0) -> None:
         self._period_s = period_s
-        self._phase_s = phase_s
+        self._offset_s = offset_s
 
     def next_after(self, now: float) -> float:
         """Return the first tick strictly after ``now``."""
@@ -42,11 +45,11 @@ class Periodic:
         return max(0, self._latest(now) - self._latest(deadline))
 
     def _tick(self, index: int) -> float:
-        return index * self._period_s + self._phase_s
+        return index * self._period_s + self._offset_s
 
     def _latest(self, now: float) -> int:
         """Return the number of the last tick that is not after ``now``, by the very sums that ``_tick`` does."""
-        index = math.floor((now - self._phase_s) / self._period_s)
+        index = math.floor((now - self._offset_s) / self._period_s)
         while self._tick(index) > now:
             index -= 1
         while self._tick(index + 1) <= now:

@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from module.collection.beat import Beat
 from module.collection.kept import KeptOfSource
 from module.collection.schedule import ActiveHours, Cron, Periodic
 
@@ -28,11 +29,11 @@ class Ticker:
     """The ticks of one source. ``wait`` for one after the other; all else may be called in between."""
 
     def __init__(
-        self, schedule: Schedule, active: ActiveHours | None, *, patience_s: float, kept: KeptOfSource
+        self, schedule: Schedule, active: ActiveHours | None, *, patience_s: float, kept: KeptOfSource, beat: Beat
     ) -> None:
         """``patience_s``: how long a poll may take; what the wall clock leaps over beyond that is not made up for.
 
-        Ticks that are missed are counted in ``kept``.
+        Ticks that are missed are counted in ``kept``. ``beat`` wakes all tickers that share it.
         """
         self.kept = kept
         self._own = schedule
@@ -43,6 +44,7 @@ class Ticker:
         self.description: str | None = None
         """Of a schedule that ``set_schedule`` gave, in words."""
         self._loop = asyncio.get_running_loop()
+        self._beat = beat
         self._sleeper: asyncio.Future[bool] | None = None
         self._tick: float | datetime | None = None
         self.paused = False
@@ -96,11 +98,10 @@ class Ticker:
             deadline = schedule.next_after(now)
         if not await self._sleep(min(deadline, self._until)):
             return None
-        now = self._loop.time()
-        if now < deadline or self._rest() > 0:
+        if self._until < deadline or self._rest() > 0:
             return None
         self._tick = deadline
-        return now - deadline
+        return max(0.0, self._loop.time() - deadline)
 
     async def _cron(self, schedule: Cron) -> float | None:
         due = self._next_due(schedule)
@@ -141,12 +142,12 @@ class Ticker:
             await asyncio.sleep(0)
             return True
         self._sleeper = self._loop.create_future()
-        handle = None if deadline == math.inf else self._loop.call_at(deadline, _reach, self._sleeper)
+        slot = None if deadline == math.inf else self._beat.wake_at(deadline, self._sleeper)
         try:
             return await self._sleeper
         finally:
-            if handle is not None:
-                handle.cancel()
+            if slot is not None:
+                self._beat.forget(slot, self._sleeper)
 
     def _wake(self) -> None:
         self._tick = None
@@ -187,11 +188,6 @@ class Ticker:
             "p99": _milliseconds(late[int(len(late) * 0.99)] if late else 0.0),
             "max": _milliseconds(self._late_max),
         }
-
-
-def _reach(sleeper: asyncio.Future[bool]) -> None:
-    if not sleeper.done():
-        sleeper.set_result(True)
 
 
 def _wake(sleeper: asyncio.Future[bool]) -> None:

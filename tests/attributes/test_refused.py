@@ -98,6 +98,12 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
     (source(interval_s=0.0009), "sources[0].interval_s", "0.0009", "a number of at least 0.001"),
     (source(interval_s=math.inf), "sources[0].interval_s", "Infinity", "a number of at least 0.001"),
     (source(interval_s=10**400), "sources[0].interval_s", "1000", "a number of at least 0.001"),
+    (
+        source(cron="* * * * *", offset_s=1.0),
+        "sources[0].offset_s",
+        "1",
+        "an offset_s only beside capture_frequency_hz or interval_s",
+    ),
     (source(interval_s=5.0, capture_frequency_hz=1.0), "sources[0].interval_s", "5", SCHEDULES),
     (source(cron="* * * * *", interval_s=5.0), "sources[0].cron", '"* * * * *"', SCHEDULES),
     (source(cron="* * * * *", capture_frequency_hz=5.0), "sources[0].cron", '"* * * * *"', SCHEDULES),

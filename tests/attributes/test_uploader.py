@@ -94,6 +94,7 @@ def test_a_source_and_a_folder_need_but_a_name_and_a_path() -> None:
         "capture_frequency_hz": None,
         "interval_s": None,
         "cron": None,
+        "offset_s": 0,
         "timezone": "UTC",
         "active_hours": (),
         "disabled": False,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from module.collection import ticker as ticker_module
+from module.collection.beat import Beat
 from module.collection.kept import KeptOfSource
 from module.collection.schedule import ActiveHours, Cron, Periodic
 from module.collection.ticker import Schedule, Ticker
@@ -42,8 +43,8 @@ async def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
     return clock
 
 
-def _ticker(schedule: Schedule, active: ActiveHours | None = None) -> Ticker:
-    return Ticker(schedule, active, patience_s=1, kept=KeptOfSource())
+def _ticker(schedule: Schedule, active: ActiveHours | None = None, beat: Beat | None = None) -> Ticker:
+    return Ticker(schedule, active, patience_s=1, kept=KeptOfSource(), beat=beat or Beat())
 
 
 async def _count(ticker: Ticker, seconds: float, work: Callable[[], Coroutine[Any, Any, None]] | None = None) -> int:

@@ -7,6 +7,7 @@ import itertools
 import statistics
 
 import pytest
+from grpclib.protocol import H2Protocol
 
 from tests.process.rig import CountingSensor, Starter
 
@@ -74,3 +75,38 @@ async def test_a_resource_that_hangs_times_out_and_holds_nobody_up(start: Starte
     assert status["sources"]["healthy"]["missed"] == 0
     hanging.hang.set()
     await rig.until(lambda status: status["sources"]["hanging"]["last_error"] is None)
+
+
+async def test_polls_of_twenty_sources_leave_together(start: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine is woken twice a tick, not once a poll: it reads the requests, then that all answers have come."""
+    reads = 0
+    read = H2Protocol.data_received
+
+    def counted(connection: H2Protocol, data: bytes) -> None:
+        nonlocal reads
+        reads += 1
+        read(connection, data)
+
+    sensors = [CountingSensor(f"s{number}") for number in range(20)]
+    rig = await start(*sensors, sources=[{"name": sensor.name, "capture_frequency_hz": 10} for sensor in sensors])
+    await rig.until(lambda status: status["sources"]["s19"]["captured"] >= 3)
+    before = sum(len(sensor.polls) for sensor in sensors)
+    monkeypatch.setattr(H2Protocol, "data_received", counted)
+    await asyncio.sleep(2)
+    polls = sum(len(sensor.polls) for sensor in sensors) - before
+    assert polls > 20
+    # The SDK's own connection, and status, are read beside them.
+    assert reads <= 0.3 * polls + 5
+
+
+async def test_an_offset_moves_a_source_within_its_period(start: Starter) -> None:
+    plain, moved = CountingSensor("plain"), CountingSensor("moved")
+    sources = [
+        {"name": "plain", "interval_s": 0.4},
+        {"name": "moved", "interval_s": 0.4, "offset_s": 0.2},
+    ]
+    rig = await start(plain, moved, sources=sources)
+    await rig.until(lambda status: status["sources"]["moved"]["captured"] >= 9)
+    # Medians, as a loaded computer is late now and then. Both processes have one monotonic clock.
+    assert statistics.median(at % 0.4 for at in plain.polls) < 0.2
+    assert statistics.median(at % 0.4 for at in moved.polls) > 0.2

@@ -1,0 +1,47 @@
+"""One waker for the ticks of all sources: what is due in the same millisecond is woken in one turn of the event loop.
+
+Sources whose periods are equal or multiples are due at the same moments. Their polls then leave together, in one write
+on the connection that they share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+_PER_S = 1000
+_NOISE = 1e-3
+"""Of a millisecond: equal moments that were computed from different periods differ by rounding."""
+
+
+class Beat:
+    """Who waits, by the millisecond in which they are due. Made and used on one event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._due: dict[int, tuple[asyncio.TimerHandle, dict[asyncio.Future[Any], None]]] = {}
+
+    def wake_at(self, deadline: float, sleeper: asyncio.Future[bool]) -> int:
+        """Set a future to True at a time of the loop's clock, or up to a millisecond later; the number is to forget it.
+
+        Equal moments have one number, and are woken in the order in which they were given.
+        """
+        slot = math.ceil(deadline * _PER_S - _NOISE)
+        if slot not in self._due:
+            self._due[slot] = self._loop.call_at(slot / _PER_S, self._wake, slot), {}
+        self._due[slot][1][sleeper] = None
+        return slot
+
+    def forget(self, slot: int, sleeper: asyncio.Future[bool]) -> None:
+        """Do not wake a future that was woken otherwise; nothing happens if it has been woken here."""
+        timer, sleepers = self._due.get(slot, (None, {}))
+        sleepers.pop(sleeper, None)
+        if timer is not None and not sleepers:
+            timer.cancel()
+            del self._due[slot]
+
+    def _wake(self, slot: int) -> None:
+        for sleeper in self._due.pop(slot)[1]:
+            if not sleeper.done():
+                sleeper.set_result(True)

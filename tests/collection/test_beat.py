@@ -1,0 +1,107 @@
+"""Sources that tick together: who is woken in one turn of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from module.collection.beat import Beat
+from module.collection.kept import KeptOfSource
+from module.collection.schedule import Periodic
+from module.collection.ticker import Schedule, Ticker
+from tests.leaping_clock import leap_over_waits
+
+
+@pytest.fixture(autouse=True)
+async def leaping(monkeypatch: pytest.MonkeyPatch) -> None:
+    leap_over_waits(asyncio.get_running_loop(), monkeypatch)
+
+
+def _tickers(*schedules: Schedule) -> list[Ticker]:
+    beat = Beat()
+    return [Ticker(schedule, None, patience_s=1, kept=KeptOfSource(), beat=beat) for schedule in schedules]
+
+
+async def _ticks(tickers: list[Ticker], seconds: float) -> list[tuple[float, int]]:
+    """When which ticker ticked; the clock stands still within one wake-up."""
+    loop = asyncio.get_running_loop()
+    taken: list[tuple[float, int]] = []
+
+    async def take(number: int, ticker: Ticker) -> None:
+        # Not at the same moment, as sources of a machine do not begin at once.
+        await asyncio.sleep(0.037 * number)
+        while True:
+            await ticker.wait()
+            taken.append((loop.time(), number))
+
+    tasks = [asyncio.create_task(take(number, ticker)) for number, ticker in enumerate(tickers)]
+    await asyncio.sleep(seconds)
+    for task in tasks:
+        task.cancel()
+    return taken
+
+
+def _together(taken: list[tuple[float, int]]) -> list[set[int]]:
+    return [{number for _, number in group} for _, group in itertools.groupby(taken, lambda tick: tick[0])]
+
+
+async def test_equal_periods_tick_together() -> None:
+    taken = await _ticks(_tickers(*[Periodic(0.1)] * 5), 2)
+    assert _together(taken)[2:] == [{0, 1, 2, 3, 4}] * len(_together(taken)[2:])
+    assert len(taken) > 90
+
+
+async def test_a_multiple_of_a_period_ticks_with_it() -> None:
+    """However its seconds are rounded: 1/30 and 1/10 are no multiples to the last bit."""
+    taken = await _ticks(_tickers(Periodic(1 / 30), Periodic(1 / 10), Periodic(1)), 10)
+    groups = _together(taken)
+    assert all(0 in group for group in groups if 1 in group or 2 in group)
+    assert sum(1 in group for group in groups) in (99, 100)
+    assert sum(2 in group for group in groups) in (9, 10)
+
+
+async def test_what_is_due_in_one_millisecond_is_woken_once() -> None:
+    loop = asyncio.get_running_loop()
+    beat, woken = Beat(), []
+    start = round(loop.time()) + 10
+
+    async def wait(due: float) -> None:
+        sleeper = loop.create_future()
+        beat.wake_at(start + due, sleeper)
+        await sleeper
+        woken.append((due, round(loop.time() - start, 4)))
+
+    await asyncio.gather(*(wait(due) for due in (0.0002, 0.0009, 0.001, 0.0012)))
+    assert woken == [(0.0002, 0.001), (0.0009, 0.001), (0.001, 0.001), (0.0012, 0.002)]
+
+
+async def test_an_offset_spreads_a_source_from_the_others() -> None:
+    taken = await _ticks(_tickers(Periodic(0.1), Periodic(0.1, 0.04), Periodic(0.1, 0.14)), 2)
+    assert {0} in _together(taken)
+    assert {1, 2} in _together(taken)
+    assert not any(0 in group and len(group) > 1 for group in _together(taken))
+
+
+async def test_a_schedule_that_a_command_sets_keeps_in_step() -> None:
+    tickers = _tickers(Periodic(0.1), Periodic(0.35))
+    taking = asyncio.create_task(_ticks(tickers, 4))
+    await asyncio.sleep(2.013)
+    tickers[1].set_schedule(Periodic(0.2), "5 Hz")
+    taken = [tick for tick in await taking if tick[0] > asyncio.get_running_loop().time() - 1.9]
+    assert {group == {0, 1} for group in _together(taken) if 1 in group} == {True}
+
+
+async def test_what_is_forgotten_leaves_no_timer_behind() -> None:
+    loop = asyncio.get_running_loop()
+    beat, sleeper = Beat(), loop.create_future()
+    began = loop.time()
+    beat.forget(beat.wake_at(began + 1000, sleeper), sleeper)
+    await asyncio.sleep(1)
+    assert loop.time() == pytest.approx(began + 1)
+    assert not sleeper.done()
+    again = loop.create_future()
+    beat.wake_at(began + 1000, again)
+    assert await again
+    assert not sleeper.done()
