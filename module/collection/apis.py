@@ -106,9 +106,15 @@ def _value(value: Any) -> Any:
 
 
 def _readings(resource: Any, config: SourceConfig) -> Ask:
+    known: dict[str, Any] | None = None
+    request = GetReadingsRequest()
+
     async def ask(extra: dict[str, Any]) -> list[Answer]:
+        nonlocal known, request
+        if extra is not known:
+            # A source asks the same with each poll; a struct costs more than all else that is asked.
+            known, request = extra, GetReadingsRequest(name=resource.name, extra=dict_to_struct(extra))
         # Not get_readings: it makes 0 of null.
-        request = GetReadingsRequest(name=resource.name, extra=dict_to_struct(extra))
         response = await resource.client.GetReadings(request, timeout=config.timeout_s)
         return [Row({"readings": {key: plain(value) for key, value in response.readings.items()}})]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from grpclib import GRPCError, Status
@@ -38,7 +38,7 @@ class Source:
     method: str
     """As configured, else what the API gives without one; empty where neither says it."""
     ask: Ask | None = None
-    extra: Mapping[str, Any] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
     """What each poll hands to the resource."""
     problem: str | None = None
     """Why there is nothing to poll."""
@@ -63,7 +63,7 @@ class Source:
         try:
             # The call's own deadline is the server's business too; this one holds whatever the connection does.
             async with asyncio.timeout(config.timeout_s):
-                answers = await self.ask({**(self.extra or {}), "fromDataManagement": True})
+                answers = await self.ask(self.extra)
         except GRPCError as error:
             text = error.message or error.status.name
             if error.status is Status.FAILED_PRECONDITION and _NOTHING in text:
@@ -125,9 +125,8 @@ def _prepared(config: SourceConfig, api: str, resource: ResourceBase) -> Source:
     ask = prepare(api, method.name)(resource, config)
     advice = unfit(config, api, method.name)
     advice = advice and f"as {config.name} is a {api}: {advice}"
-    return Source(
-        config, api, method.name, ask, method.without_parameters(config.extra), advice=advice, resource=resource
-    )
+    extra = {**method.without_parameters(config.extra), "fromDataManagement": True}
+    return Source(config, api, method.name, ask, extra, advice=advice, resource=resource)
 
 
 def _lacks(config: SourceConfig, api: str) -> str | None:

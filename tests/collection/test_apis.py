@@ -8,7 +8,7 @@ from viam.components.camera.client import CameraClient
 from viam.proto.app.data import Annotations, BoundingBox
 from viam.proto.app.data import Classification as Label
 from viam.proto.app.robot import ComponentConfig
-from viam.proto.common import ResourceName
+from viam.proto.common import GetReadingsResponse, ResourceName
 from viam.proto.component.camera import GetImagesResponse, Image
 from viam.utils import dict_to_struct
 
@@ -29,7 +29,12 @@ class Device:
         self.name = "it"
         self.response = response
         self.requests: list[Any] = []
-        self.client = SimpleNamespace(GetImages=self._answer, CaptureAllFromCamera=self._answer, GetAudio=self._answer)
+        self.client = SimpleNamespace(
+            GetImages=self._answer,
+            CaptureAllFromCamera=self._answer,
+            GetAudio=self._answer,
+            GetReadings=self._answer,
+        )
 
     async def _answer(self, request: Any, *, timeout: float) -> Any:
         self.requests.append((request, timeout))
@@ -57,6 +62,18 @@ async def test_images_keep_what_the_camera_says_of_them() -> None:
     own.classifications.add(label="left")
     assert Annotations.FromString(first.annotations) == own
     assert (first.name, second.name, second.annotations) == ("left", "", b"")
+
+
+async def test_what_each_poll_asks_is_made_once() -> None:
+    """A command's own extra makes another request."""
+    device = Device(GetReadingsResponse())
+    ask = prepare(api_methods.SENSOR, "Readings")(device, config())
+    same = {"unit": "bar"}
+    for extra in (same, same, {"unit": "psi"}):
+        await ask(extra)
+    first, second, third = [request for request, _ in device.requests]
+    assert first is second
+    assert [plain_fields(request.extra) for request in (first, third)] == [same, {"unit": "psi"}]
 
 
 async def test_null_in_extra_reaches_the_resource_as_null() -> None:
