@@ -1,5 +1,7 @@
 #!/bin/sh
-# Runs every check: ruff, mypy, then pytest with the arguments given here. All of them run; one failure fails the whole.
+# Runs the checks: ruff, mypy and the quick tests. All of them run; one failure fails the whole.
+# `tests/run.sh ARGUMENTS` runs ruff, mypy, and pytest with these arguments: the tests that they name, quick or slow.
+# `tests/run.sh all [ARGUMENTS]` runs every check: the slow tests too (the archive, the demo, faults), then `pythons`.
 # `tests/run.sh faults [ARGUMENTS]` breaks the module for minutes instead, and writes docs/reliability.md (see --help).
 # `tests/run.sh pythons` runs the demo and the tests of the module's life under each Python that this computer has.
 # Needs Python 3.11 or newer with venv: what else it needs it installs into .venv-dev, on first use; what the
@@ -44,9 +46,37 @@ fi
 if [ "${1:-}" = pythons ]; then
     exec "$venv/bin/python" -m tests.pythons
 fi
+all=
+if [ "${1:-}" = all ]; then
+    shift
+    all=yes
+elif [ $# = 0 ]; then
+    set -- -m "not slow"
+fi
+
+# Most tests wait for most of their time, so twice as many run at once as there are processors.
+workers=$("$venv/bin/python" -c 'import os; print(2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)')
+# Files of tests are synced again and again, and need not outlive the computer: in memory, if that has the room.
+temporary=$(mktemp -d)
+if [ "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print ($4 > 4000000) }')" = 1 ]; then
+    rmdir "$temporary"
+    temporary=$(TMPDIR=/dev/shm mktemp -d)
+fi
+
 status=0
 "$venv/bin/python" -m ruff check . || status=1
 "$venv/bin/python" -m ruff format --check . || status=1
-"$venv/bin/python" -m mypy || status=1
-"$venv/bin/python" -m pytest "$@" || status=1
+"$venv/bin/python" -m mypy >"$temporary/mypy" 2>&1 &
+mypy=$!
+"$venv/bin/python" -m pytest -n "$workers" --dist worksteal --basetemp="$temporary/tests" "$@" || status=1
+wait "$mypy" || status=1
+cat "$temporary/mypy"
+if [ "$status" = 0 ]; then
+    rm -rf "$temporary"
+else
+    echo "tests/run.sh: what the tests wrote is in $temporary" >&2
+fi
+if [ -n "$all" ]; then
+    "$venv/bin/python" -m tests.pythons || status=1
+fi
 exit "$status"

@@ -33,7 +33,7 @@ HOSTILE = '<img src=x onerror="console.error(1)"><script>console.error(2)</scrip
 BACKGROUND = "return getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)"
 RUN_S = 6
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 
 @pytest.fixture

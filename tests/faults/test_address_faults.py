@@ -7,8 +7,12 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.faults.address_faults import FAULTS, OUTAGE, SHORT_OUTAGE_S, AddressFault, Place, address_round, outage
 from tests.faults.conftest import SEED
+
+pytestmark = pytest.mark.slow
 
 SECONDS = 0.3
 MODULES = 3

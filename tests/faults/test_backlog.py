@@ -8,6 +8,8 @@ import pytest
 
 from tests.faults.backlog import MOST_MB, MOST_START_S, SMALL_BYTES, NoRoom, met_with_a_backlog
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_million_rows_and_gigabytes_cost_little_memory_and_no_time(tmp_path: Path) -> None:
     """Neither at the start, nor while they wait, nor while they are uploaded; and an alarm passes all of them."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+import pytest
+
 from tests.faults.bench import Bench
 from tests.faults.cloud_faults import FAULTS, cloud_round
+
+pytestmark = pytest.mark.slow
 
 SECONDS = 0.7
 MODULES = 2

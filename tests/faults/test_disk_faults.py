@@ -11,6 +11,8 @@ from tests.faults.conftest import SEED
 from tests.faults.disk_bench import CannotMount
 from tests.faults.disk_faults import CASES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", CASES)
 async def test_no_fault_of_the_disk_loses_what_was_captured_without_a_word(name: str, tmp_path: Path) -> None:

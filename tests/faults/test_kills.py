@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.faults.bench import Bench
 from tests.faults.kills import QUICK, SLOW, kill_rounds
+
+pytestmark = pytest.mark.slow
 
 KILLS = 12
 """Each quick moment twice; a start-up begins with a kill of its own."""

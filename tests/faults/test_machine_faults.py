@@ -23,6 +23,8 @@ from tests.faults.machine_faults import (
     two_uploaders,
 )
 
+pytestmark = pytest.mark.slow
+
 Benches = Callable[[str], Bench]
 
 

@@ -9,6 +9,8 @@ from module.attributes.uploader import Sync
 from tests.faults.disk import PAGE_BYTES, Disk, Record
 from tests.faults.power_cut import COMPILER, build_recorder, cut_power
 
+pytestmark = pytest.mark.slow
+
 CUTS = 20
 SEED = 20
 

@@ -9,6 +9,8 @@ import pytest
 from benchmarks.slow_disk import COMPILER
 from tests.faults.slow_disk import HEAD, RATES_HZ, Figures, Worst, met_with_a_slow_disk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(COMPILER is None, reason="needs a C compiler")
 async def test_on_a_slow_disk_captures_do_not_fall_behind_and_nobody_waits_long(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from tests.faults.answers import Answers
 from tests.faults.conftest import SEED
 from tests.faults.soak import Soak
 
+pytestmark = pytest.mark.slow
+
 
 async def test_nothing_is_lost_or_dies_while_everything_goes_wrong_at_once(tmp_path: Path) -> None:
     """A cloud that flaps, changes of the service, a vision service and cameras that misbehave."""

@@ -16,6 +16,8 @@ from module import __version__
 from tests.packaging import build
 from tests.process.rig import ROOT
 
+pytestmark = pytest.mark.slow
+
 META: dict[str, Any] = json.loads((ROOT / "meta.json").read_text())
 MOST_BYTES = 120_000_000
 FIRST_START_S = 1.5

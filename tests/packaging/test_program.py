@@ -11,6 +11,8 @@ import pytest
 
 from tests.process.rig import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def program() -> ModuleType:

@@ -15,6 +15,8 @@ import pytest
 
 from module.delivery.sender import METHODS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SOURCES = ("host", "host-log", "front", "snapshot", "depth", "depth-cloud", "panorama", "outbox", "upload_data")
 SHAPED = ("host-moves", "host-hours", "thumbnail", "event")

@@ -12,7 +12,10 @@ from module.local.cloud import UploadMethod
 from tests.process.rig import NAME, CountingSensor, Starter
 
 HANGING = Path(__file__).parent / "hanging"
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a descriptor leads to is read from /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="what a descriptor leads to is read from /proc"),
+]
 
 
 async def test_a_folder_that_hangs_holds_up_no_other_no_change_and_no_end(

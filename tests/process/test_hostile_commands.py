@@ -18,6 +18,8 @@ from grpclib import GRPCError, Status
 from module.local.cloud import UploadMethod
 from tests.process.rig import NAME, CountingSensor, Rig, Starter
 
+pytestmark = pytest.mark.slow
+
 
 async def _refused(rig: Rig, verb: str, **arguments: Any) -> str:
     with pytest.raises(GRPCError) as refusal:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.viam_server.rig import Maker, config_of, fake_sensor, uploader
+
+pytestmark = pytest.mark.slow
 
 
 async def test_the_backlog_of_a_renamed_service_arrives_once_it_is_adopted(machines: Maker) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from tests.viam_server.rig import Machine, Maker, config_of, fake_sensor, uploader
 
+pytestmark = pytest.mark.slow
+
 DELETED = "Removing module data"
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from tests.viam_server.rig import Maker, example
+
+pytestmark = pytest.mark.slow
 
 
 async def test_a_machine_captures_reconfigures_and_comes_back(machines: Maker) -> None:

@@ -8,9 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.process.rig import ROOT
 from tests.viam_server.neighbour import MODEL
 from tests.viam_server.rig import Maker, config_of, fake_sensor, uploader
+
+pytestmark = pytest.mark.slow
 
 _REBUILT = 'Adding resource to module\t{"resource":"uploader"'
 

@@ -14,6 +14,8 @@ from viam.proto.app.datasync import DataCaptureMetadata, SensorData
 from module.local.cloud import Arrival
 from tests.viam_server.rig import Maker, config_of, uploader
 
+pytestmark = pytest.mark.slow
+
 BOARD = "rdk:component:board"
 PIN = {"pin_name": "11"}
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.viam_server.rig import Machine, Maker, config_of, fake_sensor, uploader
+
+pytestmark = pytest.mark.slow
 
 SENSOR = "rdk:component:sensor"
 WAYS: tuple[tuple[int, dict[str, Any]], ...] = tuple(

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.viam_server.rig import Machine, Maker, config_of, fake_sensor, uploader
+
+pytestmark = pytest.mark.slow
 
 SOURCE = {"name": "s", "capture_frequency_hz": 20}
 
