@@ -100,6 +100,20 @@ PROMISES: tuple[Promise, ...] = (
         "",
         _ratio(polls.CASE, load.CPU, polls.KEPT, polls.BARE),
     ),
+    Promise(
+        "CPU per row of 20 sensors at 10 Hz, captured and delivered ÷ bare loop, spread evenly",
+        0.4,
+        Bound.MOST,
+        "",
+        _ratio(polls.CASE, load.CPU, polls.TWENTY, polls.TWENTY_BARE),
+    ),
+    Promise(
+        "the machine's reads per row of those",
+        0.2,
+        Bound.MOST,
+        "",
+        _plain(polls.CASE, polls.TWENTY, load.READS),
+    ),
     Promise("lateness p99 under that load", 5, Bound.MOST, "ms", _plain(polls.CASE, polls.SENT, load.P99_ALL)),
     Promise(
         "ticks taken, the worst source of that load", 99, Bound.LEAST, "%", _plain(polls.CASE, polls.SENT, load.TICKS)

@@ -10,6 +10,7 @@ from typing import Any
 
 from viam.resource.base import ResourceBase
 
+from benchmarks import reads
 from benchmarks.bench import Bench, Stopwatch
 from benchmarks.figures import percentile
 from benchmarks.machine import CannedCamera, CannedSensor, machine
@@ -17,6 +18,7 @@ from benchmarks.machine import CannedCamera, CannedSensor, machine
 CPU, MEMORY, TICKS = "CPU per capture", "memory", "ticks taken, worst source"
 P50, P99, LATEST = "lateness p50", "lateness p99, worst source", "lateness max"
 P99_ALL = "lateness p99"
+READS = "reads of the machine per row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,10 @@ async def ours(
         await module.configure(address, bench.fresh("spool"), sources=load.attributes(), upload=upload)
         await asyncio.sleep(bench.scale.warm_s)
         before = (await module.status())["sources"]
-        watch, begun = Stopwatch(module.pid), time.monotonic()
+        watch, begun, read = Stopwatch(module.pid), time.monotonic(), reads.count
         await asyncio.sleep(seconds)
         cpu_s, memory = watch.cpu_s(), watch.memory_bytes()
+        read = reads.count - read
         after = (await module.status())["sources"]
         seconds = time.monotonic() - begun
     note(bench, case, subject, cpu_s, memory, {key: _gained(before[key], after[key]) for key in after})
@@ -73,6 +76,7 @@ async def ours(
     )
     late = {key: source["lateness_ms"] for key, source in after.items()}
     add = bench.results.add
+    add(case, subject, READS, "", read / max(1.0, sum(_gained(before[key], after[key]) for key in after)))
     add(case, subject, TICKS, "%", 100 * min(1.0, share))
     add(case, subject, P50, "ms", percentile([each["p50"] for each in late.values()], 0.5))
     # The status has each source's own; over all ticks it is about their mean, each weighing as much as it ticks.
