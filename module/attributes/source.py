@@ -278,7 +278,7 @@ class SourceConfig(Part):
     def _id_is_unique(cls, name: str, info: ValidationInfo) -> str:
         if name in context_of(info).ids:
             raise refused(
-                "an id that no other source has (give each of two sources on one resource an `id` of its own)"
+                "an id that no other source has (two sources on one resource need two different values of `id`)"
             )
         context_of(info).ids.add(name)
         return name
@@ -363,7 +363,7 @@ class SourceConfig(Part):
     def _vision_sees(cls, gate: GateConfig | None, info: ValidationInfo) -> GateConfig | None:
         names = [each.name for each in _methods_left(info.data)]
         if gate and gate.vision and not gate.camera and GETS_IMAGES not in names:
-            raise refused("vision with a camera of its own, as this source captures no images")
+            raise refused("vision together with camera, as this source captures no images")
         return gate
 
 

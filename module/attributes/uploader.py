@@ -62,7 +62,7 @@ __all__ = [
     "parse",
 ]
 
-_ADDRESS_ALLOWED = "https://host[:port], or http:// for localhost, 127.0.0.0/8 and [::1] alone"
+_ADDRESS_ALLOWED = "https://host[:port], or http:// only for localhost, 127.0.0.0/8 and [::1]"
 _ADDRESS = re.compile(
     r"(?:(?P<scheme>https?)://)?"
     r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?))"

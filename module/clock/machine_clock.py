@@ -239,7 +239,7 @@ class Clock:
             said = f"the machine's clock is not set, it says {iso(self._machine.now_us() // 10**6 * 10**6)}"
             return f"{said}; uploads wait up to {self._wait_s:g} s for it" if monotonic_s < until_s else None
         if self._since_s < until_s and monotonic_s < self._since_s + STANDS_S + _WRITTEN_S:
-            return f"the machine's clock has just been set, and must stand for {STANDS_S:g} s"
+            return f"the machine's clock has just been set, and must stay unchanged for {STANDS_S:g} s"
         return None
 
     def shown_us(self, stamp: Stamp) -> int:

@@ -169,7 +169,9 @@ def _images(resource: Any, config: SourceConfig) -> Ask:
         ]
         if not blobs:
             had = ", ".join(image.source_name for image in response.images) or "none"
-            raise PollError(f"{config.name}: GetImages gave none of the images that image.names allows; it gave {had}")
+            raise PollError(
+                f"{config.name}: GetImages returned none of the images that image.names allows; it returned {had}"
+            )
         return blobs
 
     return ask
@@ -211,7 +213,7 @@ def _capture_all(resource: Any, config: SourceConfig) -> Ask:
         response = await resource.client.CaptureAllFromCamera(request, timeout=config.timeout_s)
         image = response.image
         if not image.image:
-            raise PollError(f"{config.name}: CaptureAllFromCamera gave no image of {camera}")
+            raise PollError(f"{config.name}: CaptureAllFromCamera returned no image of {camera}")
         width, height = images.dimensions(image.image, image.mime_type) or (0, 0)
         seen = annotations_of(
             [each for each in response.detections if each.confidence >= least],
@@ -243,7 +245,7 @@ def _audio(resource: Any, config: SourceConfig) -> Ask:
         responses = await resource.client.GetAudio(request, timeout=config.timeout_s)
         blobs = _recordings(responses, codec)
         if not blobs:
-            raise PollError(f"{config.name}: GetAudio gave no sound")
+            raise PollError(f"{config.name}: GetAudio returned no sound")
         heard_until_ns = responses[-1].audio.end_timestamp_nanoseconds
         return blobs
 

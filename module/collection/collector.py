@@ -237,7 +237,7 @@ class Collector:
         empty = [answer.name for answer in answers if isinstance(answer, Blob) and not answer.data]
         self._empty = None
         if empty:
-            self._empty = f"{self._config.name}: {self.source.method} gave 0 bytes"
+            self._empty = f"{self._config.name}: {self.source.method} returned 0 bytes"
             self._empty += f" for {' and '.join(filter(None, empty))}" if any(empty) else ""
             if not kept:
                 raise PollError(self._empty)

@@ -108,7 +108,7 @@ class Encoder:
     def _encode_row(self, row: Row, labels: Labels, asked: Stamp, received_us: int) -> Capture:
         if not self._told_non_finite and readings.non_finite(row.payload):
             self._told_non_finite = True
-            self._log.warning(self._config.id, "NaN or an infinity was read, which travels as null; told once")
+            self._log.warning(self._config.id, "NaN or an infinity was read, which is sent as null; logged once")
         if self._config.upload_as is UploadAs.FILE:
             line = readings.document_line(row.readings, asked.us, received_us)
             return Capture(self._origin_of(Kind.LINE, labels, asked.reading), asked.us, received_us, line)

@@ -191,5 +191,5 @@ def choice(*choices: str) -> Callable[[str, Any], str]:
 def ids(path: str, value: Any) -> list[int]:
     """A list of ids of failures."""
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise refuse(path, value, "a list of ids, as failures gives them")
+        raise refuse(path, value, "a list of ids, as failures lists them")
     return [whole(1, 2**53)(f"{path}[{index}]", item) for index, item in enumerate(value)]

@@ -61,7 +61,7 @@ VERBS = (
     Verb(
         "stop_sequence",
         "end it; the cloud makes it once all that was captured in it has been delivered",
-        (Argument("id", text, None, "as start_sequence gave it"),),
+        (Argument("id", text, None, "as start_sequence returned it"),),
         _stop_sequence,
     ),
 )

@@ -81,7 +81,7 @@ class Captures:
             self._say(Kind.LOST, place, f"{wanted} of a {api}, which this module cannot capture; it can {allowed}")
             return
         if called != wanted:
-            text = f"{wanted} becomes {called}, also in the cloud: every image that the camera gives, not one alone"
+            text = f"{wanted} becomes {called}, also in the cloud: every image of the camera, not only one"
             self._say(Kind.DIFFERS, method.need("method"), text)
         source = {"name": name, "api": api, "method": called, **self._schedule(method)}
         source |= self._parameters(method, api, called)
@@ -130,9 +130,11 @@ class Captures:
             elif api == CAMERA and parameter.key == "filter_source_names" and called == GETS_IMAGES:
                 result["image"] = {"names": parameter.texts()}
             elif api == CAMERA and parameter.key == "mime_type":
-                self._say(Kind.DIFFERS, parameter, "images travel as the camera gives them; image.format encodes them")
+                self._say(
+                    Kind.DIFFERS, parameter, "images are sent as the camera returns them; image.format encodes them"
+                )
             else:
-                self._say(Kind.UNNEEDED, parameter, f"{called} is told nothing of that name")
+                self._say(Kind.UNNEEDED, parameter, f"{called} has no parameter of that name")
         return ({"extra": extra} if extra else {}) | result
 
     def _say(self, kind: Kind, place: Place, text: str) -> None:

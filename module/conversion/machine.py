@@ -52,10 +52,10 @@ def convert(config: Any, *, name: str = "uploader", drain: bool = False) -> Conv
     captures = Captures(off=bool(off) and not is_variable(off), findings=findings)
     found = [_take(captures, *resource, converted) for resource in _resources(root, findings)]
     if manager is None and not any(found):
-        hint = "; what a fragment has stands in the fragment's own JSON" if root.each("fragments") else ""
-        raise ConfigError(f"the config: neither a data manager nor a capture method stands in it{hint}")
+        hint = "; the JSON of a fragment has what is in the fragment" if root.each("fragments") else ""
+        raise ConfigError(f"the config: it has neither a data manager nor a capture method{hint}")
     if manager is None:
-        text = "no data manager stands beside these capture methods: switch off the one that runs them"
+        text = "this config has no data manager beside these capture methods: switch off the one that runs them"
         findings.append(Finding(Kind.DIFFERS, "services", text))
     settings = Settings(manager, findings)
     attributes = {"sources": captures.finished(), **settings.finished()}
@@ -66,7 +66,7 @@ def convert(config: Any, *, name: str = "uploader", drain: bool = False) -> Conv
     try:
         parse(_filled(attributes), service=name, environ=_MACHINE)
     except ConfigError as error:
-        raise ConfigError(f"the uploader that this would give: {error}") from error
+        raise ConfigError(f"the uploader that this would make: {error}") from error
     return Conversion(converted, tuple(findings))
 
 
@@ -109,9 +109,9 @@ def _manager(root: Place) -> Place | None:
 def _refuse_converted(root: Place, name: str) -> None:
     for place in [*root.each("components"), *root.each("services")]:
         if place.object().get("model") == UPLOADER_MODEL:
-            raise ConfigError(f"{place.path}: an uploader stands here already")
+            raise ConfigError(f"{place.path}: this is an uploader already")
         if place.object().get("name") == name:
-            raise ConfigError(f"{place.path}.name: {json.dumps(name)} is taken; give the uploader another with --name")
+            raise ConfigError(f"{place.path}.name: {json.dumps(name)} is taken; name the uploader with --name")
 
 
 def _flag(manager: Place, key: str) -> Any:

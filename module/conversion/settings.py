@@ -69,12 +69,12 @@ class Settings:
     def _sync_disabled(self, place: Place) -> None:
         if place.flag():
             self._set("upload", "disabled", place.value)
-            self._say(Kind.DIFFERS, place, "upload.disabled; the Sync call, which synced all the same, has no like")
+            self._say(Kind.DIFFERS, place, "upload.disabled; the Sync call, which synced even then, has no equivalent")
 
     def _sync_interval(self, place: Place) -> None:
         minutes = place.number()
         if not is_variable(minutes) and minutes >= _LONG_MIN:
-            text = "uploads follow captures at once; to upload at times alone, set upload.active_hours"
+            text = "uploads follow captures at once; to upload only at certain times, set upload.active_hours"
             self._say(Kind.DIFFERS, place, text)
         else:
             self._say(Kind.UNNEEDED, place, "uploads follow captures at once")
@@ -116,7 +116,7 @@ class Settings:
         place = attributes.get("file_last_modified_millis")
         settle_ms = 0 if place is None else place.number()
         if place is not None and is_variable(settle_ms):
-            self._say(Kind.LOST, place, "folders[].settle_s is in seconds: give it a variable of its own")
+            self._say(Kind.LOST, place, "folders[].settle_s is in seconds: use another variable for it")
             return _SETTLE_MS
         if place is not None and settle_ms:
             self._say(Kind.MAPPED, place, "folders[].settle_s")
@@ -180,5 +180,5 @@ _LOST = {
     "disk_usage_deletion_threshold": "a share of the disk: set spool.min_free_bytes to the bytes that stay free",
     "capture_dir_deletion_threshold": "a share of the disk: set spool.max_bytes to the most that captures take",
     "capture_control_sensor": "a sensor cannot set rates; the commands set_schedule, pause and set_tags can",
-    "mongo_capture_config": "captures go to the cloud alone",
+    "mongo_capture_config": "captures go to the cloud only",
 }

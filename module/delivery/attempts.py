@@ -262,7 +262,7 @@ class Carrier:
         if first:
             self._renewals += 1
         if self._renewals > 1:
-            return Verdict.REFUSED, f"the cloud takes no token that it gave for cloud.api_key: {text}"
+            return Verdict.REFUSED, f"the cloud does not accept the token that it issued for cloud.api_key: {text}"
         return Verdict.RENEW, text
 
     def _delivered(self, load: Load, items: list[Item], receipt: Receipt) -> None:

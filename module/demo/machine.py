@@ -138,7 +138,7 @@ class SceneCamera(Camera):
 
     async def get_point_cloud(self, **_: Any) -> tuple[bytes, str]:
         """Refuse: a picture has no depth."""
-        raise NotImplementedError(f"{self.name} gives no point clouds")
+        raise NotImplementedError(f"{self.name} has no point clouds")
 
     async def get_properties(self, **_: Any) -> Camera.Properties:
         """Tell what it gives."""

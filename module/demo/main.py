@@ -89,7 +89,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=_seconds, default=20.0, help="how long to capture; default 20")
     parser.add_argument(
-        "--folder", type=Path, help="where to keep what arrives, in a new folder of its own; default courier-demo"
+        "--folder", type=Path, help="where each run makes a new folder for what arrives; default courier-demo"
     )
     parser.add_argument(
         "--keep", action="store_true", help="go on showing the page of what arrived afterwards, until Ctrl-C"

@@ -48,7 +48,7 @@ class Webcam:
         with self._lock:
             there, picture = self._capture.read()
         if not there:
-            raise OSError("the webcam gives no picture any more")
+            raise OSError("the webcam returns no more pictures")
         return picture  # type: ignore[no-any-return]
 
     def close(self) -> None:

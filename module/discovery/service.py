@@ -136,7 +136,7 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
         findings.sort(key=lambda each: (each.api == CAMERA, each.api, each.name))
         for each in findings:
             if each.problem is not None:
-                self.logger.warning("%s gives nothing to capture: %s", each.name, each.problem)
+                self.logger.warning("%s returns nothing to capture: %s", each.name, each.problem)
         proposal = propose(
             findings,
             health=_HEALTH,
@@ -248,7 +248,7 @@ async def _measured(finding: Finding, answers: Sequence[Answer]) -> Finding:
             gives.append(f"{len(answer.readings)} values")
             continue
         if not answer.data:
-            raise PollError(f"{finding.name}: {finding.method} gave no bytes")
+            raise PollError(f"{finding.name}: {finding.method} returned no bytes")
         if answer.extension is not None:
             size += len(answer.data)
             gives.append(answer.mime_type)

@@ -88,7 +88,7 @@ def test_all_refusals_come_at_once() -> None:
 
 def test_two_sources_on_one_resource_are_told_to_take_ids() -> None:
     told = refuse({"sources": [{"name": "cam"}, {"name": "cam", "method": "NextPointCloud"}]})
-    assert told.startswith('sources[1].id: "cam" given; allowed is an id that no other source has (give each')
+    assert told.startswith('sources[1].id: "cam" given; allowed is an id that no other source has (two sources')
     assert "`id`" in told
 
 

@@ -31,7 +31,7 @@ CROP = "[x, y, width, height] in whole pixels, width and height at least 1"
 DEADBAND = "a number of at least 0, or an object of key paths and such numbers"
 WINDOWS = 'e.g. "08:00-18:00", "mon-fri 08:00-18:00" or "22:00-02:00"'
 ZONES = 'an IANA name, e.g. "UTC" or "Europe/Berlin"'
-ADDRESS = "https://host[:port], or http:// for localhost, 127.0.0.0/8 and [::1] alone"
+ADDRESS = "https://host[:port], or http:// only for localhost, 127.0.0.0/8 and [::1]"
 PROXY = "socks5://, socks5h://, http:// or https:// and [user:password@]host:port"
 OPERAND = "a text, a number, true, false or null"
 NO_KEY = "a dotted path into the sensor's readings"
@@ -237,7 +237,7 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
         source(method="Readings", gate={"vision": "v"}),
         "sources[0].gate",
         '{"vision": "v"}',
-        "vision with a camera of its own",
+        "vision together with camera",
     ),
     # folder
     (folder(path="logs"), "folders[0].path", '"logs"', PATHS),

@@ -145,7 +145,7 @@ def test_a_step_is_the_true_reading_once_it_has_stood() -> None:
     kept = machine.passes(clock, STANDS_S - 1)
     assert kept == [Stand(BOOT_A, stood=False)]
     assert clock.true is None
-    assert "must stand for 10 s" in str(clock.waits(machine.monotonic_s()))
+    assert "must stay unchanged for 10 s" in str(clock.waits(machine.monotonic_s()))
     assert machine.passes(clock, 1) == [Stand(BOOT_A, stood=True)]
     assert not waits(clock, machine)
     assert clock.shown_us(first) == first.us + TODAY_US

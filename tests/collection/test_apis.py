@@ -89,14 +89,14 @@ async def test_null_in_extra_reaches_the_resource_as_null() -> None:
 @pytest.mark.parametrize(
     ("api", "method", "response", "told"),
     [
-        ("rdk:component:camera", "GetImages", GetImagesResponse(), "it gave none"),
+        ("rdk:component:camera", "GetImages", GetImagesResponse(), "it returned none"),
         (
             "rdk:service:vision",
             "CaptureAllFromCamera",
             SimpleNamespace(image=Image()),
-            "CaptureAllFromCamera gave no image of eye",
+            "CaptureAllFromCamera returned no image of eye",
         ),
-        ("rdk:component:audio_in", "GetAudio", [], "GetAudio gave no sound"),
+        ("rdk:component:audio_in", "GetAudio", [], "GetAudio returned no sound"),
     ],
 )
 async def test_an_answer_that_holds_nothing_is_an_error(api: str, method: str, response: Any, told: str) -> None:

@@ -97,7 +97,7 @@ async def test_a_camera_gives_a_jpeg_of_the_scene_and_when_it_was_taken(view: Sc
 async def test_a_camera_without_depth_refuses_a_point_cloud(view: Scene) -> None:
     camera = SceneCamera("front", view)
     assert not (await camera.get_properties()).supports_pcd
-    with pytest.raises(NotImplementedError, match="front gives no point clouds"):
+    with pytest.raises(NotImplementedError, match="front has no point clouds"):
         await camera.get_point_cloud()
 
 
@@ -207,5 +207,5 @@ def test_a_webcam_that_goes_away_is_an_error_not_a_picture(hardware: type[_Captu
     found = Webcam.find()
     assert found is not None
     hardware.reads = False
-    with pytest.raises(OSError, match="no picture"):
+    with pytest.raises(OSError, match="no more pictures"):
         found.picture()

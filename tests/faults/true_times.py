@@ -212,7 +212,7 @@ async def _clock_is_set(rig: Rig, board: _Board) -> None:
     await rig.server.kill()
     await rig.server.restart()
     status = await _captured(rig, _FEW)
-    assert "must stand for 10 s" in status["upload"]["reason"]
+    assert "must stay unchanged for 10 s" in status["upload"]["reason"]
 
 
 async def _clock_is_set_once_more(rig: Rig, board: _Board, sequence: _Sequence) -> None:

@@ -80,9 +80,9 @@ async def test_an_image_or_point_cloud_of_0_bytes_is_an_error(start: Starter, me
     device = StillCamera("it", [("", b"", "image/jpeg")])
     rig = await start(device, sources=[{"name": "it", "method": method}])
     answer = await rig.command("capture")
-    assert answer["errors"] == {"it": f"it: {method} gave 0 bytes"}
+    assert answer["errors"] == {"it": f"it: {method} returned 0 bytes"}
     source = await source_of(rig)
-    assert (source["captured"], source["errors"], source["last_error"]) == (0, 1, f"it: {method} gave 0 bytes")
+    assert (source["captured"], source["errors"], source["last_error"]) == (0, 1, f"it: {method} returned 0 bytes")
 
 
 async def test_an_image_of_0_bytes_costs_none_of_the_others(start: Starter) -> None:
@@ -91,7 +91,7 @@ async def test_an_image_of_0_bytes_costs_none_of_the_others(start: Starter) -> N
     await rig.command("capture", wait="uploaded")
     source = await source_of(rig)
     assert (source["captured"], source["errors"]) == (1, 1)
-    assert source["last_error"] == "it: GetImages gave 0 bytes for depth"
+    assert source["last_error"] == "it: GetImages returned 0 bytes for depth"
     device.images.pop()
     await rig.command("capture")
     assert (await source_of(rig))["last_error"] is None
