@@ -3,7 +3,7 @@
 # virtual environment of its own, which the first start makes and later starts only check.
 #
 # The environment counts as whole when it holds the stamp that is written last: the sum of requirements.txt, the place
-# it was made for and the Python that was asked for. Everything else is removed and made anew. It is made with the real
+# it was made for and the Python that was asked for. Anything different is removed and made again. It is made with the real
 # file behind `python3` (python3.11, say), so that a system that moves on to another Python leaves a broken link, which
 # shows without starting Python.
 set -eu

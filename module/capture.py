@@ -101,7 +101,7 @@ class Origin:
     method_parameters: str = ""
     """What the method was asked with, as a JSON object with sorted keys; empty without any."""
     file_name: str | None = None
-    """Files only: the name that a command gives it; None: its own."""
+    """Files only: the name that a command sets; None: its own."""
     after_upload: str = "keep"
     """Files only: ``keep``, ``delete`` or ``move``."""
     move_to: str = ""
@@ -109,7 +109,7 @@ class Origin:
     folder: str = ""
     """Files only: the configured folder that the file must still lie in when it is opened."""
     clock: Reading = NO_READING
-    """Of which clock the times are; none for times that nothing may correct, such as those that a command gives."""
+    """Of which clock the times are; none for times that nothing may correct, such as those that a command sets."""
 
 
 @dataclass(frozen=True, slots=True)

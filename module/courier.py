@@ -47,7 +47,7 @@ _OPENING = "the spool's opening"
 
 
 class Courier:
-    """Runs one configuration. ``start`` on an event loop, then ``close`` once; all else in between."""
+    """Runs one configuration. ``start`` on an event loop, then ``close`` once; all other calls come in between."""
 
     def __init__(self, carried: Carried, dependencies: Mapping[Any, Any], logger: logging.Logger) -> None:
         """Acquire nothing: what this holds is made in ``start``."""
@@ -277,7 +277,7 @@ class Courier:
     # ------------------------------------------------------------------ for the commands
 
     async def opened(self) -> None:
-        """Return once the spool is open; raises Unavailable where that takes long, or the service is closing."""
+        """Return once the spool is open; raises Unavailable if that takes long, or the service is closing."""
         if not self._open.is_set() and self._closing is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_OPENED_WAIT_S):

@@ -39,7 +39,7 @@ Stored: TypeAlias = dict[Key, int]
 
 
 class Pauses:
-    """The pauses of one service. ``read`` and ``write`` block; all else is the event loop's."""
+    """The pauses of one service. ``read`` and ``write`` block; the rest is the event loop's."""
 
     def __init__(self, clock_us: Callable[[], int]) -> None:
         """``clock_us``: the wall clock, in µs since the epoch."""

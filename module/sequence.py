@@ -1,4 +1,4 @@
-"""A sequence: a named stretch of time over some sources, which the cloud is told of once it has all their captures.
+"""A sequence: a named stretch of time over some sources, which is made in the cloud once it has all their captures.
 
 Viam's cloud knows one by the machine part, the resources with their methods, a start and an end
 (``viam.app.data.v1.CreateSequenceRequest``). Its tags are the sequence's own, not those of the captures.

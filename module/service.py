@@ -45,7 +45,7 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
 
     @classmethod
     def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
-        """Give the required and the optional dependencies. Raises ConfigError, which names each path."""
+        """Return the required and the optional dependencies. Raises ConfigError, which names each path."""
         return _parse(config).dependencies()
 
     @classmethod
@@ -67,7 +67,7 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
         """Carry out one of the verbs that ``{"command": "help"}`` lists.
 
         Raises INVALID_ARGUMENT for what cannot be asked, UNAVAILABLE while the spool is not open, and
-        DEADLINE_EXCEEDED where the caller's own deadline passes first.
+        DEADLINE_EXCEEDED if the caller's own deadline passes first.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -80,7 +80,7 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
             raise ViamGRPCError(answer_of(error), Status.INTERNAL) from error
 
     async def get_status(self, *, timeout: float | None = None, **_: Any) -> Mapping[str, ValueTypes]:  # noqa: ARG002, ASYNC109
-        """Give what ``{"command": "status"}`` answers."""
+        """Return what ``{"command": "status"}`` answers."""
         return status_of(self._courier)
 
     async def close(self) -> None:

@@ -242,6 +242,17 @@ def _shape(value: Any) -> Any:
     return [_shape(each) for each in value] if isinstance(value, list) and value and isinstance(value[0], dict) else ...
 
 
+HARD_WORDS = re.compile(
+    r"\b(anew|but for|mend(?:s|ed)?|has no like|at its last word|what did not goes)\b", re.IGNORECASE
+)
+"""They have a common word that a reader with English as a second language knows: again, except, fix, no equivalent."""
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_no_page_has_a_word_that_needs_a_dictionary(name: str) -> None:
+    assert HARD_WORDS.findall(without_code(PAGES[name])) == []
+
+
 # ---------------------------------------------------------------------- messages
 
 
@@ -260,6 +271,12 @@ def _texts() -> Iterator[str]:
 
 
 TEXTS = list(_texts())
+
+
+def test_no_message_has_a_word_that_needs_a_dictionary() -> None:
+    assert [text for text in TEXTS if HARD_WORDS.search(text)] == []
+
+
 SEAMS = [
     # A text that is put into a gap begins there, and ends there.
     ([gap for text in TEXTS for gap in text.split("…")[:-1]], TEXTS),

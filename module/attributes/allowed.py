@@ -51,7 +51,7 @@ class Allowed:
 
     sentence: str
     accept: Callable[[Any], Any]
-    """Returns the value to keep; raises ValueError or TypeError where the value isn't what the sentence says."""
+    """Returns the value to keep; raises ValueError or TypeError if the value isn't what the sentence says."""
     names: tuple[str, ...] = ()
     """Those of which one is meant, if only such are allowed."""
 

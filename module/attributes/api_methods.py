@@ -177,7 +177,7 @@ _OF_API = {
     VISION: (ApiMethod("CaptureAllFromCamera", Returns.IMAGES, (CAMERA_NAME, MIN_CONFIDENCE)),),
 }
 _PREFERRED = {CAMERA: GETS_IMAGES, SLAM: "Position", MOVEMENT_SENSOR: READS, POWER_SENSOR: READS}
-"""What a source means that names no method, where its API has more than one of its own."""
+"""What a source means that names no method, if its API has more than one of its own."""
 
 NAMES_OF_OTHERS = {
     "readimage": GETS_IMAGES,
@@ -208,7 +208,7 @@ def _is_component(api: str) -> bool:
 
 
 def accepted_methods(api: str | None) -> tuple[ApiMethod, ...]:
-    """The methods that a config may name: those of the API, and ``Readings`` where earlier versions accepted it."""
+    """The methods that a config may name: those of the API, and ``Readings`` if earlier versions accepted it."""
     return (*methods_of(api), _READINGS) if api in _LATER_KNOWN else methods_of(api)
 
 
@@ -221,5 +221,5 @@ def method_of(api: str, name: str | None) -> ApiMethod | None:
 
 
 def audio_s(extra: Mapping[str, Any], period_s: float | None) -> float:
-    """How long ``GetAudio`` records: as ``extra`` says, else for one period, as viam-server does, or one second."""
+    """How long ``GetAudio`` records: as ``extra`` says, or for one period, as viam-server does, or one second."""
     return float(SECONDS.value_in(extra, period_s or _AUDIO_S))

@@ -193,7 +193,7 @@ class OnChangeConfig(Part):
 
 
 class GateConfig(Conditional):
-    """What opens a source: a sensor, a vision service, or neither of them and a command alone."""
+    """What opens a source: a sensor, a vision service, or neither of them and only a command."""
 
     poll_hz: Annotated[float, number(above=0, at_most=1000)] = 1
     before_s: Annotated[float, NOT_NEGATIVE] = 0
@@ -265,7 +265,7 @@ class SourceConfig(Part):
 
     @property
     def period_s(self) -> float | None:
-        """Seconds from one poll to the next; None for cron, and for what is polled on command alone."""
+        """Seconds from one poll to the next; None for cron, and for what is polled only on command."""
         return _period_s(self.capture_frequency_hz, self.interval_s)
 
     @model_validator(mode="after")

@@ -67,7 +67,7 @@ def parse_windows(texts: Sequence[str]) -> tuple[Window, ...]:
 
 
 def parse_timezone(text: str) -> ZoneInfo:
-    """Return the zone of an IANA name; raises BadTimeText, a ValueError, where there is none of that name."""
+    """Return the zone of an IANA name; raises BadTimeText, a ValueError, if there is none of that name."""
     try:
         return ZoneInfo(text)
     # Beside its KeyError, zoneinfo lets through what the file system says of odd names ("Europe" is a directory).

@@ -92,7 +92,7 @@ class AfterUpload(enum.StrEnum):
 
 
 class WhenFull(enum.StrEnum):
-    """What gives way when the spool is full; the lowest priority first."""
+    """What is dropped when the spool is full; the lowest priority first."""
 
     DROP_OLDEST = "drop_oldest"
     """The oldest captures."""
@@ -299,7 +299,7 @@ class CloudConfig(Part):
 
     @property
     def port(self) -> int:
-        """The port, 443 or 80 where the address names none."""
+        """The port, 443 or 80 if the address names none."""
         return _address(self.address).port
 
     @property

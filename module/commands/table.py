@@ -36,7 +36,7 @@ _MOST_CAPTURES = 10_000
 
 
 async def run(courier: Courier, command: Mapping[str, Any]) -> dict[str, Any]:
-    """Carry a command out and give its answer.
+    """Carry a command out and return its answer.
 
     Raises CommandError for an unknown verb or a bad argument, Unavailable while the spool is not open.
     """

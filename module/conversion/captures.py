@@ -37,7 +37,7 @@ class Captures:
 
         ``name`` is the resource's, or the remote's prefix.
 
-        Gives those methods, disabled, that must stay where they are because the cloud reads something from them.
+        Returns those methods, disabled, that must stay where they are because the cloud reads something from them.
         Raises ConfigError.
         """
         stay = []
@@ -50,7 +50,7 @@ class Captures:
         return stay
 
     def finished(self) -> list[dict[str, Any]]:
-        """Return the sources, each with an id where its name alone would not do."""
+        """Return the sources, each with an id if its name alone would not do."""
         names = collections.Counter(source["name"] for source in self.sources)
         bases = collections.Counter(_base(source) for source in self.sources)
         taken = {name for name, count in names.items() if count == 1}
@@ -169,7 +169,7 @@ def _base(source: dict[str, Any]) -> str:
 
 
 def _ids(source: dict[str, Any], *, alone: bool) -> Iterator[str]:
-    """Give the ids that would tell a source from its like: by its method, by what that is told, by a number."""
+    """Return the ids that would tell a source from its like: by its method, by what that is told, by a number."""
     told = next((value for value in source.get("extra", {}).values() if isinstance(value, str)), None)
     base = _base(source) if alone or told is None else f"{_base(source)}-{told}"
     yield base

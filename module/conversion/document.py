@@ -37,7 +37,7 @@ class Place:
         return self.value
 
     def get(self, key: str) -> Place | None:
-        """Return what an object has under a key; None where it has nothing, or null."""
+        """Return what an object has under a key; None if it has nothing, or null."""
         value = self.object().get(key)
         return None if value is None else self._below(key, value)
 
@@ -49,11 +49,11 @@ class Place:
         return found
 
     def members(self) -> Iterator[Place]:
-        """Give each value of an object that is not null."""
+        """Return each value of an object that is not null."""
         return (self._below(key, value) for key, value in self.object().items() if value is not None)
 
     def each(self, key: str) -> list[Place]:
-        """Return the entries of a list under a key of an object; none where there is no list."""
+        """Return the entries of a list under a key of an object; none if there is no list."""
         found = self.get(key)
         if found is None:
             return []

@@ -1,4 +1,4 @@
-"""The data manager's own attributes → the uploader's, but for its sources."""
+"""The data manager's own attributes → the uploader's, except its sources."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One load of captures on its way: tried, and then delivered, rejected, or kept for later.
 
-A batch that the cloud rejects is split until the bad captures alone are left. Trouble with the connection goes to the
-one ``Link``; trouble of a capture's own costs nobody else anything.
+A batch that the cloud rejects is split until only the bad captures are left. Trouble with the connection goes to the
+one ``Link``; trouble of one capture delays no other capture.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Concurrency:
         self._uploads = self._bytes = 0
 
     def reset(self) -> None:
-        """Start anew: the road has changed."""
+        """Start again: the road has changed."""
         self.number, self._before, self._rest_until = self._start, 0.0, 0.0
         self._uploads = 0
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from module.capture import Item
 
 MOST_LOADS = 64
-"""Held back at once; where there are more, the trouble is not theirs."""
+"""Held back at once; if there are more, the trouble is not theirs."""
 
 
 class Aside:

@@ -30,7 +30,7 @@ class Verdict(enum.Enum):
     """The message is larger than the receiver takes: send it in chunks, or in smaller batches."""
     LATER = "later"
     """This capture cannot be read or sent for now, for want of something of this machine's own: a file that its disk or
-    share does not give, descriptors, memory. Keep it, hold nobody else up, try again for ever."""
+    share does not give, descriptors, memory. Keep it, hold no other capture up, try again for ever."""
     UNSURE = "unsure"
     """Nobody can say; a few tries will tell."""
 

@@ -40,7 +40,7 @@ def finish(origin: Origin, mark: FileMark) -> bool:
 
     False: somebody writes to it right now, and it stays. A file that is gone, or that is no longer the one that was
     marked, stays as it is, and is done with. ``move`` keeps the path relative to the folder, makes the folders that it
-    needs, takes ``name-1.ext``, ``name-2.ext`` … where the name is taken, and returns once the move is on the disk.
+    needs, takes ``name-1.ext``, ``name-2.ext`` … if the name is taken, and returns once the move is on the disk.
     Raises ``OSError``, which names the path.
     """
     if origin.after_upload not in {"delete", "move"}:
@@ -156,7 +156,7 @@ def _copy(parent: int, name: str, target: int, part: str) -> None:
 
 @contextlib.contextmanager
 def _target(move_to: str, folders: Sequence[str]) -> Iterator[int]:
-    """Give the open directory below ``move_to``, made where it is missing, reached through no link."""
+    """Return the open directory below ``move_to``, made where it is missing, reached through no link."""
     _make_folder(Path(move_to))
     descriptor = os.open(move_to, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -1,7 +1,7 @@
 """Telling the cloud of sequences: each once all that was captured in it has been delivered, and not before.
 
 A sequence that the cloud rejects is kept with its error, and holds nobody up; trouble with the connection is waited
-out, behind the uploads' own link where that is known to be down. The call is ``create_sequence`` of
+out, behind the uploads' own link if that is known to be down. The call is ``create_sequence`` of
 ``viam.app.data_client.DataClient``.
 """
 

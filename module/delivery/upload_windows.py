@@ -43,7 +43,7 @@ class Ruling:
     reason: str | None
     """Why uploads don't run, in one sentence; None: they may."""
     look_again_s: float
-    """Seconds after which time alone may have changed it; inf: it takes an event."""
+    """Seconds after which only time may have changed it; inf: it takes an event."""
 
 
 class Hours(Protocol):
@@ -65,7 +65,7 @@ class Watched(Protocol):
 
     @property
     def problem(self) -> str | None:
-        """Why it gives no answer now."""
+        """Why it does not answer now."""
 
     @property
     def answered_s(self) -> float | None:

@@ -35,7 +35,7 @@ CLOSE_GRACE_S = 1.0
 """What uploads under way may still take when the service closes."""
 _EMPTY_WAIT_S = 0.1
 _MOST_AT_ONCE = 100
-"""Where ``upload.concurrency`` is left out, and so many at once bring more through; no server may allow fewer streams.
+"""If ``upload.concurrency`` is left out, and so many at once bring more through; no server may allow fewer streams.
 
 (RFC 9113, 6.5.2, SETTINGS_MAX_CONCURRENT_STREAMS: "recommended … no smaller than 100".)
 """
@@ -77,7 +77,7 @@ class Uploader:
         self._flushes: list[float] = []
         """Until when each flush that is under way waits, in monotonic seconds."""
         self.defect: str | None = None
-        """What ended the last upload, where that was an error of this module's own; None once one goes through."""
+        """What ended the last upload, if that was an error of this module's own; None once one goes through."""
         self._loads: list[int] = []
         """The priorities of the uploads under way."""
         self._ready: collections.deque[list[Item]] = collections.deque()
@@ -102,7 +102,7 @@ class Uploader:
                 await _wait(self._spool.work, wait)
 
     async def _dispatch(self) -> float:
-        """Start one upload if one may start; gives the seconds until it is worth another look."""
+        """Start one upload if one may start; returns the seconds until it is worth another look."""
         now, link = time.monotonic(), self._carrier.link
         ruling = self._ruling()
         if ruling.standing is not self._standing:
@@ -126,7 +126,7 @@ class Uploader:
         return await self._start_next(now, slots, above)
 
     async def _start_next(self, now: float, slots: int, above: int) -> float:
-        """Start an upload of a priority ``above`` this one; gives the seconds as ``_dispatch``."""
+        """Start an upload of a priority ``above`` this one; returns the seconds as ``_dispatch``."""
         link = self._carrier.link
         ready = self._ready[0][0].origin.priority if self._ready else -1
         flushing = now < self._carrier.hurried_until
@@ -228,7 +228,7 @@ class Uploader:
         return self.reason is None and (online or not self._spool.items)
 
     def look(self) -> None:
-        """See anew whether uploads may run: the sensor that they go by has answered."""
+        """See again whether uploads may run: the sensor that they go by has answered."""
         if self._standing is not Standing.FREE:
             self._spool.work.set()
 

@@ -72,7 +72,7 @@ class Exhibit:
         }
 
     def path(self, name: str) -> Path | None:
-        """The file of the arrival that the cloud called so; None where there is none of its own."""
+        """The file of the arrival that the cloud called so; None if there is none of its own."""
         self._catch_up()
         return self._paths.get(name)
 

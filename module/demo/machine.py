@@ -115,7 +115,7 @@ def _temperature() -> dict[str, float]:
 
 
 class SceneCamera(Camera):
-    """A webcam, or the scene where there is none: one JPEG image, named ``color``."""
+    """A webcam, or the scene if there is none: one JPEG image, named ``color``."""
 
     def __init__(self, name: str, view: Scene, webcam: Webcam | None = None) -> None:
         super().__init__(name)
@@ -158,7 +158,7 @@ class DepthCamera(SceneCamera):
         return [*super()._take(at_s), _image("depth", depth, CameraMimeType.VIAM_RAW_DEPTH)]
 
     async def get_point_cloud(self, **_: Any) -> tuple[bytes, str]:
-        """Give a binary PCD, in metres."""
+        """Return a binary PCD, in metres."""
         at_s = time.time()
         cloud = await asyncio.to_thread(lambda: scene.point_cloud(self._view.picture(at_s), self._view.depth(at_s)))
         return cloud, CameraMimeType.PCD

@@ -1,7 +1,7 @@
 """``run.sh demo``: a machine, a local cloud and the module between them, for a few seconds, and then the accounts.
 
 The module is a process of its own, started as viam-server starts it: by ``run.sh`` where that has made the environment
-that the demo itself runs in, else (from a checkout's tests, say) by this Python.
+that the demo itself runs in, otherwise (from a checkout's tests, say) by this Python.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def is_deep(path: Path) -> bool:
 
 @functools.lru_cache(maxsize=512)
 def preview(path: Path, most_pixels: int) -> bytes | None:
-    """A JPEG, at most so many pixels wide and high; what is deep in false colours. None where it is no image.
+    """A JPEG, at most so many pixels wide and high; what is deep in false colours. None if it is no image.
 
     Takes milliseconds to tenths of a second. Files of the local cloud do not change once they have their name.
     """

@@ -36,16 +36,16 @@ class Outcome:
     retries: int
     outage_s: float
     drain_s: float | None
-    """From the cloud's return until it had all that was captured before; None where that was not seen."""
+    """From the cloud's return until it had all that was captured before; None if that was not seen."""
     images: int
     """How many were opened."""
     broken_images: tuple[str, ...]
     exit_code: int | None
-    """The module's, after SIGTERM; None where it had ended before."""
+    """The module's, after SIGTERM; None if it had ended before."""
 
 
 def faults(outcome: Outcome) -> list[str]:
-    """Each reason why the demo failed, in a sentence; none where all is well."""
+    """Each reason why the demo failed, in a sentence; none if all is well."""
     found = []
     for result in outcome.results:
         missing = result.captured - result.distinct

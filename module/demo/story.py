@@ -69,7 +69,7 @@ class Story:
         }
 
     async def tell(self) -> Outcome:
-        """Run it; everything has ended when it returns. Raises MachineError where the module breaks down."""
+        """Run it; everything has ended when it returns. Raises MachineError if the module breaks down."""
         address = await self._cloud.start()
         self._cloud_is_up = True
         try:

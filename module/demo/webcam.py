@@ -1,4 +1,4 @@
-"""A webcam of this computer, where one is found."""
+"""A webcam of this computer, if one is found."""
 
 from __future__ import annotations
 

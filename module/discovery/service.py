@@ -79,7 +79,7 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
 
     @classmethod
     def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
-        """Give no dependencies. Raises ConfigError, which names each path."""
+        """Return no dependencies. Raises ConfigError, which names each path."""
         _parse(config)
         return [], []
 
@@ -97,10 +97,10 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
         timeout: float | None = None,  # noqa: ASYNC109, as above
         **_: Any,
     ) -> list[ComponentConfig]:
-        """Give two configs: an uploader ``courier`` for what was found, and a health sensor ``courier-health`` for it.
+        """Return two configs: an uploader ``courier`` for what was found, and its health sensor ``courier-health``.
 
         What gives nothing within ``timeout_s`` is in the uploader's sources all the same, disabled, with the reason in
-        its ``comment``. Raises UNAVAILABLE where viam-server itself cannot be asked.
+        its ``comment``. Raises UNAVAILABLE if viam-server itself cannot be asked.
         """
         proposal = (await self._look(timeout))[1]
         return [

@@ -56,7 +56,7 @@ def mark_inside(folder: str, path: str) -> FileMark:
 def open_inside(folder: str, path: str) -> int:
     """Open a regular file below ``folder`` for reading and return its descriptor, whatever is swapped in meanwhile.
 
-    ``path`` is absolute and free of links below the folder, as ``resolve_inside`` gives it. Raises ``OutsideFolder``
+    ``path`` is absolute and free of links below the folder, as ``resolve_inside`` returns it. Raises ``OutsideFolder``
     for a path that lies elsewhere or leads through a link; ``IsADirectoryError`` for a folder; ``OSError`` (``EINVAL``)
     for a fifo, a device or a socket, none of which is ever opened; any other ``OSError`` as it comes.
     """
@@ -74,7 +74,7 @@ def open_inside(folder: str, path: str) -> int:
 
 @contextlib.contextmanager
 def parent_inside(folder: str, path: str) -> Iterator[tuple[int, str]]:
-    """Give the open directory that ``path`` lies in, reached from ``folder`` through no link, and the last component.
+    """Return the open directory that ``path`` lies in, reached from ``folder`` through no link, and the last component.
 
     Raises as ``open_inside`` does.
     """
@@ -92,7 +92,7 @@ def parent_inside(folder: str, path: str) -> Iterator[tuple[int, str]]:
 
 
 def parts_inside(folder: str, path: str) -> tuple[str, ...]:
-    """Return the components of ``path`` below ``folder``, at least one; raises ``OutsideFolder`` where there are none.
+    """Return the components of ``path`` below ``folder``, at least one; raises ``OutsideFolder`` if there are none.
 
     The path may name the folder as it was configured, or by its real path.
     """
@@ -106,7 +106,7 @@ def parts_inside(folder: str, path: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Let each ``OSError`` of the block name a whole path: its own where that is absolute, else this one."""
+    """Let each ``OSError`` of the block name a whole path: its own if that is absolute, otherwise this one."""
     try:
         yield
     except OSError as error:

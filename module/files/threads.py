@@ -1,4 +1,4 @@
-"""Threads for blocking work on files: each folder has a few, so that one that hangs holds up nothing else.
+"""Threads for blocking work on files: each folder has a few, so that one that hangs holds up no other.
 
 They are daemons, and end by themselves once there is nothing to do. A network share that never answers keeps those of
 its folder, and no more: they outlive the service that asked, so that its next instance makes no others.
@@ -85,7 +85,7 @@ def _threads_of(folder: str) -> _Threads:
 
 
 def start(folder: str, work: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
-    """Run blocking work on the files of a folder, in a thread of that folder; gives what ``work`` returns or raises.
+    """Run blocking work on the files of a folder, in a thread of that folder; returns what ``work`` returns or raises.
 
     Cancelling the future takes back what has not begun. Raises FileUnavailable if all of the folder's threads hang.
     """

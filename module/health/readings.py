@@ -34,7 +34,7 @@ class _Look:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What the counters grew by, and in how many seconds; nothing where there was no earlier look."""
+    """What the counters grew by, and in how many seconds; nothing if there was no earlier look."""
 
     seconds: float
     by: Mapping[str, float]
@@ -58,11 +58,11 @@ class Vitals:
         """When the cloud was last seen not to be away."""
 
     def silent(self, why: str) -> Readings:
-        """The readings where the uploader does not answer: no number is made up."""
+        """The readings if the uploader does not answer: no number is made up."""
         return {"ok": False, "reason": _short([f"{self._service}: {why}"])}
 
     def read(self, status: Mapping[str, Any], *, now: float) -> Readings:
-        """The readings of a ``status`` answer. Raises KeyError, TypeError or ValueError where it is none."""
+        """The readings of a ``status`` answer. Raises KeyError, TypeError or ValueError if it is none."""
         sources, spool, upload = status["sources"], status["spool"], status["upload"]
         growth = self._grown(now, float(status["uptime_s"]), _counters(status))
         offline_s = float(upload["offline_s"])
@@ -190,7 +190,7 @@ def _each(sources: Mapping[str, Mapping[str, Any]], growth: Growth) -> Iterator[
 
 
 def prefixes(ids: Iterable[str]) -> list[str]:
-    """``source_`` and the id with what is no letter, digit or underscore made one; numbered where two become alike."""
+    """``source_`` and the id with what is no letter, digit or underscore made one; numbered if two become alike."""
     made: list[str] = []
     for key in ids:
         plain = "source_" + re.sub(r"[^0-9A-Za-z_]", "_", key)

@@ -1,8 +1,8 @@
-"""The health sensor: asks the uploader for its status, and gives it as flat readings.
+"""The health sensor: asks the uploader for its status, and returns it as flat readings.
 
 It asks through viam-server, by the ``status`` command, so that the uploader may live anywhere. The uploader is an
 *optional* dependency: the sensor is there, and says what is the matter, also while the uploader cannot be built. And
-the uploader may capture this sensor: viam-server orders resources by their required dependencies alone, and tells each
+the uploader may capture this sensor: viam-server orders resources by their required dependencies only, and tells each
 of the two once more when the other has appeared (rdk, ``robot/impl/local_robot.go``).
 """
 
@@ -60,7 +60,7 @@ class Health(Sensor, EasyResource):  # type: ignore[misc, no-untyped-call]
 
     @classmethod
     def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
-        """Give the uploader as an optional dependency. Raises ConfigError, which names each path."""
+        """Return the uploader as an optional dependency. Raises ConfigError, which names each path."""
         return [], list(_parse(config).dependencies)
 
     @classmethod
@@ -80,7 +80,7 @@ class Health(Sensor, EasyResource):  # type: ignore[misc, no-untyped-call]
         timeout: float | None = None,  # noqa: ASYNC109, as above
         **_: Any,
     ) -> Mapping[str, SensorReading]:
-        """Give what ``docs/health.md`` lists; ``ok`` and ``reason`` alone where the uploader gives no answer.
+        """Return what ``docs/health.md`` lists; ``ok`` and ``reason`` only if the uploader does not answer.
 
         Raises nothing on the uploader's account: a dashboard sees ``ok`` fall, and why.
         """

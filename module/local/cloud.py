@@ -92,17 +92,17 @@ class Arrival:
     sha256: str
     """Of the payload, hexadecimal."""
     payload: bytes | None
-    """The payload, where the cloud keeps payloads."""
+    """The payload, if the cloud keeps payloads."""
     message_sizes: tuple[int, ...]
     """Bytes of each gRPC message of the call, in order."""
     messages: tuple[Any, ...]
-    """The messages themselves, where the cloud records them."""
+    """The messages themselves, if the cloud records them."""
     file_id: str
     """What the cloud answered."""
     when: datetime
     """When it was stored, UTC."""
     path: Path | None = None
-    """The file that it became, or was appended to, where the cloud has a folder."""
+    """The file that it became, or was appended to, if the cloud has a folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Sink:
             self._part.write(chunk)
 
     def keep_as(self, path: Path) -> Path | None:
-        """Give the payload this name, or one like it where that is taken; returns the file, if there is one."""
+        """Give the payload this name, or one like it if that is taken; returns the file, if there is one."""
         if self._part is None:
             return None
         self._part.close()

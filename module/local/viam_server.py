@@ -62,7 +62,7 @@ class ViamServer:
 
     ``home`` holds what outlives the process (``VIAM_HOME``; the module's own folder in it is ``module_data``), ``root``
     is the process's working directory, ``log_file`` gets all that the process prints. The credentials reach the module
-    as on a cloud-managed machine, where they are given. ``on_log`` is called with each record that the module logs.
+    as on a cloud-managed machine, if they are given. ``on_log`` is called with each record that the module logs.
 
     Use it as an async context manager, or call ``start`` and ``close``. What goes wrong in the machine is a
     ``MachineError``; what the module answers with an error is its ``GRPCError``.
@@ -199,7 +199,7 @@ class ViamServer:
         await self._running().module.RemoveResource(request, timeout=_REMOVE_S)
 
     async def do_command(self, name: str, command: Mapping[str, Any], timeout_s: float = 60.0) -> dict[str, Any]:
-        """Send a command to a generic service of the module, and give its answer."""
+        """Send a command to a generic service of the module, and return its answer."""
         request = DoCommandRequest(name=name, command=dict_to_struct(command))
         response = await GenericServiceStub(self.channel).DoCommand(request, timeout=timeout_s)
         return dict(MessageToDict(response.result))
@@ -243,15 +243,15 @@ class ViamServer:
         return self._running().process.pid
 
     async def terminate(self) -> Exit | None:
-        """Ask the process to end, and kill it after ten seconds; how it ended, None where none ran."""
+        """Ask the process to end, and kill it after ten seconds; how it ended, None if none ran."""
         return await self._end(signal.SIGTERM)
 
     async def kill(self) -> Exit | None:
-        """End the process at once (``kill -9``), with whatever it has started; how it ended, None where none ran."""
+        """End the process at once (``kill -9``), with whatever it has started; how it ended, None if none ran."""
         return await self._end(signal.SIGKILL)
 
     async def restart(self) -> None:
-        """Start the module again, ending it first where it still runs, and add the resources it had."""
+        """Start the module again, ending it first if it still runs, and add the resources it had."""
         await self.terminate()
         configs, self._configs = self._configs, {}
         while self._clients:

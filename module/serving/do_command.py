@@ -1,4 +1,4 @@
-"""The door of DoCommand: the SDK's own service, but for what would hold the event loop up or be answered in riddles.
+"""The door of DoCommand: the SDK's own service, except what would hold the event loop up or be answered in riddles.
 
 - A command that protobuf refuses to parse (its parsers stop at 100 messages within one another, some 30 objects) is
   answered with INVALID_ARGUMENT, where the SDK's service says UNKNOWN with a file name and a line.

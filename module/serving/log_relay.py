@@ -21,7 +21,7 @@ _MOST_CHARACTERS = 4000
 
 
 def one_line(text: str) -> str:
-    """The text in printable characters alone, all others escaped as in a Python string; cut where it is very long."""
+    """The text in printable characters only, all others escaped as in a Python string; cut where it is very long."""
     if len(text) > _MOST_CHARACTERS:
         text = f"{text[: _MOST_CHARACTERS - 1]}…"
     if text.isprintable():

@@ -56,7 +56,7 @@ _MIME_TYPES = _mime_types()
 
 
 def mime_type_of(extension: str) -> str:
-    """The MIME type of an extension with its dot, or nothing; of ``.gz`` and its like, the one of the packed file."""
+    """The MIME type of an extension with its dot, or nothing; of ``.gz`` and similar, the one of the packed file."""
     mime_type, packed = _MIME_TYPES.guess_type(f"file{extension}", strict=False)
     return (_PACKED_TYPES.get(packed, "") if packed else mime_type) or ""
 
@@ -89,7 +89,7 @@ class OpenFile:
         self.close()
 
     def close(self) -> None:
-        """Close the file, in a thread as soon as the folder allows; does nothing where it is closed."""
+        """Close the file, in a thread as soon as the folder allows; does nothing if it is closed."""
         # A cancelled read may still run in its thread: it reads in vain, as nobody waits for what it gives.
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
@@ -111,7 +111,7 @@ class OpenFile:
 
     @property
     def created_us(self) -> int:
-        """Microseconds since the epoch: when the file was made or, where Python cannot tell, its last change of state.
+        """Microseconds since the epoch: when the file was made or, if Python cannot tell, its last change of state.
 
         So does viam-server (``utils/file_times*.go``): the birth time on macOS, the ctime on Linux.
         """
@@ -135,15 +135,15 @@ class OpenFile:
 
     @property
     def mime_type(self) -> str:
-        """The MIME type that the extension stands for, or nothing; of ``.gz`` and its like, that of the packed file."""
+        """The MIME type that the extension stands for, or nothing; of ``.gz`` and similar, that of the packed file."""
         return mime_type_of(self.extension)
 
     async def chunks(self, size: int, *, patience_s: float = threads.ANSWER_S) -> AsyncIterator[bytes]:
-        """Give the file's bytes in chunks of ``size``, the last one shorter, each read while the last one is in use.
+        """Return the file's bytes in chunks of ``size``, the last one shorter, each read while the last one is in use.
 
-        There are as many bytes as the file had when it was opened, read in a thread; an empty file gives one empty
-        chunk. Raises ``FileChanged`` in place of the last chunk, or before, where the file was cut, grew or was written
-        to meanwhile, ``FileUnavailable`` where the disk has not answered for ``patience_s``, and as ``unreadable`` says
+        There are as many bytes as the file had when it was opened, read in a thread; an empty file has one empty
+        chunk. Raises ``FileChanged`` in place of the last chunk, or before, if the file was cut, grew or was written
+        to meanwhile, ``FileUnavailable`` if the disk has not answered for ``patience_s``, and as ``unreadable`` says
         if the disk returns an error.
         """
         last = max(self.size - 1, 0) // size * size

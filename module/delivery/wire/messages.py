@@ -45,7 +45,7 @@ def serialised(message: Message) -> Serialised:
 
 
 class About(NamedTuple):
-    """What an upload says of a capture, but for its times: what it said of the last one of that source."""
+    """What an upload says of a capture, except its times: what it said of the last one of that source."""
 
     part_id: str
     component_type: str
@@ -150,7 +150,7 @@ def _make_head(about: About, data_type: int, parameters: Mapping[str, Any] | Non
 
 
 def timestamp(microseconds: int) -> Timestamp:
-    """Give microseconds since the epoch as they travel."""
+    """Return microseconds since the epoch as they travel."""
     return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
 
 

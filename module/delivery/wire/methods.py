@@ -135,7 +135,7 @@ class CourierClient(DataClient):
         mime_type: str | None = None,
         annotations: bytes = b"",
     ) -> str:
-        """Upload one payload in one message; gives its binary data id.
+        """Upload one payload in one message; returns its binary data id.
 
         ``annotations``: a serialised ``viam.proto.app.data.Annotations``.
         """
@@ -169,7 +169,7 @@ class CourierClient(DataClient):
         mime_type: str | None = None,
         annotations: bytes = b"",
     ) -> str:
-        """Upload one payload in chunks; gives its binary data id.
+        """Upload one payload in chunks; returns its binary data id.
 
         ``annotations``: a serialised ``viam.proto.app.data.Annotations``.
         """
@@ -211,7 +211,7 @@ class CourierClient(DataClient):
         dataset_ids: list[str] | None = None,
         mime_type: str | None = None,
     ) -> str:
-        """Upload bytes as a file, in chunks, with their MIME type, which the SDK's drops; gives its binary data id."""
+        """Upload bytes as a file, in chunks, with the MIME type that the SDK's drops; returns its binary data id."""
         metadata = UploadMetadata(
             part_id=part_id,
             component_type=component_type or "",
@@ -241,9 +241,9 @@ class CourierClient(DataClient):
         mime_type: str | None = None,
         file_name: str | None = None,
     ) -> str:
-        """Upload a file from disk, read chunk by chunk in a thread; gives its binary data id.
+        """Upload a file from disk, read chunk by chunk in a thread; returns its binary data id.
 
-        An ``OpenFile`` also gives its MIME type and its create and modify times. Raises FileChanged, before the cloud
+        An ``OpenFile`` also has its MIME type and its create and modify times. Raises FileChanged, before the cloud
         could take it for whole, if the file changes under way.
         """
         if not isinstance(filepath, OpenFile):

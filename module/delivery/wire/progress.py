@@ -58,7 +58,7 @@ class Progress:
             _own.reset(token)
 
     def status(self) -> list[dict[str, Any]]:
-        """Give source, name, size and bytes sent of each."""
+        """Return source, name, size and bytes sent of each."""
         return [
             # What travels around the payload is counted with it.
             {"source": each.source, "name": each.name, "size": each.size, "sent": min(each.size, each.handed_over())}
@@ -67,7 +67,7 @@ class Progress:
 
 
 def report(handed_over: Callable[[], int]) -> None:
-    """Say how far the upload that runs in this context has come, where somebody wants to know."""
+    """Say how far the upload that runs in this context has come, if somebody wants to know."""
     upload = _own.get()
     if upload is not None:
         upload.handed_over = handed_over

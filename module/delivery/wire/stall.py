@@ -38,7 +38,7 @@ class Patience:
 class StallWatch:
     """Puts a limit off while bytes go out.
 
-    The cloud's flow control lets them go only as fast as it takes them, but for the last ones: as many as the window is
+    The cloud's flow control lets them go only as fast as it takes them, except the last ones: as many as the window is
     wide are handed over at once, and a slow road may need minutes for them. So those that the kernel still holds count.
     What waits for the throttle makes no progress, and is not stalled either. Once all bytes are out it is the cloud's
     turn: how long that may take is a matter of patience.
