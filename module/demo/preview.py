@@ -38,7 +38,7 @@ def preview(path: Path, most_pixels: int) -> bytes | None:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=how)
     if deep:
         known = picture[picture > 0]
-        near, far = (int(known.min()), int(known.max())) if known.size else (0, 1)
+        near, far = (int(np.min(known)), int(np.max(known))) if known.size else (0, 1)
         nearness = np.clip((far - picture.astype(np.float32)) * (255 / max(1, far - near)), 0, 255).astype(np.uint8)
         picture = np.where(picture[..., None] > 0, cv2.applyColorMap(nearness, cv2.COLORMAP_VIRIDIS), 0)
     _, data = cv2.imencode(".jpg", picture.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])

@@ -66,16 +66,16 @@ class Database:
             self._last_id, self._held = self._counted()
             self._streams = StreamTable(self._db, path)
             self._mark_file = MarkFile(path.with_name("last-id"))
+            if is_new:
+                self._mark_file.write(Mark())
+            self.sent_files = SentFiles(self._db)
+            self.adoptions = AdoptionTable(self._db, self)
+            self.barriers = BarrierTable(self._db)
+            self.clocks = ClockTable(self._db)
+            self.sequences = SequenceTable(self._db, self._streams, self.clocks)
         except BaseException:
             self._db.close()
             raise
-        if is_new:
-            self._mark_file.write(Mark())
-        self.sent_files = SentFiles(self._db)
-        self.adoptions = AdoptionTable(self._db, self)
-        self.barriers = BarrierTable(self._db)
-        self.clocks = ClockTable(self._db)
-        self.sequences = SequenceTable(self._db, self._streams, self.clocks)
 
     def _one(self, sql: str, *parameters: object) -> int:
         row = self._db.execute(sql, parameters).fetchone()

@@ -250,6 +250,7 @@ def test_packages_of_another_python_are_left_out(installation: Installation) -> 
     }
 
 
+@pytest.mark.slow
 def test_a_real_environment_is_made(installation: Installation) -> None:
     """With the real venv and the real pip, and a lock file that asks for nothing."""
     answer = said(installation.run("./a.sock", COURIER_PYTHON=sys.executable))

@@ -187,5 +187,5 @@ async def test_an_address_that_is_dead_is_passed_over(path: Path, dead: str) -> 
         channel = Channel(Address("two.example", server.port), configure=configure)
         begun = time.monotonic()
         assert await ask(channel) == b""
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 10
         channel.close()

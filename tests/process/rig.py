@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from google.protobuf.json_format import MessageToDict
 from viam.components.camera import Camera
@@ -191,6 +191,32 @@ class Rig:
         """All that the module has said: its output, and the logs that it sent to the machine."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return text + "\n".join(entry.message + entry.stack for entry in self.server.logs)
+
+
+class Beside:
+    """How far this computer is behind, measured beside a test: what is promised in time is allowed that much more.
+
+    Use it as an async context manager.
+    """
+
+    def __init__(self) -> None:
+        self.late_s = 0.0
+        """The latest that a timer was, twice: the module and this process may wait one after the other."""
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._watch(), name="beside")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + 0.005
+            await asyncio.sleep(0.005)
+            self.late_s = max(self.late_s, 2 * (loop.time() - due))
 
 
 class GuestRig(Rig):

@@ -64,7 +64,7 @@ async def test_the_demo_ends_cleanly_when_it_is_asked_to(tmp_path: Path, asked: 
     """The module, a process in a session of its own, ends with it."""
     process = await _start(tmp_path / "kept", 60)
     assert process.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while b"help" not in await process.stdout.readline():
             pass
         module = _children(process.pid)

@@ -99,7 +99,7 @@ async def test_what_the_machine_has_becomes_a_config_that_works(start: Starter) 
     discovery = await add_discovery(rig)
     began = time.monotonic()
     attributes, sources = await discover(discovery)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert set(sources) == {"host", "dead", "stuck", "shy", "front", "raw", "blind", "lidar", "courier-health"}
     assert sources["host"]["interval_s"] == 1
     assert sources["host"]["comment"].startswith("2 values, ")

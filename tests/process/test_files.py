@@ -15,7 +15,7 @@ import pytest
 from grpclib import GRPCError, Status
 
 from module.local.cloud import UploadMethod
-from tests.process.rig import CountingSensor, Rig, Starter
+from tests.process.rig import Beside, CountingSensor, Rig, Starter
 
 
 def _folder(tmp_path: Path, **attributes: Any) -> tuple[Path, dict[str, Any]]:
@@ -143,6 +143,7 @@ async def test_upload_file_takes_only_what_lies_in_a_configured_folder(start: St
         await rig.command("upload_file", path=f"{folder}/missing.txt")
 
 
+@pytest.mark.slow
 async def test_two_hundred_megabytes_cost_little_memory_and_delay_no_sensor(start: Starter, tmp_path: Path) -> None:
     """Less than 40 MB more, and a sensor at 50 Hz stays on time meanwhile."""
     folder, config = _folder(tmp_path, settle_s=0.1)
@@ -164,17 +165,18 @@ async def test_two_hundred_megabytes_cost_little_memory_and_delay_no_sensor(star
 
     digest = await asyncio.to_thread(write)
     peak = before
-    upload = asyncio.ensure_future(_sent(rig, 1, 60))
-    while not upload.done():
-        peak = max(peak, await _resident_mb(rig.server.pid))
-        await asyncio.sleep(0.02)
-    await upload
+    async with Beside() as beside:
+        upload = asyncio.ensure_future(_sent(rig, 1, 60))
+        while not upload.done():
+            peak = max(peak, await _resident_mb(rig.server.pid))
+            await asyncio.sleep(0.02)
+        await upload
     (arrival,) = rig.arrivals(UploadMethod.FILE)
     assert (arrival.sha256, arrival.size) == (digest, 200_000_000)
     assert max(arrival.message_sizes) < 300_000
     assert peak - before < 40
     # When the module asked, not when the answer came: sensor and cloud share this busy process.
-    assert (await rig.status())["sources"]["s1"]["lateness_ms"]["p99"] < 20
+    assert (await rig.status())["sources"]["s1"]["lateness_ms"]["p99"] < 20 + 1000 * beside.late_s
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no prlimit(2), and no /proc, to limit another process with")

@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,10 +59,14 @@ async def test_what_lies_elsewhere_or_is_no_file_is_never_uploaded(start: Starte
     (folder / "undecodable").symlink_to(os.fsdecode(b"\xff.txt"))
     (folder / os.fsdecode(b"\xff.txt")).write_bytes(b"own, too")
     os.mkfifo(folder / "fifo.txt")
-    with socket.socket(socket.AF_UNIX) as listener:
+    # Not in /dev, where a test's own folder may lie.
+    with tempfile.TemporaryDirectory() as spool, socket.socket(socket.AF_UNIX) as listener:
         with contextlib.chdir(folder):
             listener.bind("socket")
-        rig = await start(folders=[_watched(folder), _watched(Path("/dev"), include=["no"], recursive=False)])
+        rig = await start(
+            folders=[_watched(folder), _watched(Path("/dev"), include=["no"], recursive=False)],
+            spool={"directory": spool},
+        )
         for path in (
             "/etc/passwd",
             "/dev/zero",

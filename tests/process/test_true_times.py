@@ -10,6 +10,7 @@ from tests.faults.machine import COMPILER
 from tests.faults.true_times import Figures, met_with_a_clock_that_is_set_late
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(COMPILER is None, reason="the clock is C, and there is no cc to compile it")
 async def test_what_a_board_captured_before_its_clock_was_set_arrives_with_its_true_time(tmp_path: Path) -> None:
     """It boots in 1970; the clock is set, killed over, set once more by 5 s; a second boot is never set.

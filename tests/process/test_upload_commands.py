@@ -161,6 +161,7 @@ def _peak_mb(pid: int) -> float:
     return int(re.findall(r"VmHWM:\s+(\d+)", text)[0]) / 1024
 
 
+@pytest.mark.slow
 async def test_a_million_rows_are_refused_within_bounded_memory_while_all_else_goes_on(start: Starter) -> None:
     sensor = CountingSensor("s1")
     rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 20}])

@@ -123,10 +123,14 @@ def is_full(error: Exception | None) -> bool:
 def _open(damaged: Path) -> sqlite3.Connection:
     # Read only: nothing may change what is the evidence, not even the journal's way into the file.
     db = sqlite3.connect(f"file:{quote(str(damaged))}?mode=ro", uri=True, isolation_level=None)
-    db.text_factory = lenient_text
-    db.execute("PRAGMA cell_size_check = ON")
-    # Lets a file be read that is shorter than it says.
-    db.execute("PRAGMA writable_schema = ON")
+    try:
+        db.text_factory = lenient_text
+        db.execute("PRAGMA cell_size_check = ON")
+        # Lets a file be read that is shorter than it says.
+        db.execute("PRAGMA writable_schema = ON")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
