@@ -19,7 +19,7 @@ The pipeline in one picture::
     conversion   ``run.sh convert``: a config of the data manager → one with the uploader
     local, demo  a local cloud and a local machine; ``run.sh demo``
 
-Each room's ``__init__`` names the file to read first.
+Each room's ``__init__`` says what the room is for, and most name the file to read first.
 
 The promise: from the moment that the spool's ``append`` returns, a capture is delivered at least once. Only three
 things ever remove one: the cloud's answer, a retention policy (named, counted, logged), and a person's ``discard``.
