@@ -84,7 +84,8 @@ async def test_a_schedule_that_was_set_ends_with_its_time() -> None:
     ticker = _ticker(Periodic(0.5))
     ticker.set_schedule(Periodic(0.02), "50 Hz", for_s=0.25)
     assert ticker.description == "50 Hz"
-    assert await _count(ticker, 0.45) in (12, 13)
+    # Ticks lie on whole periods of the clock: one of its own may come in the rest of the time.
+    assert await _count(ticker, 0.45) in (12, 13, 14)
     assert ticker.description is None
 
 

@@ -28,13 +28,18 @@ FORGED = f"{ODD}\n2026-01-01 00:00:00,000\t\tERROR\tcourier (forged.py:1)\tall i
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder to configure, beside one that must never be reached."""
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "outside" / "a.txt").write_bytes(SECRET)
-    (tmp_path / "folder" / "sub").mkdir(parents=True)
-    (tmp_path / "folder" / "sub" / "a.txt").write_bytes(b"own")
-    return tmp_path / "folder"
+def folder() -> Iterator[Path]:
+    """A folder to configure, beside one that must never be reached.
+
+    Not in /dev, where the folders of tests may lie: one test watches that.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        parent = Path(name).resolve()
+        (parent / "outside").mkdir()
+        (parent / "outside" / "a.txt").write_bytes(SECRET)
+        (parent / "folder" / "sub").mkdir(parents=True)
+        (parent / "folder" / "sub" / "a.txt").write_bytes(b"own")
+        yield parent / "folder"
 
 
 def _watched(folder: Path, **attributes: Any) -> dict[str, Any]:
