@@ -177,7 +177,7 @@ _OF_API = {
     VISION: (ApiMethod("CaptureAllFromCamera", Returns.IMAGES, (CAMERA_NAME, MIN_CONFIDENCE)),),
 }
 _PREFERRED = {CAMERA: GETS_IMAGES, SLAM: "Position", MOVEMENT_SENSOR: READS, POWER_SENSOR: READS}
-"""What a source means that names no method, if its API has more than one of its own."""
+"""The method of a source that names none, if its API has several."""
 
 NAMES_OF_OTHERS = {
     "readimage": GETS_IMAGES,

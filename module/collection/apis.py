@@ -71,23 +71,23 @@ class Blob:
 
 
 Answer = Row | Blob
-Ask = Callable[[dict[str, Any]], Awaitable[Sequence[Answer]]]
-"""Asks a resource once, given the ``extra`` that is meant for it."""
-Prepare = Callable[[Any, SourceConfig], Ask]
-"""Binds a method to a resource."""
+Ask = Callable[[], Awaitable[Sequence[Answer]]]
+"""Asks a resource once."""
+Prepare = Callable[[Any, SourceConfig, dict[str, Any]], Ask]
+"""Binds a method to a resource, with the ``extra`` that each call passes to it. What all calls ask is made once."""
 
 
 def _row(rpc: str, request: type[Message], **parameters: Parameter) -> Prepare:
     """A call whose response is the row; ``parameters`` are fields of the request."""
     known = request.DESCRIPTOR.fields_by_name
 
-    def prepare(resource: Any, config: SourceConfig) -> Ask:
+    def prepare(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> Ask:
         fields = {"board_name" if "board_name" in known else "name": resource.name}
         fields |= {field: each.value_in(config.extra) for field, each in parameters.items()}
+        asked = request(**fields, **({"extra": dict_to_struct(extra)} if "extra" in known else {}))
 
-        async def ask(extra: dict[str, Any]) -> list[Answer]:
-            more = {"extra": dict_to_struct(extra)} if "extra" in known else {}
-            response = await getattr(resource.client, rpc)(request(**fields, **more), timeout=config.timeout_s)
+        async def ask() -> list[Answer]:
+            response = await getattr(resource.client, rpc)(asked, timeout=config.timeout_s)
             return [Row(_fields(response))]
 
         return ask
@@ -105,15 +105,10 @@ def _value(value: Any) -> Any:
     return value if isinstance(value, (str, bool, int, float)) else list(value)
 
 
-def _readings(resource: Any, config: SourceConfig) -> Ask:
-    known: dict[str, Any] | None = None
-    request = GetReadingsRequest()
+def _readings(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> Ask:
+    request = GetReadingsRequest(name=resource.name, extra=dict_to_struct(extra))
 
-    async def ask(extra: dict[str, Any]) -> list[Answer]:
-        nonlocal known, request
-        if extra is not known:
-            # A source asks the same with each poll; a struct costs more than all else that is asked.
-            known, request = extra, GetReadingsRequest(name=resource.name, extra=dict_to_struct(extra))
+    async def ask() -> list[Answer]:
         # Not get_readings: it makes 0 of null.
         response = await resource.client.GetReadings(request, timeout=config.timeout_s)
         return [Row({"readings": {key: plain(value) for key, value in response.readings.items()}})]
@@ -121,36 +116,35 @@ def _readings(resource: Any, config: SourceConfig) -> Ask:
     return ask
 
 
-def _do_command(resource: Any, config: SourceConfig) -> Ask:
-    command = dict_to_struct(apis.COMMAND.value_in(config.extra))
+def _do_command(resource: Any, config: SourceConfig, _extra: dict[str, Any]) -> Ask:
+    request = DoCommandRequest(name=resource.name, command=dict_to_struct(apis.COMMAND.value_in(config.extra)))
 
-    async def ask(_extra: dict[str, Any]) -> list[Answer]:
+    async def ask() -> list[Answer]:
         # Not do_command, for the same reason.
-        request = DoCommandRequest(name=resource.name, command=command)
         response = await resource.client.DoCommand(request, timeout=config.timeout_s)
         return [Row({"docommand_output": plain_fields(response.result)})]
 
     return ask
 
 
-def _world_pose(resource: Any, config: SourceConfig) -> Ask:
+def _world_pose(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> Ask:
     # The machine's frame system answers, over the connection that the resource has.
     robot = RobotServiceStub(resource.channel)
+    request = GetPoseRequest(component_name=resource.name, destination_frame=_WORLD, extra=dict_to_struct(extra))
 
-    async def ask(extra: dict[str, Any]) -> list[Answer]:
-        request = GetPoseRequest(component_name=resource.name, destination_frame=_WORLD, extra=dict_to_struct(extra))
+    async def ask() -> list[Answer]:
         response = await robot.GetPose(request, timeout=config.timeout_s)
         return [Row({"pose": _fields(response.pose.pose)})]
 
     return ask
 
 
-def _images(resource: Any, config: SourceConfig) -> Ask:
+def _images(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> Ask:
     names = list(config.image.names)
+    request = GetImagesRequest(name=resource.name, extra=dict_to_struct(extra), filter_source_names=names)
 
-    async def ask(extra: dict[str, Any]) -> list[Answer]:
+    async def ask() -> list[Answer]:
         # Not get_images: it scans each JPEG for its size, and raises IndexError where the scan runs off the end.
-        request = GetImagesRequest(name=resource.name, extra=dict_to_struct(extra), filter_source_names=names)
         response = await resource.client.GetImages(request, timeout=config.timeout_s)
         captured_us = None
         if response.response_metadata.HasField("captured_at"):
@@ -177,8 +171,8 @@ def _images(resource: Any, config: SourceConfig) -> Ask:
     return ask
 
 
-def _point_cloud(resource: Any, config: SourceConfig) -> Ask:
-    async def ask(extra: dict[str, Any]) -> list[Answer]:
+def _point_cloud(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> Ask:
+    async def ask() -> list[Answer]:
         data, _ = await resource.get_point_cloud(extra=extra, timeout=config.timeout_s)
         mime_type, extension = _POINT_CLOUD
         return [Blob(data, mime_type, extension=extension)]
@@ -186,8 +180,8 @@ def _point_cloud(resource: Any, config: SourceConfig) -> Ask:
     return ask
 
 
-def _map(resource: Any, config: SourceConfig) -> Ask:
-    async def ask(_extra: dict[str, Any]) -> list[Answer]:
+def _map(resource: Any, config: SourceConfig, _extra: dict[str, Any]) -> Ask:
+    async def ask() -> list[Answer]:
         mime_type, extension = _POINT_CLOUD
         return [
             Blob(b"".join(await resource.get_point_cloud_map(timeout=config.timeout_s)), mime_type, extension=extension)
@@ -196,19 +190,20 @@ def _map(resource: Any, config: SourceConfig) -> Ask:
     return ask
 
 
-def _capture_all(resource: Any, config: SourceConfig) -> Ask:
+def _capture_all(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> Ask:
     camera = apis.CAMERA_NAME.value_in(config.extra)
     least = apis.MIN_CONFIDENCE.value_in(config.extra, 0)
 
-    async def ask(extra: dict[str, Any]) -> list[Answer]:
-        request = CaptureAllFromCameraRequest(
-            name=resource.name,
-            camera_name=camera,
-            return_image=True,
-            return_classifications=True,
-            return_detections=True,
-            extra=dict_to_struct(extra),
-        )
+    request = CaptureAllFromCameraRequest(
+        name=resource.name,
+        camera_name=camera,
+        return_image=True,
+        return_classifications=True,
+        return_detections=True,
+        extra=dict_to_struct(extra),
+    )
+
+    async def ask() -> list[Answer]:
         # Not capture_all_from_camera: it scans the image for its size, as get_images does.
         response = await resource.client.CaptureAllFromCamera(request, timeout=config.timeout_s)
         image = response.image
@@ -226,12 +221,13 @@ def _capture_all(resource: Any, config: SourceConfig) -> Ask:
     return ask
 
 
-def _audio(resource: Any, config: SourceConfig) -> Ask:
+def _audio(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> Ask:
     codec = apis.CODEC.value_in(config.extra, "pcm16")
     seconds = apis.audio_s(config.extra, config.period_s)
+    struct = dict_to_struct(extra)
     heard_until_ns = 0
 
-    async def ask(extra: dict[str, Any]) -> list[Answer]:
+    async def ask() -> list[Answer]:
         nonlocal heard_until_ns
         request = GetAudioRequest(
             name=resource.name,
@@ -240,7 +236,7 @@ def _audio(resource: Any, config: SourceConfig) -> Ask:
             # So that the device can go on where the last recording ended.
             previous_timestamp_nanoseconds=heard_until_ns,
             request_id=str(uuid.uuid4()),
-            extra=dict_to_struct(extra),
+            extra=struct,
         )
         responses = await resource.client.GetAudio(request, timeout=config.timeout_s)
         blobs = _recordings(responses, codec)

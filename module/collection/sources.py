@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from grpclib import GRPCError, Status
 from viam.errors import NoCaptureToStoreError
@@ -38,8 +37,6 @@ class Source:
     method: str
     """As configured, else what the API gives without one; empty where neither says it."""
     ask: Ask | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
-    """What each poll hands to the resource."""
     problem: str | None = None
     """Why there is nothing to poll."""
     advice: str | None = None
@@ -63,7 +60,7 @@ class Source:
         try:
             # The call's own deadline is the server's business too; this one holds whatever the connection does.
             async with asyncio.timeout(config.timeout_s):
-                answers = await self.ask(self.extra)
+                answers = await self.ask()
         except GRPCError as error:
             text = error.message or error.status.name
             if error.status is Status.FAILED_PRECONDITION and _NOTHING in text:
@@ -122,11 +119,11 @@ def _prepared(config: SourceConfig, api: str, resource: ResourceBase) -> Source:
     problem = _lacks(config, api)
     if method is None or problem is not None:
         return Source(config, api, method.name if method else config.method or "", problem=problem)
-    ask = prepare(api, method.name)(resource, config)
+    extra = {**method.without_parameters(config.extra), "fromDataManagement": True}
+    ask = prepare(api, method.name)(resource, config, extra)
     advice = unfit(config, api, method.name)
     advice = advice and f"as {config.name} is a {api}: {advice}"
-    extra = {**method.without_parameters(config.extra), "fromDataManagement": True}
-    return Source(config, api, method.name, ask, extra, advice=advice, resource=resource)
+    return Source(config, api, method.name, ask, advice=advice, resource=resource)
 
 
 def _lacks(config: SourceConfig, api: str) -> str | None:

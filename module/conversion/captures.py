@@ -169,7 +169,7 @@ def _base(source: dict[str, Any]) -> str:
 
 
 def _ids(source: dict[str, Any], *, alone: bool) -> Iterator[str]:
-    """Return the ids that would tell a source from its like: by its method, by what that is told, by a number."""
+    """Yield ids that tell a source from similar ones: by its method, by a parameter of that, by a number."""
     told = next((value for value in source.get("extra", {}).values() if isinstance(value, str)), None)
     base = _base(source) if alone or told is None else f"{_base(source)}-{told}"
     yield base

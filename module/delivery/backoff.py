@@ -1,4 +1,4 @@
-"""How long to wait before the next try; pure except the dice.
+"""How long to wait before the next try; pure except for the dice.
 
 Full jitter: a delay is drawn evenly from 0 to ``min(maximum, initial * 2 ** attempt)``, so that a fleet that lost the
 same cloud does not come back as one. (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)

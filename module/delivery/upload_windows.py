@@ -43,7 +43,7 @@ class Ruling:
     reason: str | None
     """Why uploads don't run, in one sentence; None: they may."""
     look_again_s: float
-    """Seconds after which only time may have changed it; inf: it takes an event."""
+    """Seconds after which it may have changed without any event; inf: it takes an event."""
 
 
 class Hours(Protocol):

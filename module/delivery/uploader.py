@@ -35,7 +35,7 @@ CLOSE_GRACE_S = 1.0
 """What uploads under way may still take when the service closes."""
 _EMPTY_WAIT_S = 0.1
 _MOST_AT_ONCE = 100
-"""If ``upload.concurrency`` is left out, and so many at once bring more through; no server may allow fewer streams.
+"""The most uploads at once if ``upload.concurrency`` is left out; any server allows so many streams.
 
 (RFC 9113, 6.5.2, SETTINGS_MAX_CONCURRENT_STREAMS: "recommended … no smaller than 100".)
 """

@@ -80,7 +80,7 @@ class Health(Sensor, EasyResource):  # type: ignore[misc, no-untyped-call]
         timeout: float | None = None,  # noqa: ASYNC109, as above
         **_: Any,
     ) -> Mapping[str, SensorReading]:
-        """Return what ``docs/health.md`` lists; ``ok`` and ``reason`` only if the uploader does not answer.
+        """Return what ``docs/health.md`` lists; if the uploader does not answer, only ``ok`` and ``reason``.
 
         Raises nothing on the uploader's account: a dashboard sees ``ok`` fall, and why.
         """

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 from module.spool.database import Database
+from module.spool.messages import OnThread
 
 
 class Barrier:
     """The event loop's side of it. All raise SpoolError."""
 
-    def __init__(self, call: Callable[..., Awaitable[Any]]) -> None:
-        """``call(work, writes=…)`` does work on the spool's thread and returns its result."""
+    def __init__(self, call: OnThread) -> None:
         self._call = call
 
     async def last(self) -> int:

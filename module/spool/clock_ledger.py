@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 from module.clock.machine_clock import Stand
-from module.spool.database import Database
-
-
-class _Call(Protocol):
-    """``module.spool.store.Store`` hands work to the thread of the file."""
-
-    def __call__(self, work: Callable[[Database], object], *, writes: bool) -> Awaitable[object]:
-        """Do it; raises SpoolError, and SpoolClosed after ``close``."""
+from module.spool.messages import OnThread
 
 
 class ClockLedger:
     """The readings, as the event loop reaches them."""
 
-    def __init__(self, call: _Call) -> None:
+    def __init__(self, call: OnThread) -> None:
         self._call = call
 
     async def of_boot(self, boot: str) -> Sequence[Stand]:

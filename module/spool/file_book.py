@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
 
 from module.capture import Capture, FileMark
-
-if TYPE_CHECKING:
-    from module.spool.database import Database
-
-
-class _Call(Protocol):
-    """``module.spool.store.Store`` hands work to the thread of the file."""
-
-    def __call__(self, work: Callable[[Database], Any], *, writes: bool) -> Awaitable[Any]:
-        """Do it; raises SpoolError, and SpoolClosed after ``close``."""
+from module.spool.messages import OnThread
 
 
 class FileBook:
     """Each call is one look into the file, or one transaction."""
 
-    def __init__(self, call: _Call, append: Callable[[Sequence[Capture]], Awaitable[list[int]]]) -> None:
+    def __init__(self, call: OnThread, append: Callable[[Sequence[Capture]], Awaitable[list[int]]]) -> None:
         self._call = call
         self._append = append
 

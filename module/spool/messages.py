@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from module.capture import Capture, FileMark
 from module.errors import SpoolError
@@ -16,6 +16,13 @@ GROUP_S = 0.02
 """How long a commit waits for company."""
 GROUP_CAPTURES = 64
 """How many captures make a commit at once."""
+
+
+class OnThread(Protocol):
+    """Has work done on the thread of the file, as ``module.spool.store.Store`` does."""
+
+    def __call__(self, work: Callable[[Database], Any], *, writes: bool) -> Awaitable[Any]:
+        """Do it, and return its result; raises SpoolError, and SpoolClosed after ``close``."""
 
 
 @dataclass(slots=True)

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from module.clock.machine_clock import Clock
 from module.sequence import CaptureSequence, SequenceSource, SequenceState
 from module.spool.database import Database
+from module.spool.messages import OnThread
 from module.spool.sequence_table import SequenceTable
-
-
-class _Call(Protocol):
-    """``module.spool.store.Store`` hands work to the thread of the file."""
-
-    def __call__(self, work: Callable[[Database], object], *, writes: bool) -> Awaitable[object]:
-        """Do it; raises SpoolError, and SpoolClosed after ``close``."""
 
 
 class SequenceBook:
     """The sequences, as the event loop knows them. What returns is on the disk."""
 
-    def __init__(self, call: _Call, clock: Clock) -> None:
+    def __init__(self, call: OnThread, clock: Clock) -> None:
         self._call = call
         self._clock = clock
         self.known: list[CaptureSequence] = []
@@ -32,7 +25,7 @@ class SequenceBook:
         """Set whenever there may be a sequence to make that nobody has looked at."""
 
     async def look(self) -> list[CaptureSequence]:
-        """Read all of them, and count anew what is still to be delivered."""
+        """Read all of them, and count again what is still to be delivered."""
         await self._do(lambda _: None, writes=False)
         if self._in(SequenceState.WAITING):
             self.stopped.set()
@@ -64,7 +57,7 @@ class SequenceBook:
         await self._do(lambda table: table.fail(sequence_id, error), writes=True)
 
     async def retry(self) -> int:
-        """Let those that failed wait again; gives how many."""
+        """Let those that failed wait again; returns how many."""
         await self.look()
         count = len(self._in(SequenceState.FAILED))
         if count:
@@ -73,7 +66,7 @@ class SequenceBook:
         return count
 
     async def discard(self) -> int:
-        """Delete those that failed, for good; gives how many."""
+        """Delete those that failed, for good; returns how many."""
         await self.look()
         count = len(self._in(SequenceState.FAILED))
         if count:

@@ -56,7 +56,7 @@ async def test_images_keep_what_the_camera_says_of_them() -> None:
     """Together with their names; the SDK's own camera service has no way to send it."""
     own = Annotations(bboxes=[BoundingBox(label="cat", x_max_normalized=0.5)], classifications=[Label(label="day")])
     images = [Image(source_name="left", image=b"1", mime_type="image/jpeg", annotations=own), Image(image=b"2")]
-    first, second = await prepare(CAMERA, "GetImages")(Device(GetImagesResponse(images=images)), config())({})
+    first, second = await prepare(CAMERA, "GetImages")(Device(GetImagesResponse(images=images)), config(), {})()
     assert isinstance(first, Blob)
     assert isinstance(second, Blob)
     own.classifications.add(label="left")
@@ -65,15 +65,13 @@ async def test_images_keep_what_the_camera_says_of_them() -> None:
 
 
 async def test_what_each_poll_asks_is_made_once() -> None:
-    """A command's own extra makes another request."""
     device = Device(GetReadingsResponse())
-    ask = prepare(api_methods.SENSOR, "Readings")(device, config())
-    same = {"unit": "bar"}
-    for extra in (same, same, {"unit": "psi"}):
-        await ask(extra)
-    first, second, third = [request for request, _ in device.requests]
+    ask = prepare(api_methods.SENSOR, "Readings")(device, config(), {"unit": "bar"})
+    for _ in range(2):
+        await ask()
+    (first, _), (second, _) = device.requests
     assert first is second
-    assert [plain_fields(request.extra) for request in (first, third)] == [same, {"unit": "psi"}]
+    assert plain_fields(first.extra) == {"unit": "bar"}
 
 
 async def test_null_in_extra_reaches_the_resource_as_null() -> None:
@@ -82,7 +80,7 @@ async def test_null_in_extra_reaches_the_resource_as_null() -> None:
     sent = ComponentConfig(attributes=dict_to_struct({"sources": [{"name": "it", "extra": extra}]}))
     (source,) = parse(plain_fields(sent.attributes), service="courier", environ=MACHINE).sources
     device = Device(GetImagesResponse(images=[Image(image=b"1")]))
-    await prepare(CAMERA, "GetImages")(device, source)(dict(source.extra))
+    await prepare(CAMERA, "GetImages")(device, source, dict(source.extra))()
     assert plain_fields(device.requests[0][0].extra) == extra
 
 
@@ -100,9 +98,9 @@ async def test_null_in_extra_reaches_the_resource_as_null() -> None:
     ],
 )
 async def test_an_answer_that_holds_nothing_is_an_error(api: str, method: str, response: Any, told: str) -> None:
-    ask = prepare(api, method)(Device(response), config(extra={"camera_name": "eye"}))
+    ask = prepare(api, method)(Device(response), config(extra={"camera_name": "eye"}), {})
     with pytest.raises(PollError, match=told):
-        await ask({})
+        await ask()
 
 
 def test_a_method_tells_two_resources_of_one_name_apart() -> None:

@@ -121,11 +121,11 @@ def _numbers(value: Any) -> Iterator[float]:
 _MOODS = {
     Mood.HANGS: "a sensor hangs",
     Mood.RAISES: "a sensor raises",
-    Mood.HUGE: "a sensor gives 5 MB",
-    Mood.EMPTY: "a sensor gives nothing",
-    Mood.NOT_FINITE: "a sensor gives NaN",
+    Mood.HUGE: "a sensor returns 5 MB",
+    Mood.EMPTY: "a sensor returns nothing",
+    Mood.NOT_FINITE: "a sensor returns NaN",
 }
-NO_IMAGE, VANISHED = "a camera gives what is no image", "a resource vanishes"
+NO_IMAGE, VANISHED = "a camera returns something that is not an image", "a resource vanishes"
 RESOURCE_FAULTS = (*_MOODS.values(), NO_IMAGE, VANISHED)
 _CAPTURED_ALL_THE_SAME = (Mood.EMPTY, Mood.NOT_FINITE)
 

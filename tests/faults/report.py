@@ -119,7 +119,7 @@ Each sync of the module took {fsync_ms:g} ms longer, as on an ordinary SD card, 
 def clock_section(sentence: str, command: str) -> str:
     """The part of docs/reliability.md about a clock that is set late; ``sentence`` says what came of it."""
     return f"""{CLOCK_BEGIN}
-## A board without a clock of its own
+## A board without a real-time clock
 
 By `{command}`, which wrote this part:
 

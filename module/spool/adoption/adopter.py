@@ -22,7 +22,7 @@ import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from module.attributes.uploader import SpoolConfig
 from module.errors import CommandError, CourierError, SpoolError
@@ -33,17 +33,11 @@ from module.spool.adoption.table import Adoption, Part, TakenOver
 from module.spool.damage.opening import is_damage
 from module.spool.database import Database
 from module.spool.lock import LockFile
+from module.spool.messages import OnThread
 from module.spool.place import LOCK_FILE, Place, holds_spool, sync_directory
 
 _T = TypeVar("_T")
 _AGAIN_S = 10.0
-
-
-class _Call(Protocol):
-    """``module.spool.store.Store`` hands work to the thread of the file."""
-
-    def __call__(self, work: Callable[[Database], Any], *, writes: bool) -> Any:
-        """Do it; raises SpoolError, and SpoolClosed after ``close``."""
 
 
 class Adopter:
@@ -51,7 +45,7 @@ class Adopter:
 
     def __init__(
         self,
-        call: _Call,
+        call: OnThread,
         place: Place,
         orphans: OrphanWatch,
         settings: SpoolConfig,
