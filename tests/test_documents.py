@@ -206,10 +206,12 @@ def _variables(page: str) -> dict[str, Any]:
     }
 
 
-def test_each_recipe_has_a_config() -> None:
+def test_each_recipe_has_a_config_and_is_found_from_the_top() -> None:
+    led_to = set(re.findall(r"\]\(#([\w-]+)\)", PAGES["docs/recipes.md"].split("\n## ")[0]))
+    assert led_to == anchors(PAGES["docs/recipes.md"]) - {"recipes"}
     recipes = re.split(r"^## ", PAGES["docs/recipes.md"], flags=re.MULTILINE)[1:]
     assert len(recipes) == 10
-    assert all(len(list(_attributes_shown(recipe))) == 1 for recipe in recipes)
+    assert all(list(_attributes_shown(recipe)) for recipe in recipes)
 
 
 async def test_the_status_has_the_shape_that_the_page_shows(tmp_path: Path) -> None:
