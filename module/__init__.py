@@ -25,14 +25,14 @@ The promise: from the moment that the spool's ``append`` returns, a capture is d
 things ever remove one: the cloud's answer, a retention policy (named, counted, logged), and a person's ``discard``.
 Cancellation is neither success nor failure.
 
-Imports lead one way: ``IMPORT_ORDER`` below is the one list of it. viam, gRPC and libcurl are imported only where the
-outside is met.
+Imports go in one direction only, which ``IMPORT_ORDER`` below lists. viam, gRPC and libcurl are imported only in the
+files that talk to the outside.
 """
 
 __version__ = "0.1.0"
 
 NAMESPACE = "courier"
-"""Whose module it is in the registry. Who publishes it under another namespace changes this and ``meta.json``."""
+"""The registry's namespace of this module. To publish it under another one, change this and ``meta.json``."""
 FAMILY = "capture"
 """The module's name within the namespace, and the family of its models."""
 MODULE_ID = f"{NAMESPACE}:{FAMILY}"

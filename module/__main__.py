@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-# First, so that it knows who started this process: viam-server may end while all that follows is imported.
+# First, so that it knows who started this process: viam-server may end while the rest is imported.
 from module.serving import parent
 
 # isort: split
@@ -32,7 +32,7 @@ _SWITCH_S = 0.001
 
 
 def _keep_large_buffers() -> None:
-    """Let glibc reuse buffers above 128 KiB instead of mapping and unmapping each (mallopt(3)); elsewhere, nothing."""
+    """Let glibc reuse buffers above 128 KiB instead of mapping each new one (mallopt(3)); other systems: do nothing."""
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_M_TRIM_THRESHOLD, 64 * 1024 * 1024)
@@ -42,15 +42,15 @@ def _keep_large_buffers() -> None:
 
 
 def _keep_on_time() -> None:
-    """Let nothing hold the event loop up for milliseconds: the collector of cycles, and threads that want the GIL."""
-    # What is loaded by now stays for good, and need not be looked through again.
+    """Keep the collector of cycles, and threads that want the GIL, from stopping the event loop for milliseconds."""
+    # What is loaded by now is never freed, so the collector need not look through it again.
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(_SWITCH_S)
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the command that the command line names."""
     if sys.argv[1:2] == ["--version"]:
         sys.stdout.write(f"capture-courier {__version__}\n")
         return
@@ -65,13 +65,13 @@ def main() -> None:
     _keep_large_buffers()
     _keep_on_time()
     lease.ignore_signal()
-    # A corrupt image is told by its source, not by OpenCV on stderr.
+    # A corrupt image is reported by its source, not by OpenCV on stderr.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     asyncio.run(_serve())
 
 
 def _run(command: Callable[[Sequence[str]], int]) -> int:
-    """Run a command of the command line; returns its exit status, 1 if nobody reads what it prints any more."""
+    """Run a command of the command line; returns its exit status, or 1 if the reader of its output has gone."""
     try:
         status = command(sys.argv[2:])
         sys.stdout.flush()

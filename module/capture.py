@@ -32,14 +32,14 @@ class Kind(enum.StrEnum):
     """An image, a point cloud: the bytes as they will travel."""
 
     DATA = "data"
-    """Bytes that a command handed in, to arrive as a file."""
+    """Bytes of a command, which arrive as a file."""
 
     FILE = "file"
     """No payload: the capture points at a file on disk."""
 
 
 GATHERED = (Kind.ROW, Kind.LINE)
-"""What travels many at a time; of anything else, each is an upload of its own."""
+"""The kinds of which many travel in one upload. Each capture of another kind is one upload."""
 
 
 class Fate(enum.StrEnum):
@@ -76,13 +76,13 @@ class UploadAs(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """All that an upload says of a capture and that its neighbours share, so that they can travel together.
+    """What an upload says of a capture, as far as other captures share it. Captures of one origin can travel together.
 
-    It is written to the spool once for all of them, and outlives the configuration that it came from.
+    The spool stores it once for all of them. It outlives the configuration that it came from.
     """
 
     source: str
-    """The source's id, the folder's path, or the command's verb: what failures and status call it."""
+    """The source's id, the folder's path, or the command's verb, as failures and the status show it."""
     kind: Kind
     priority: int = 5
     api: str = ""
@@ -97,33 +97,33 @@ class Origin:
     extension: str = ""
     """Of the payload, with its dot, e.g. ``.jpg``; empty for rows and files."""
     mime_type: str = ""
-    """Of the payload; empty for rows. Of a file, what a command says of it; empty: by its extension."""
+    """Of the payload; empty for rows. Of a file: as a command set it; empty: found from its extension."""
     method_parameters: str = ""
-    """What the method was asked with, as a JSON object with sorted keys; empty without any."""
+    """The parameters of the poll, as a JSON object with sorted keys; empty if there are none."""
     file_name: str | None = None
     """Files only: the name that a command sets; None: its own."""
     after_upload: str = "keep"
     """Files only: ``keep``, ``delete`` or ``move``."""
     move_to: str = ""
-    """Files only: where ``move`` puts them."""
+    """Files only: the folder that ``move`` moves them to."""
     folder: str = ""
-    """Files only: the configured folder that the file must still lie in when it is opened."""
+    """Files only: the configured folder. The file must still be in it when it is opened."""
     clock: Reading = NO_READING
-    """Of which clock the times are; none for times that nothing may correct, such as those that a command sets."""
+    """The clock that the times were read from; none if they must not be corrected, as when a command sets them."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileMark:
-    """Which file, in which state: a file that changes is another one."""
+    """A file in one state: once the file changes, its mark is another one."""
 
     path: str
     """Absolute, with no link in it."""
     size: int
     """Bytes."""
     modified_ns: int
-    """``st_mtime_ns``; a date before 1678 or after 2262, which does not fit into 64 bits, as the nearest that does."""
+    """``st_mtime_ns``. A date that 64 bits cannot hold (before 1678, after 2262) becomes the nearest that they can."""
     inode: int = field(default=0, compare=False)
-    """By which it is known under another name; 0: not known."""
+    """The inode, by which a renamed file is recognised; 0: not known."""
 
     @classmethod
     def of(cls, path: str, info: os.stat_result) -> Self:
@@ -145,11 +145,11 @@ class Capture:
     file: FileMark | None = None
     """Kind ``FILE`` only."""
     annotations: bytes = b""
-    """Kind ``BINARY`` only: what is seen in it, a serialised ``viam.proto.app.data.Annotations``."""
+    """Kind ``BINARY`` only: what was recognised in the image, a serialised ``viam.proto.app.data.Annotations``."""
 
 
 class Item(NamedTuple):
-    """One capture on its way out of the spool: a tuple, as many are made at once, and soon forgotten."""
+    """One capture on its way out of the spool. A tuple, because many are made at once and soon freed."""
 
     id: int
     stream: int
@@ -157,9 +157,9 @@ class Item(NamedTuple):
     requested_us: int
     received_us: int
     size: int
-    """Bytes that will travel; of a file, its size when it was found."""
+    """Bytes to send; for a file, its size when it was found."""
     footprint: int
-    """Bytes of disk."""
+    """Bytes that it takes on the disk."""
     payload: bytes
     file_name: str
     file: FileMark | None

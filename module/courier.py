@@ -1,7 +1,7 @@
 """One lifetime of the service: the spool, the collectors, the folder watches and the uploader, owned in one place.
 
-Opening may take as long as it takes (another instance may still hold the spool); until then nothing is captured, and
-the status says why. Closing takes at most a few seconds, whatever the network does.
+Opening the spool has no time limit, because another instance may still hold it. Until it is open nothing is captured,
+and the status says why. Closing takes at most a few seconds, whatever the network does.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ _OPEN_RETRY_S = 2.0
 _OPENED_WAIT_S = 5.0
 _CLOSE_LIMIT_S = 4.0
 _LONG_WAIT_S = 15.0
-"""Longer than the instance before may take to close, or to notice that its viam-server has ended."""
+"""Longer than the last instance may take to close, or to notice that its viam-server has ended."""
 _OPENING = "the spool's opening"
 
 
 class Courier:
-    """Runs one configuration. ``start`` on an event loop, then ``close`` once; all other calls come in between."""
+    """Runs one configuration. Call ``start`` on an event loop and later ``close``; all other calls come in between."""
 
     def __init__(self, carried: Carried, dependencies: Mapping[Any, Any], logger: logging.Logger) -> None:
-        """Acquire nothing: what this holds is made in ``start``."""
+        """Acquire nothing: files, threads and tasks are made in ``start``."""
         self.config = carried.config
         self.carried = carried
         self._logger = logger
@@ -123,7 +123,7 @@ class Courier:
         ]
         self._pause_what_is_paused()
         self._works = self._all_works()
-        # Ticks that come before the spool is open are taken, and counted; all else begins after.
+        # Sources begin now, so that ticks before the opening of the spool are counted; the rest begins after it.
         self._begin(name for name in self._works if name in self._polls or name == _OPENING)
 
     def _watch_of(self, upload: UploadConfig) -> ConditionWatch | None:
@@ -143,7 +143,7 @@ class Courier:
         return [f"source {key}" for key in self.collectors]
 
     def _all_works(self) -> dict[str, Supervised]:
-        """What runs beside each other, by the names that the log and the status have."""
+        """All works that run at the same time, by their names in the log and the status."""
         works: dict[str, Callable[[], Awaitable[None]]] = {
             _OPENING: self._open_store,
             "the clock": self._clock_watch.run,
@@ -165,7 +165,7 @@ class Courier:
             self._tasks[name] = asyncio.create_task(self._works[name].run(), name=f"courier {name}")
 
     async def _open_store(self) -> None:
-        # The spool may be held for long; its pauses hold all the same.
+        # Another instance may hold the spool for long; what is paused must be so meanwhile too.
         await self._recall_pauses()
         while True:
             warning = asyncio.get_running_loop().call_later(_LONG_WAIT_S, self._warn_of_the_wait)
@@ -193,7 +193,7 @@ class Courier:
             self._logger.warning(problem)
 
     def _warn_of_the_wait(self) -> None:
-        # A spool that is mended may take long too, and is nobody else's.
+        # A repair of the spool may take long too, and then no other instance is at fault.
         if self.store.last_error is not None:
             self._logger.warning(
                 "nothing has been captured for %g s: %s. Two services must not have the same spool.directory",
@@ -202,9 +202,9 @@ class Courier:
             )
 
     async def close(self) -> None:
-        """Stop capturing, put uploads under way back, make safe what was captured. May be called more than once.
+        """Stop capturing, put uploads under way back, sync what was captured. May be called more than once.
 
-        Whoever waits for it may be cancelled; it goes on all the same.
+        If a caller is cancelled, the closing still continues to its end.
         """
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="courier close")
@@ -214,7 +214,7 @@ class Courier:
         if not self._tasks:
             return
         await self._end(name for name in self._tasks if name not in self._polls)
-        # A resource gives an answer only once: polls under way settle before they are cancelled.
+        # A resource returns an answer only once: polls under way get time to end before they are cancelled.
         settling = [collector.close() for collector in self.collectors.values()]
         await self._in_time("uploads", asyncio.gather(self.uploader.close(), *settling))
         await self._end(self._polls)
@@ -235,7 +235,7 @@ class Courier:
         except TimeoutError:
             self._logger.error("%s did not close in %g s; what was captured is safe", what, _CLOSE_LIMIT_S)  # noqa: TRY400
         except Exception:
-            # What comes after it must be closed all the same.
+            # The rest must be closed even if this one fails.
             self._logger.exception("%s closed with an error of this module's own", what)
 
     # ------------------------------------------------------------------ what is paused
@@ -259,9 +259,10 @@ class Courier:
         self._pause_what_is_paused()
 
     async def keep_pauses(self) -> str | None:
-        """Write down what is paused, so that it outlives a restart; returns why that could not be done.
+        """Write down what is paused, so that it outlives a restart; returns the reason if that failed, otherwise None.
 
-        Nothing is written before the spool is open, as another instance may be using its directory; its opening writes.
+        Before the spool is open nothing is written, because another instance may be using its directory. The opening
+        then writes it.
         """
         async with self._writing:
             if not self._open.is_set() or not self.carried.pauses.changed:
@@ -277,7 +278,7 @@ class Courier:
     # ------------------------------------------------------------------ for the commands
 
     async def opened(self) -> None:
-        """Return once the spool is open; raises Unavailable if that takes long, or the service is closing."""
+        """Return once the spool is open. Raises Unavailable if that takes long, or if the service is closing."""
         if not self._open.is_set() and self._closing is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_OPENED_WAIT_S):
@@ -288,7 +289,7 @@ class Courier:
             raise Unavailable(f"the spool is not open: {self.problem}")
 
     async def spool_data(self, captures: Sequence[Capture]) -> list[int]:
-        """Put captures of a command into the spool, all or none; durable when it returns, with their ids."""
+        """Put the captures of a command into the spool, all or none. Returns their ids once they are durable."""
         await self.opened()
         try:
             return await self.store.append(captures)

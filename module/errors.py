@@ -1,13 +1,13 @@
-"""What can go wrong, each in one sentence that is fit for the reader of a log.
+"""The errors of this module. The text of each is one sentence for the reader of a log.
 
-Exceptions of libraries are translated into these where the outside is met, with ``raise … from`` the cause.
-None of their texts ever holds an API key or a token.
+Exceptions of libraries are translated into these in the file that calls the library, with ``raise … from`` the cause.
+No text ever holds an API key or a token.
 """
 
 from __future__ import annotations
 
 CLOSING = "the service is closing"
-"""Why nothing is done any more."""
+"""The reason that is shown once a service has begun to close."""
 
 
 class CourierError(Exception):
@@ -31,11 +31,11 @@ class Unavailable(CourierError):
 
 
 class NetworkError(CourierError, ConnectionError):
-    """The other side cannot be reached, or what came back is no answer of a gRPC server; the text says how."""
+    """The other side cannot be reached, or its answer is not that of a gRPC server; the text says how."""
 
 
 class PollError(CourierError):
-    """A resource did not give what it was polled for; the text names the resource and its answer."""
+    """A resource did not return what it was polled for; the text names the resource and its answer."""
 
 
 class Defect(CourierError):
@@ -47,15 +47,15 @@ class NothingToCapture(CourierError):
 
 
 class EncodeError(CourierError):
-    """A reading or an image could not be made into what travels; the text says why."""
+    """A reading or an image could not be encoded; the text says why."""
 
 
 class SpoolError(CourierError):
-    """The spool could not do what was asked of it; the text names the file and the cause."""
+    """The spool could not do its work; the text names the file and the cause."""
 
 
 class SpoolFull(SpoolError):
-    """There is no room for a capture, and the retention policy gave none."""
+    """There is no room for a capture, and the retention policy could not make any."""
 
 
 class SpoolClosed(SpoolError):
@@ -63,7 +63,7 @@ class SpoolClosed(SpoolError):
 
 
 class Damaged(SpoolError):
-    """The spool's file is a database, and no whole spool."""
+    """The spool's file is a database, but not a complete spool."""
 
 
 class FileChanged(CourierError):
@@ -83,10 +83,10 @@ class Rejected(CourierError):
 
 
 _MOST_SAID = 4000
-"""An error travels in a header, and one that is too large for the other end breaks the connection of all."""
+"""Characters of an error's text. It travels in a header, and a header that is too large breaks the whole connection."""
 
 
 def answer_of(error: CourierError) -> str:
-    """Return the text of an error as viam-server is answered with it: cut if it is very long."""
+    """Return the text of an error as viam-server gets it: cut if it is very long."""
     text = str(error)
     return text if len(text) <= _MOST_SAID else f"{text[: _MOST_SAID - 1]}…"

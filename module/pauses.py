@@ -4,7 +4,7 @@ It is kept in ``paused.json`` beside the spool::
 
     {"paused": [{"what": "source", "name": "imu", "since_us": 1780000000000000}, {"what": "upload", "name": "", …}]}
 
-A file that is missing or damaged pauses nothing. What a command has said in this process counts for more than the file.
+A file that is missing or damaged pauses nothing. Commands of this process take precedence over the file.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Pauses:
         self._clock_us = clock_us
         # None: resumed by command, whatever the file says.
         self._since: dict[Key, int | None] = {}
-        # All of these were resumed by command, also what the file holds and was not read yet.
+        # All were resumed by command, also those in a file that was not read yet.
         self._resumed: set[What] = set()
         self._stored: Stored = {}
         """What the file holds."""
@@ -62,7 +62,7 @@ class Pauses:
                 self._since[what, name] = self._clock_us()
 
     def resume(self, what: What, names: Iterable[str] | None = None) -> None:
-        """Note these (None: all that are paused, also those that the config no longer has) as going on."""
+        """Note these as not paused any more. None: all that are paused, also those that the config no longer has."""
         if names is None:
             self._resumed.add(what)
         known = [name for each, name in self._since if each is what]
@@ -86,12 +86,12 @@ class Pauses:
 
     @property
     def changed(self) -> bool:
-        """Whether the file holds anything else than is paused."""
+        """Whether the file differs from what is paused."""
         return self.held != self._stored
 
 
 def read(directory: Path) -> Stored:
-    """What stands in the file; nothing if it is missing. Raises OSError, and ValueError for a file that is damaged."""
+    """The content of the file; empty if there is none. Raises OSError, and ValueError if it is damaged."""
     try:
         descriptor = os.open(directory / PAUSED_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -106,7 +106,7 @@ def read(directory: Path) -> Stored:
 
 
 def write(directory: Path, stored: Stored) -> None:
-    """Replace the file, durably: after a power cut it is the old one or the new one. Raises OSError."""
+    """Replace the file durably: after a power cut either the old or the new one is there. Raises OSError."""
     text = json.dumps(
         {
             "paused": [

@@ -1,7 +1,7 @@
 """The last captures of each source and what became of them, in memory.
 
-Fed by the spool and the uploader as things happen; nothing is read from the disk, so what was captured before the
-start is not here. It stands in the way of every capture: one costs well under 2 µs.
+The spool and the uploader report each event here. Nothing is read from the disk, so captures from before the start are
+not known. Every capture passes through here, which costs well under 2 µs each.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from module.capture import Capture, Fate, Item
 from module.clock.machine_clock import Stamp, iso
 
 MOST = 100
-"""So many of each source are known."""
+"""How many of each source are known."""
 
 
 class _Known:
@@ -39,14 +39,14 @@ class Recent:
         self._by_id: dict[int, _Known] = {}
 
     def spooled(self, captures: Sequence[Capture], ids: Sequence[int]) -> None:
-        """Captures are on the disk, under these ids."""
+        """Note captures that are on the disk, under these ids."""
         for capture, capture_id in zip(captures, ids, strict=True):
             known = _Known(capture_id, capture, Fate.SPOOLED)
             if self._add(capture.origin.source, known):
                 self._by_id[capture_id] = known
 
     def refused(self, captures: Sequence[Capture]) -> None:
-        """Captures found no room on the disk; they never had an id."""
+        """Note captures that had no room on the disk; they have no id."""
         for capture in captures:
             self._add(capture.origin.source, _Known(None, capture, Fate.DROPPED))
 
@@ -62,14 +62,14 @@ class Recent:
         return True
 
     def became(self, ids: Iterable[int], fate: Fate) -> None:
-        """Captures have come to this; those that are not known any more do not matter."""
+        """Note the fate of captures; ids that are not known any more are ignored."""
         for capture_id in ids:
             known = self._by_id.get(capture_id)
             if known is not None:
                 known.fate = fate
 
     def uploaded(self, items: Sequence[Item], file_id: str) -> None:
-        """The cloud has these captures, under its own id."""
+        """Note captures that the cloud has, and the cloud's id for them."""
         for item in items:
             known = self._by_id.get(item.id)
             if known is not None:
@@ -79,7 +79,7 @@ class Recent:
     def last(self, source: str, limit: int, shown_us: Callable[[Stamp], int]) -> list[dict[str, Any]]:
         """The last captures of a source, newest first, as the ``recent`` command answers them.
 
-        ``shown_us`` moves a time by what the clock has stepped since, as ``Clock.shown_us`` does.
+        ``shown_us`` corrects a time by the steps of the clock since then, as ``Clock.shown_us`` does.
         """
         newest = list(self._of_source[source])[: -limit - 1 : -1]
         return [

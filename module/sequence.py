@@ -1,7 +1,7 @@
-"""A sequence: a named stretch of time over some sources, which is made in the cloud once it has all their captures.
+"""A sequence: a stretch of time over some sources, which is made in the cloud once the cloud has all their captures.
 
-Viam's cloud knows one by the machine part, the resources with their methods, a start and an end
-(``viam.app.data.v1.CreateSequenceRequest``). Its tags are the sequence's own, not those of the captures.
+In Viam's cloud a sequence is a machine part, some resources with their methods, a start and an end
+(``viam.app.data.v1.CreateSequenceRequest``). Its tags belong to the sequence, not to the captures.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 
 class SequenceState(enum.StrEnum):
-    """How far a sequence has come; once the cloud has made it, it is no longer here."""
+    """The state of a sequence. Once the cloud has made it, it is deleted here."""
 
     OPEN = "open"
-    """It has been started; what its sources capture belongs to it."""
+    """It has been started: all new captures of its sources belong to it."""
     WAITING = "waiting"
     """It has been stopped, and waits for its captures to be delivered, or for the cloud."""
     FAILED = "failed"
@@ -26,16 +26,16 @@ class SequenceSource:
     """One source of a sequence."""
 
     id: str
-    """What the configuration calls it."""
+    """The source's id in the configuration."""
     resource: str
-    """The resource's name, as its captures bear it."""
+    """The resource's name, as its captures have it."""
     method: str
     """The captured method as viam-server names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureSequence:
-    """One sequence as the spool has it; times in µs since the Unix epoch."""
+    """One sequence as the spool stores it; times in µs since the Unix epoch."""
 
     id: str
     sources: tuple[SequenceSource, ...]
@@ -44,13 +44,13 @@ class CaptureSequence:
     end_us: int | None = None
     """None while it is open."""
     waiting_for: int = 0
-    """Captures of it that are still to be delivered, those among the failures included; 0 while it is open."""
+    """How many of its captures are not delivered yet, failures included; 0 while it is open."""
     error: str | None = None
-    """What the cloud said when it would not make it."""
+    """The cloud's reason for not making it."""
 
     @property
     def state(self) -> SequenceState:
-        """How far it has come."""
+        """The state that follows from its end and its error."""
         if self.error is not None:
             return SequenceState.FAILED
         return SequenceState.OPEN if self.end_us is None else SequenceState.WAITING

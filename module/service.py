@@ -1,8 +1,8 @@
 """The Viam resource: a thin shell over Courier.
 
-viam-server makes each change by ``close()`` and ``new()`` (the SDK never calls ``reconfigure``). ``new`` is synchronous
-and its object may be dropped unclosed, when AddResource times out, so it acquires nothing: all that is held belongs to
-the Courier's task, which ends with the object.
+viam-server makes each change by ``close()`` and ``new()`` (the SDK never calls ``reconfigure``). ``new`` is
+synchronous. If AddResource times out, its object is dropped without a ``close``. So ``new`` acquires nothing: files,
+threads and tasks belong to the Courier's task, which ends with the object.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
     ) -> Mapping[str, ValueTypes]:
         """Carry out one of the verbs that ``{"command": "help"}`` lists.
 
-        Raises INVALID_ARGUMENT for what cannot be asked, UNAVAILABLE while the spool is not open, and
-        DEADLINE_EXCEEDED if the caller's own deadline passes first.
+        Raises INVALID_ARGUMENT for a command that is refused, UNAVAILABLE while the spool is not open, and
+        DEADLINE_EXCEEDED if the caller's deadline passes first.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -84,7 +84,7 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
         return status_of(self._courier)
 
     async def close(self) -> None:
-        """Stop, and make safe what was captured; at most a few seconds. May be called more than once."""
+        """Stop, and sync what was captured; takes at most a few seconds. May be called more than once."""
         await self._courier.close()
 
 

@@ -1,4 +1,4 @@
-"""What a protobuf ``Struct`` holds, as Python's own values.
+"""Turns the values of a protobuf ``Struct`` into Python's own.
 
 null is None here; the SDK's own conversion (``viam.utils.struct_to_dict``) makes 0 of it.
 """

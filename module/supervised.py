@@ -1,7 +1,7 @@
-"""Work that must go on: whatever ends it is logged with its traceback and shown, and it begins again.
+"""Restarts work that must never end: an error is logged with its traceback and shown, and the work begins again.
 
-The delay before a new beginning doubles from ``FIRST_DELAY_S`` to ``MOST_DELAY_S`` while the work ends soon after each
-beginning, and is the first one again after work that ran for longer than ``MOST_DELAY_S``.
+The delay before each new beginning doubles from ``FIRST_DELAY_S`` to ``MOST_DELAY_S``. After work that ran for longer
+than ``MOST_DELAY_S`` it is ``FIRST_DELAY_S`` again.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ MOST_DELAY_S = 60.0
 
 
 class Supervised:
-    """One piece of work, begun again for as long as it ends with an error. ``run`` is one task's work."""
+    """One piece of work, which begins again each time it ends with an error. ``run`` is for one task."""
 
     def __init__(self, name: str, work: Callable[[], Awaitable[None]], logger: logging.Logger) -> None:
-        """``work`` makes the work; it is called once for each beginning. ``name`` is the work's in the log."""
+        """``work`` is called once for each beginning; ``name`` is the name of the work in the log."""
         self.error: str | None = None
         """Why the work does not run now, in one line; None: it runs, or it has returned."""
         self._name = name
@@ -26,7 +26,7 @@ class Supervised:
         self._logger = logger
 
     async def run(self) -> None:
-        """Return once the work returns; ends otherwise only by the cancellation of the task that it runs in."""
+        """Return once the work returns. Only the cancellation of its task ends it earlier."""
         clock, delay_s = asyncio.get_running_loop().time, FIRST_DELAY_S
         while True:
             begun = clock()
@@ -52,7 +52,7 @@ class Supervised:
 
 
 def said_of(error: BaseException) -> str:
-    """An error that nobody foresaw in one line: its type, and what it says."""
+    """An unexpected error in one line: its type and its text."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

@@ -1,4 +1,4 @@
-"""The same trouble at 100 Hz makes one line a minute, with a count."""
+"""Keeps the log short: the same trouble 100 times a second makes one line a minute, with a count."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ThrottledLog:
         self._last: dict[str, tuple[float, int]] = {}
 
     def warning(self, subject: str, text: str, defect: BaseException | None = None) -> None:
-        """Log ``subject: text``, with the traceback of a ``defect`` of this module's own, or count it."""
+        """Log ``subject: text``, or only count it. A ``defect`` of this module is logged with its traceback."""
         now = time.monotonic()
         said, left_out = self._last.get(subject, (-_PERIOD_S, 0))
         if now - said < _PERIOD_S:

@@ -1,4 +1,4 @@
-"""The attributes of a machine's config → frozen models: what is allowed, its defaults, and how a refusal is worded.
+"""The attributes of a machine's config → frozen models: allowed values, defaults, and the texts of refusals.
 
-Read ``uploader`` first, then ``source``; ``allowed`` has the wording of refusals, ``api_methods`` what can be captured.
+Read ``uploader`` first, then ``source``; ``allowed`` has the texts of refusals, ``api_methods`` what can be captured.
 """

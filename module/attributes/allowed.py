@@ -1,7 +1,7 @@
-"""What an attribute may be, in one sentence that checks and refuses alike, and the text of all refusals together.
+"""The allowed values of an attribute: a check, and the sentence that a refusal says. Also the text of all refusals.
 
-The sentence and the check are made by one function, so that they cannot drift apart. The validating library gathers
-the refusals and knows their paths; none of its own phrasing is let through.
+One function makes both the sentence and the check, so that they always agree. The validating library collects the
+refusals with their paths; its own sentences are never shown.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OTHERS_WORDS = {
         ("capture_frequency_hz", "interval_s", "cron"),
     ),
 }
-"""What others call an attribute, which is like none of ours."""
+"""Names that other programs have for an attribute, if they are not similar to ours."""
 _SECRET = re.compile(r"key|secret|token|passw|credential|proxy", re.IGNORECASE)
 _ADDRESS = ("cloud", "address")
 _FOLLOWS_FROM_ANOTHER = "default_factory_not_called"
@@ -47,13 +47,13 @@ _STRUCTURES = {
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """An annotation of a field: a sentence of what it may be, and the check that holds the field to it."""
+    """An annotation of a field: a sentence that says which values are allowed, and the check of it."""
 
     sentence: str
     accept: Callable[[Any], Any]
-    """Returns the value to keep; raises ValueError or TypeError if the value isn't what the sentence says."""
+    """Returns the value to keep; raises ValueError or TypeError if the sentence does not allow the value."""
     names: tuple[str, ...] = ()
-    """Those of which one is meant, if only such are allowed."""
+    """The allowed values, if the field takes only one of a few names."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Stand in for the library's own validation of the field."""
@@ -69,12 +69,12 @@ class Allowed:
 
 
 def refused(allowed: str, meant: str | None = None) -> PydanticCustomError:
-    """Return what a validator raises to refuse the value that was given; ``meant``: what its author may have meant."""
+    """Return the error that refuses a value; ``meant``: the value that its author may have meant."""
     return PydanticCustomError("refused", "{allowed}", {"allowed": allowed, "meant": meant})
 
 
 def nearest(given: Any, names: Sequence[str]) -> str | None:
-    """Return the name that a text is most like, whatever its case; None: it is like none, or no text."""
+    """Return the name that is most similar to a text, in any case; None: no name is similar, or it is no text."""
     if not isinstance(given, str) or len(given) > _LONGEST:
         return None
     by_lower = {name.lower(): name for name in names}
@@ -83,14 +83,14 @@ def nearest(given: Any, names: Sequence[str]) -> str | None:
 
 
 def absent(allowed: str) -> PydanticCustomError:
-    """Return what a validator raises because nothing was given."""
+    """Return the error for a value that is missing."""
     return PydanticCustomError("absent", "{allowed}", {"allowed": allowed})
 
 
 def number(
     *, above: float = -math.inf, at_least: float = -math.inf, at_most: float = math.inf, whole: bool = False
 ) -> Allowed:
-    """Allow finite numbers within the bounds; a whole one may come as 5.0, and a bool is no number."""
+    """Allow finite numbers within the bounds. A whole number may be written as 5.0; a bool is no number."""
 
     def accept(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -113,7 +113,7 @@ def number(
 
 
 def size(*, at_least: int, at_most: int = 2**53, example: str = "512 MiB") -> Allowed:
-    """Allow whole numbers of bytes, and texts with a unit: 10 GB, 512 MiB, and if the example has it, 100 kB/s."""
+    """Allow whole numbers of bytes, and texts with a unit: 10 GB, 512 MiB; also 100 kB/s if the example has a "/s"."""
     of_number = number(at_least=at_least, at_most=at_most, whole=True)
     ending = "/s" if example.endswith("/s") else ""
 
@@ -146,7 +146,7 @@ def choice(of: type[enum.StrEnum]) -> Allowed:
 
 
 def one_or_list(value: Any) -> Any:
-    """Take a single text where a list of texts is expected."""
+    """Return a list of texts; a single text becomes a list."""
     return [value] if isinstance(value, str) else value
 
 
@@ -271,7 +271,7 @@ def path_of(loc: Sequence[str | int]) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as JSON of at most 80 characters, with nothing under a name that looks like a secret's."""
+    """Return a value as JSON of at most 80 characters; values under names that look like a secret's are left out."""
     dumped = json.dumps(_presentable(value), ensure_ascii=False)
     return dumped if len(dumped) <= _LONGEST else dumped[: _LONGEST - 1] + _HIDDEN
 
@@ -325,7 +325,7 @@ def _known_instead(name: str, model: type[BaseModel]) -> str:
 
 
 def _model_at(root: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel]:
-    """Return the model of the object that a path leads to; a step into a list leads to its only model."""
+    """Return the model of the object at a path; all entries of a list have one model."""
     model = root
     for name in (step for step in loc if isinstance(step, str)):
         model = _model_within(model.model_fields[name].annotation) or model

@@ -1,7 +1,7 @@
 """What can be captured: the methods of each API, what each returns, and its parameters in ``extra``.
 
 Names and keys are those of viam-server's data manager (rdk, ``components/*/collectors.go``,
-``services/*/collectors.go``); how each method is called stands in ``module.collection.apis``.
+``services/*/collectors.go``). ``module.collection.apis`` has the calls.
 """
 
 from __future__ import annotations
@@ -33,36 +33,36 @@ _AUDIO_S = 1.0
 
 
 class Returns(enum.Enum):
-    """What a method's answer is."""
+    """The kind of a method's answer."""
 
     ROW = enum.auto()
     """One row of values."""
 
     IMAGES = enum.auto()
-    """Images, which can be worked on."""
+    """Images, which can be cropped, scaled and encoded."""
 
     BYTES = enum.auto()
-    """Other bytes, which travel as they came."""
+    """Other bytes, which are sent unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a method; it stands in ``extra`` under any one of these keys."""
+    """A parameter of a method; ``extra`` has it under any one of these keys."""
 
     keys: tuple[str, ...]
     kind: str
-    """What the value is, e.g. "a text"."""
+    """The kind of the value in words, e.g. "a text"."""
     fits: Callable[[Any], bool]
     required: bool = True
     sent_as: str = ""
-    """What viam-server calls it (``additional_params``), if that is not the first key."""
+    """Its name in viam-server (``additional_params``), if that is not the first key."""
 
     def value_in(self, extra: Mapping[str, Any], default: Any = None) -> Any:
         """The value in ``extra``; ``default`` if there is none."""
         return next((extra[key] for key in self.keys if key in extra), default)
 
     def is_valid_in(self, extra: Mapping[str, Any]) -> bool:
-        """Whether ``extra`` holds a valid value, or none if none is required."""
+        """Whether ``extra`` has a valid value, or has none and none is required."""
         given = [extra[key] for key in self.keys if key in extra]
         return all(map(self.fits, given)) and bool(given or not self.required)
 
@@ -135,7 +135,7 @@ _LATER_KNOWN = (
     "rdk:service:video",
     "rdk:service:world_state_store",
 )
-"""The first versions took these to have readings, as APIs that are not known have."""
+"""The first versions accepted the method ``Readings`` for these, as for APIs that are not known."""
 _WITHOUT_OWN = (
     "rdk:component:audio_out",
     "rdk:component:base",
@@ -151,7 +151,7 @@ _WITHOUT_OWN = (
     "rdk:service:navigation",
     *_LATER_KNOWN,
 )
-"""APIs that have no method except those that all have."""
+"""APIs that have only the methods that all APIs have."""
 _OF_API = {
     **dict.fromkeys(_WITHOUT_OWN, ()),
     ARM: (ApiMethod("EndPosition"), ApiMethod("JointPositions")),
@@ -186,11 +186,11 @@ NAMES_OF_OTHERS = {
     "getreadings": READS,
     "getpointcloud": "NextPointCloud",
 }
-"""What methods are called in earlier versions of viam-server, and in the SDKs; in small letters."""
+"""Names of methods in earlier versions of viam-server, and in the SDKs; in small letters."""
 
 
 def methods_of(api: str | None) -> tuple[ApiMethod, ...]:
-    """The methods of an API: its own, ``GetWorldPose`` of a component, ``DoCommand``; all there are without an API."""
+    """The methods of an API: its own, a component's ``GetWorldPose``, and ``DoCommand``. Without an API: all methods."""
     if api:
         return (*_own(api), *([_WORLD_POSE] if _is_component(api) else []), _DO_COMMAND)
     own = dict.fromkeys(method for methods in _OF_API.values() for method in methods)
@@ -198,7 +198,7 @@ def methods_of(api: str | None) -> tuple[ApiMethod, ...]:
 
 
 def _own(api: str) -> tuple[ApiMethod, ...]:
-    """What no API shares with all others; an API that is not known has readings."""
+    """The methods that only this API has; an API that is not known has ``Readings``."""
     return _OF_API.get(api, (_READINGS,))
 
 
@@ -213,7 +213,7 @@ def accepted_methods(api: str | None) -> tuple[ApiMethod, ...]:
 
 
 def method_of(api: str, name: str | None) -> ApiMethod | None:
-    """The method of an API by its name, or the one that a source means without a name; None: there is none."""
+    """The method of an API by its name; without a name the default of the API. None: there is none."""
     if name is None:
         own = _own(api) or (_DO_COMMAND,)
         name = own[0].name if len(own) == 1 else _PREFERRED.get(api)
@@ -221,5 +221,5 @@ def method_of(api: str, name: str | None) -> ApiMethod | None:
 
 
 def audio_s(extra: Mapping[str, Any], period_s: float | None) -> float:
-    """How long ``GetAudio`` records: as ``extra`` says, or for one period, as viam-server does, or one second."""
+    """For how many seconds ``GetAudio`` records: as set in ``extra``, otherwise for one period, otherwise 1."""
     return float(SECONDS.value_in(extra, period_s or _AUDIO_S))

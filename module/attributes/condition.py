@@ -16,10 +16,10 @@ class Test(enum.StrEnum):
     """The value counts as true; there is no operand."""
 
     EQUALS = "equals"
-    """The value and the operand are the same; a bool is never the same as a number."""
+    """The value equals the operand; a bool never equals a number."""
 
     NOT_EQUALS = "not_equals"
-    """They are not the same, or there is no value."""
+    """The value does not equal the operand, or there is no value."""
 
     ABOVE = "above"
     """The value is a number, and greater."""
@@ -29,7 +29,7 @@ class Test(enum.StrEnum):
 
 
 class _Missing(enum.Enum):
-    """Told apart from ``None``, which a reading may hold."""
+    """Not the same as ``None``, which a reading may hold."""
 
     MISSING = enum.auto()
 
@@ -39,7 +39,7 @@ class Condition:
     """One test of one value of the readings."""
 
     key: str
-    """Dotted path into nested readings; a key that itself holds dots is found as well."""
+    """Dotted path into nested readings; keys that contain dots are found too."""
     test: Test = Test.TRUE
     operand: Any = None
     """A text, a number, a bool or ``None``; a number for ``ABOVE`` and ``BELOW``."""
@@ -47,8 +47,8 @@ class Condition:
     def holds(self, readings: Mapping[str, Any]) -> bool:
         """Whether the test holds; never raises on readings of JSON's types.
 
-        A key that is missing fails every test but ``NOT_EQUALS``. What is no number (a bool, a text) is neither above
-        nor below anything.
+        If the key is missing, every test except ``NOT_EQUALS`` fails. Only a number can be above or below another: a
+        bool or a text never is.
         """
         value = _find(readings, self.key)
         if value is _Missing.MISSING:
@@ -67,7 +67,7 @@ class Condition:
 
 
 def _find(readings: Mapping[str, Any], key: str) -> Any:
-    """Return the value at a dotted path; the whole of it as one key goes first, then the shortest first key."""
+    """Return the value at a dotted path. The whole path is tried as one key first, then the shortest first key."""
     if key in readings:
         return readings[key]
     dot = key.find(".")

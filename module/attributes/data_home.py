@@ -1,7 +1,7 @@
-"""Where on the machine a service's spool lies if nobody says so; pure.
+"""The default directory of a service's spool; pure.
 
 After each reconfiguration viam-server deletes ``$VIAM_HOME/module-data/<machine>/<module>`` of every module that does
-not run then. So the spool lies elsewhere in that home, in ``capture-courier/<machine>/<service>``.
+not run then. So the spool has another place in that home: ``capture-courier/<machine>/<service>``.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _PARTS_OF_MODULE_DATA = 3
 
 
 class SpoolPlaces(NamedTuple):
-    """Where a service's spool lies."""
+    """The directories of a service's spool."""
 
     directory: PurePosixPath
-    """Where it lies by default."""
+    """The default."""
     former: PurePosixPath | None
-    """Where earlier versions had it, if viam-server may delete it there."""
+    """The default of earlier versions, if viam-server may delete it there."""
 
 
 def spool_places(service: str, environ: Mapping[str, str]) -> SpoolPlaces | None:
-    """Return the places of a service's spool; None without a ``VIAM_MODULE_DATA`` that is absolute.
+    """Return the places of a service's spool; None if ``VIAM_MODULE_DATA`` is not an absolute path.
 
-    A ``VIAM_MODULE_DATA`` that viam-server would not set itself was set by a person, and is used as it is.
+    If ``VIAM_MODULE_DATA`` is not a path that viam-server would set, a person has set it, and the spool is in it.
     """
     data = environ.get("VIAM_MODULE_DATA", "")
     if not data.startswith("/"):
@@ -47,12 +47,12 @@ def spool_places(service: str, environ: Mapping[str, str]) -> SpoolPlaces | None
 
 
 def is_deleted_by_viam_server(directory: PurePosixPath, environ: Mapping[str, str]) -> bool:
-    """Whether a directory lies where viam-server deletes what belongs to modules that do not run."""
+    """Whether a directory is in ``module-data``, from which viam-server deletes modules that do not run."""
     home = PurePosixPath(posixpath.normpath(environ.get("VIAM_HOME", "")))
     return home.is_absolute() and directory.is_relative_to(home / _MODULE_DATA)
 
 
 def _machine_of(data: PurePosixPath, home: PurePosixPath) -> str | None:
-    """Return the machine's id in a directory that viam-server made for a module; None for any other directory."""
+    """Return the machine's id in the path of a module's directory that viam-server made; None for other paths."""
     parts = data.relative_to(home).parts if home.is_absolute() and data.is_relative_to(home) else ()
     return parts[1] if len(parts) == _PARTS_OF_MODULE_DATA and parts[0] == _MODULE_DATA else None

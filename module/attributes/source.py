@@ -1,7 +1,7 @@
-"""The attributes of a source (its images, changes and gate), and what all parts of a Config stand on.
+"""The attributes of a source (its images, changes and gate), and the base of all parts of a Config.
 
-What each attribute may be stands beside it; what holds between attributes stands in the validator of the later one,
-which sees the earlier ones that were right, so that all refusals come at once.
+The allowed values of an attribute are beside its field. A rule between two attributes is in the validator of the later
+one. It sees those earlier ones that were valid, so all refusals come at once.
 """
 
 from __future__ import annotations
@@ -64,16 +64,16 @@ Windows = Annotated[tuple[Annotated[str, allowed.WINDOW], ...], BeforeValidator(
 
 
 class Unset(enum.Enum):
-    """Tells an operand that was not given from one that was given as null."""
+    """The value of an operand that was left out; null is a value."""
 
     UNSET = enum.auto()
 
 
 class ImageFormat(enum.StrEnum):
-    """What an image is sent as."""
+    """The format in which an image is sent."""
 
     PASSTHROUGH = "passthrough"
-    """The bytes as they came; raw ones as PNG."""
+    """The bytes unchanged; raw images as PNG."""
 
     JPEG = "jpeg"
     """Small, with loss."""
@@ -97,7 +97,7 @@ class Find(enum.StrEnum):
 
 @dataclass
 class Context:
-    """What validators know beside the attributes; the sets gather what must not come twice."""
+    """What validators know besides the attributes; the sets collect values that must not come twice."""
 
     service: str
     environ: Mapping[str, str]
@@ -107,16 +107,16 @@ class Context:
 
 
 def context_of(info: ValidationInfo) -> Context:
-    """Return what ``parse`` handed to the validators."""
+    """Return the context that ``parse`` passed to the validators."""
     return cast("Context", info.context)
 
 
 class Part(BaseModel):
-    """An object of the attributes: immutable, and without attributes that it does not know; null means left out."""
+    """An object of the attributes: immutable; unknown attributes are refused; null means left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     null_is_a_value: ClassVar[frozenset[str]] = frozenset()
-    """The attributes for which it does not."""
+    """The attributes for which null is a value."""
 
     @model_validator(mode="before")
     @classmethod
@@ -127,7 +127,7 @@ class Part(BaseModel):
 
 
 class Conditional(Part):
-    """A sensor, and a condition on its readings that stands flat beside it."""
+    """A sensor, and a condition on its readings; the condition's attributes are in the same object."""
 
     null_is_a_value = frozenset({"equals", "not_equals"})
 
@@ -160,7 +160,7 @@ class Conditional(Part):
 
     @property
     def condition(self) -> Condition | None:
-        """What must hold of the sensor's readings; None without a sensor."""
+        """The condition on the sensor's readings; None without a sensor."""
         if self.sensor is None or self.key is None:
             return None
         for test, unset in _TESTS.items():
@@ -170,11 +170,11 @@ class Conditional(Part):
 
 
 _TESTS = {"equals": Unset.UNSET, "not_equals": Unset.UNSET, "above": None, "below": None}
-"""The tests of a condition, with what each holds when it isn't given."""
+"""The tests of a condition, each with its value if it is left out."""
 
 
 class ImageConfig(Part):
-    """What becomes of a camera's images before they travel."""
+    """How a camera's images are processed before they are sent."""
 
     format: Annotated[ImageFormat, choice(ImageFormat)] = ImageFormat.PASSTHROUGH
     quality: Annotated[int, number(at_least=1, at_most=100, whole=True)] = 85
@@ -193,7 +193,7 @@ class OnChangeConfig(Part):
 
 
 class GateConfig(Conditional):
-    """What opens a source: a sensor, a vision service, or neither of them and only a command."""
+    """What opens a source's gate: a sensor, a vision service, or only a command."""
 
     poll_hz: Annotated[float, number(above=0, at_most=1000)] = 1
     before_s: Annotated[float, NOT_NEGATIVE] = 0
@@ -250,7 +250,7 @@ class SourceConfig(Part):
 
     @property
     def is_this_service(self) -> bool:
-        """Whether it names the very service that would poll it."""
+        """Whether it names the uploader that would poll it."""
         return self._is_this_service
 
     @property
@@ -265,7 +265,7 @@ class SourceConfig(Part):
 
     @property
     def period_s(self) -> float | None:
-        """Seconds from one poll to the next; None for cron, and for what is polled only on command."""
+        """Seconds from one poll to the next; None for cron, and if it is polled only on command."""
         return _period_s(self.capture_frequency_hz, self.interval_s)
 
     @model_validator(mode="after")
@@ -368,7 +368,7 @@ class SourceConfig(Part):
 
 
 def unfit(config: SourceConfig, api: str, method: str) -> str | None:
-    """Return what the validator refuses of a source once the API of its resource and the method are known."""
+    """Return which attributes do not fit, once the API and the method of the resource are known; None: all fit."""
     attributes = {**config.model_dump(exclude_unset=True), "api": api, "method": method}
     try:
         SourceConfig.model_validate(attributes, context=Context(service="", environ={}, uploads_disabled=True))
@@ -378,7 +378,7 @@ def unfit(config: SourceConfig, api: str, method: str) -> str | None:
 
 
 def _methods_left(data: Mapping[str, Any]) -> tuple[ApiMethod, ...]:
-    """Return the methods that a source can still mean, by those of its attributes that were right."""
+    """Return the methods that are still possible, by those attributes of a source that were valid."""
     api, name = data.get("api"), data.get("method")
     if name or api:
         accepted = accepted_methods(api)

@@ -1,4 +1,4 @@
-"""Texts that tell time (cron expressions, windows of active hours, time zones), checked and read. Pure."""
+"""Reads and checks texts about time: cron expressions, windows of active hours, time zones. Pure."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _SEARCHED_FROM = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class BadTimeText(ValueError):
-    """A text that tells no time; ``allowed`` is what would, for messages that name the text themselves."""
+    """A text that is not valid; ``allowed`` says what is, for messages that name the text themselves."""
 
     def __init__(self, text: str, problem: str, allowed: str) -> None:
-        """Say the problem of the text, shortened to 80 characters."""
+        """The message has the text, cut to 80 characters, and its problem."""
         super().__init__(f"{text[:80]!r} {problem}; allowed is {allowed}")
         self.allowed = allowed
 
@@ -54,14 +54,14 @@ class Window:
     start: int
     """Minutes after midnight, 0-1439; the first one inside."""
     end: int
-    """Minutes after midnight, 0-1440, never equal to ``start``; the first one outside. Below ``start``: next day."""
+    """Minutes after midnight, 0-1440, not ``start``; the first one outside. If below ``start``: on the next day."""
 
 
 def parse_windows(texts: Sequence[str]) -> tuple[Window, ...]:
-    """Return the windows that the texts tell, in their order, e.g. of ``"mon-fri 08:00-18:00"``.
+    """Return the windows of the texts, in their order, e.g. of ``"mon-fri 08:00-18:00"``.
 
-    Days are a name, a range that may run over Sunday, or a list of both (``"fri-mon,wed"``); none means every day.
-    Raises BadTimeText, a ValueError, on the first text that is no window.
+    Days are a name, a range that may cross Sunday, or a list of both (``"fri-mon,wed"``). Without days, every day is
+    meant. Raises BadTimeText, a ValueError, for the first text that is no window.
     """
     return tuple(_window(text) for text in texts)
 
@@ -76,9 +76,9 @@ def parse_timezone(text: str) -> ZoneInfo:
 
 
 def parse_cron(text: str, timezone: str) -> None:
-    """Check a cron expression of 5 fields, or of 6 with seconds first, and the zone that it is meant in.
+    """Check a cron expression of 5 fields, or of 6 with seconds first, and its time zone.
 
-    Raises BadTimeText, a ValueError, that names the field which cannot be read, or says that no date ever matches.
+    Raises BadTimeText, a ValueError. It names the field that cannot be read, or says that no date ever matches.
     """
     parse_timezone(timezone)
     fields = text.split()
@@ -130,7 +130,7 @@ def _minute(text: str, time: str) -> int:
 
 
 def _days(text: str, given: str | None) -> frozenset[int]:
-    """Return the days that are given, all of them for None. Raises BadTimeText."""
+    """Return the days in a text; all of them for None. Raises BadTimeText."""
     if given is None:
         return frozenset(range(7))
     days: set[int] = set()

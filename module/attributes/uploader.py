@@ -1,7 +1,7 @@
-"""The attributes of the uploader as one frozen Config; the only validator, with the defaults standing in the fields.
+"""The attributes of the uploader as one frozen Config. It is the only validator; the fields have the defaults.
 
-``parse`` is the door. What each attribute may be stands beside it; what holds between attributes stands in the
-validator of the later one, which sees the earlier ones that were right, so that all refusals come at once.
+Begin at ``parse``. The allowed values of an attribute are beside its field. A rule between two attributes is in the
+validator of the later one. It sees those earlier ones that were valid, so all refusals come at once.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ _MACHINE = {
     "api_key_id": ("VIAM_API_KEY_ID", "the id of an API key"),
     "api_key": ("VIAM_API_KEY", "an API key"),
 }
-"""What viam-server tells the modules of a cloud-managed machine: variable and meaning, by attribute."""
+"""The variables that viam-server sets for modules of a cloud-managed machine: variable and meaning, by attribute."""
 
 
 class AfterUpload(enum.StrEnum):
-    """What becomes of a file once the cloud has it."""
+    """What happens to a file once the cloud has it."""
 
     KEEP = "keep"
     """It stays, and is not sent again while its size and time stay as they are."""
@@ -193,12 +193,12 @@ class SpoolConfig(Part):
 
     @property
     def former(self) -> str | None:
-        """Where earlier versions had the spool of a service that has none in ``directory`` yet."""
+        """The directory of earlier versions; a spool there is moved if ``directory`` has none yet."""
         return self._former
 
     @property
     def is_at_risk(self) -> bool:
-        """Whether ``directory`` lies where viam-server deletes what belongs to modules that do not run."""
+        """Whether ``directory`` is in ``module-data``, from which viam-server deletes modules that do not run."""
         return self._is_at_risk
 
 
@@ -250,7 +250,7 @@ class _Address:
 
 
 def _address(given: Any) -> _Address:
-    """Return the parts of an address; raises ValueError or TypeError for what _ADDRESS_ALLOWED doesn't name."""
+    """Return the parts of an address; raises ValueError or TypeError if _ADDRESS_ALLOWED does not allow it."""
     found = _ADDRESS.fullmatch(given)
     if found is None:
         raise ValueError
@@ -273,7 +273,7 @@ def _is_loopback(host: str) -> bool:
 
 
 class CloudConfig(Part):
-    """Where to, and as whom."""
+    """The cloud's address, and the part and key for the uploads."""
 
     address: Annotated[str, Allowed(_ADDRESS_ALLOWED, lambda value: _address(value).normal)] = "https://app.viam.com"
     part_id: Annotated[str, text("a text", r"(?s).*")] = Field(default="", validate_default=True)
@@ -304,12 +304,12 @@ class CloudConfig(Part):
 
     @property
     def tls(self) -> bool:
-        """False for a loopback address that asks for it with ``http://``."""
+        """False for an ``http://`` address, which must be loopback."""
         return _address(self.address).tls
 
 
 class Config(Part):
-    """All attributes of the uploader, complete and right."""
+    """All attributes of the uploader, with defaults filled in, and valid."""
 
     sources: tuple[SourceConfig, ...] = ()
     folders: tuple[FolderConfig, ...] = ()
@@ -321,10 +321,10 @@ class Config(Part):
     comment: Annotated[str, COMMENT] | None = None
 
     def dependencies(self) -> tuple[list[str], list[str]]:
-        """Return the resources that the service cannot start without, and those that it can, none of them twice.
+        """Return the required and the optional resources, none of them twice.
 
-        Each is ``name``, or ``api/name`` if the source gives an ``api``. A disabled source needs nothing to start, nor
-        does one with a name ``remote:name``, which viam-server may know by another.
+        Each is ``name``, or ``api/name`` if the source has an ``api``. The resource of a disabled source is optional.
+        So is a name ``remote:name``, because viam-server may know the resource by another name.
         """
         required = [
             name
@@ -344,11 +344,11 @@ class Config(Part):
 
 
 def parse(attributes: Mapping[str, Any], *, service: str, environ: Mapping[str, str]) -> Config:
-    """Return the Config of a service's attributes; the variables of ``environ`` stand in for what they leave out.
+    """Return the Config of a service's attributes; what they leave out comes from the variables in ``environ``.
 
-    Numbers may be floats, as a protobuf ``Struct`` has them. Raises ConfigError, whose text holds every refusal, each
-    as ``sources[2].interval_s: -1 given; allowed is a number of at least 0.001``, joined by "; ". The text holds no
-    value of an attribute that is named like a secret.
+    Numbers may be floats, as a protobuf ``Struct`` has them. Raises ConfigError. Its text has every refusal, such as
+    ``sources[2].interval_s: -1 given; allowed is a number of at least 0.001``, joined by "; ". It never has the value
+    of an attribute whose name looks like a secret's.
     """
     upload = attributes.get("upload")
     context = Context(service, environ, isinstance(upload, Mapping) and upload.get("disabled") is True)

@@ -1,11 +1,12 @@
 """The machine's clock: what it says, whether it is set, and how far it has stepped.
 
-A board without a battery for its clock starts in 1970, or hours behind, and captures; then the network sets its clock.
-CLOCK_REALTIME less CLOCK_BOOTTIME changes only by such steps (slewing changes both alike), so that each time is kept
-with that difference, its ``Reading``. A reading that has stood for ``STANDS_S`` on a clock that is set is the true one
-of that boot, and every time of that boot is moved by how far its own reading differs from it.
+A board without a battery for its clock starts in 1970, or hours behind, and captures. Later the network sets its clock.
+CLOCK_REALTIME minus CLOCK_BOOTTIME changes only by such steps (slewing changes both alike). So each time is stored
+with this difference, its ``Reading``. If the clock is set, and its reading has stayed the same for ``STANDS_S``, that
+is the true reading of this boot. Every time of this boot is corrected by the difference between its reading and the
+true one.
 
-Nothing here sleeps, and all but ``Machine`` is handed its clocks.
+Nothing here sleeps. Only ``Machine`` reads real clocks; everything else gets its clocks as an argument.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from typing import Any, NamedTuple, Protocol
 RELEASED = datetime(2026, 1, 1, tzinfo=UTC)
 """A clock that says less is not set. Each release raises it, see ``docs/releasing.md``."""
 STEP_US = 2_000_000
-"""A smaller difference corrects nothing: that is what time servers do now and then."""
+"""A smaller difference is not corrected: time servers make such steps now and then."""
 STANDS_S = 10.0
-"""So long a step must have stood before anything is corrected by it."""
+"""For how long a reading must stay the same before anything is corrected by it."""
 LOOK_S = 1.0
-"""How often it is looked at."""
+"""Time between two looks at the clock."""
 NOT_SET_TAG = "clock-not-set"
-"""On what was captured by a clock that was not set, and that nothing can date."""
+"""The tag of captures whose clock was not set and whose true time is not known."""
 _SAME_US = 10_000
-"""Readings that differ by less are one: they are measured to a millisecond."""
+"""Readings that differ by less count as the same, because they are measured to about a millisecond."""
 _CLOSE_NS = 1_000_000
 _MOST_TRIES = 5
 _WRITTEN_S = 2 * LOOK_S
@@ -39,9 +40,9 @@ class Reading(NamedTuple):
     """Which clock a time was read from."""
 
     boot: str = ""
-    """The boot of the machine, as Linux names it; empty: nothing is known of the clock, and nothing corrects it."""
+    """Linux's id of this boot of the machine; empty: nothing is known of the clock, and its times are not corrected."""
     offset_us: int = 0
-    """CLOCK_REALTIME less CLOCK_BOOTTIME."""
+    """CLOCK_REALTIME minus CLOCK_BOOTTIME."""
 
 
 NO_READING = Reading()
@@ -56,17 +57,17 @@ class Stamp(NamedTuple):
 
 
 class Stand(NamedTuple):
-    """A reading of this boot, as the spool keeps it."""
+    """A reading of this boot, as the spool stores it."""
 
     reading: Reading
     stood: bool
-    """The clock was set, and it stood."""
+    """Whether the clock was set, and the reading stayed the same for ``STANDS_S``."""
 
 
 def shift_us(reading: Reading, true: Reading | None) -> int | None:
-    """Return by how much times of a reading are to be moved; None: nothing can date them.
+    """Return the correction for times of a reading; None: their true time is not known.
 
-    ``true`` is the reading of the same boot that stood, if there is one.
+    ``true`` is the true reading of the same boot, if there is one.
     """
     if not reading.boot:
         return 0
@@ -97,7 +98,7 @@ class Machine:
         return time.monotonic()
 
     def is_synchronized(self) -> bool:
-        """Tell whether the clock may have been set from the network: False if systemd's client has not done so yet."""
+        """Return whether the clock may have been set from the network: False if systemd's client has not set it yet."""
         return not _TIMESYNC.exists() or (_TIMESYNC / "synchronized").exists()
 
 
@@ -123,28 +124,28 @@ class Clocks(Protocol):
         """Return the monotonic time."""
 
     def is_synchronized(self) -> bool:
-        """Tell whether the clock may have been set from the network."""
+        """Return whether the clock may have been set from the network."""
 
 
 class Clock:
-    """What a service knows of the machine's clock. ``begin`` once, then ``look`` about once a second."""
+    """What a service knows about the machine's clock. Call ``begin`` once, then ``look`` about once a second."""
 
     def __init__(self, wait_s: float = 0.0, machine: Clocks | None = None) -> None:
-        """``wait_s``: how long uploads wait for a clock that is not set, or has just been."""
+        """``wait_s``: how long uploads wait for a clock that is not set, or has just been set."""
         self._machine = machine or Machine()
         self._wait_s = wait_s
         self.true: Reading | None = None
-        """The reading of this boot that stood last. Any thread may read it."""
+        """The latest true reading of this boot. Any thread may read it."""
         self._reading = NO_READING
         self._since_s = -float("inf")
         self._kept: Stand | None = None
         self.step: Stamp | None = None
-        """When the clock last stepped, as it said after it."""
+        """When the clock last stepped, by the clock after the step."""
         self._step_us = 0
         self._stood = False
         self._unsettled_s: float | None = None
         self.is_set = True
-        """As of the last look or step."""
+        """Whether the clock was set at the last look or step."""
         self._measure()
 
     @property
@@ -153,7 +154,7 @@ class Clock:
         return self._machine.boot
 
     def begin(self, kept: Sequence[Stand]) -> None:
-        """Go on from what the spool has of this boot, the oldest first."""
+        """Continue from the readings that the spool has of this boot, the oldest first."""
         self.true = next((stand.reading for stand in reversed(kept) if stand.stood), None)
         if kept:
             self._kept = last = kept[-1]
@@ -166,7 +167,7 @@ class Clock:
         self.look()
 
     def stamp(self) -> Stamp:
-        """Return the time now, and the reading that it is of."""
+        """Return the time now, with its reading."""
         now_us = self._machine.now_us()
         if not self._reading.boot:
             return Stamp(now_us, self._reading)
@@ -176,7 +177,7 @@ class Clock:
         return Stamp(now_us, self._reading)
 
     def _measure(self) -> int:
-        """Read the clocks as close together as can be; returns the time."""
+        """Read both clocks as close together as possible; returns the time."""
         machine = self._machine
         best, now_us, offset_us = float("inf"), 0, 0
         for _ in range(_MOST_TRIES):
@@ -214,24 +215,24 @@ class Clock:
 
     def _looks_set(self, now_us: int) -> bool:
         if self.true is not None and _is_same(self.true, self._reading):
-            # What has been set once in this boot stays set, though systemd's client may begin again.
+            # A clock that was set once in this boot counts as set, even if systemd's client starts again.
             return True
         return now_us >= RELEASED.timestamp() * 1e6 and self._machine.is_synchronized()
 
     def look(self) -> Stand | None:
-        """Look at the clocks; returns what the spool is to keep, until ``note_kept`` is called with it."""
+        """Look at the clocks. Returns what the spool must store, each time until ``note_kept`` is called with it."""
         self._measure()
         stand = Stand(self._reading, self._stood)
         return stand if self._reading.boot and stand != self._kept else None
 
     def note_kept(self, stand: Stand) -> None:
-        """Note that the spool has it."""
+        """Note that the spool has stored it."""
         self._kept = stand
 
     # ------------------------------------------------------------------ what it means
 
     def waits(self, monotonic_s: float) -> str | None:
-        """Return why uploads are to wait for the clock, in one sentence; None: they need not."""
+        """Return in one sentence why uploads must wait for the clock; None: they need not wait."""
         if self._unsettled_s is None:
             return None
         until_s = self._unsettled_s + self._wait_s
@@ -243,11 +244,11 @@ class Clock:
         return None
 
     def shown_us(self, stamp: Stamp) -> int:
-        """Return a time of this boot as the clock would have said it if it had been then as it is now."""
+        """Return a time of this boot, corrected by the steps that the clock has made since."""
         return stamp.us + (shift_us(stamp.reading, self._reading) or 0)
 
     def age_s(self, stamp: Stamp) -> float:
-        """Return how long ago it was, at least 0; across steps too if it is of this boot."""
+        """Return how many seconds ago a moment was, at least 0. Steps of the clock in this boot do not change it."""
         if stamp.reading.boot and stamp.reading.boot == self._reading.boot:
             now_us = self._machine.since_boot_us() + stamp.reading.offset_us
         else:

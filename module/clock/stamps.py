@@ -1,8 +1,8 @@
-"""Times as they travel, and how those within a row that is serialised already are set.
+"""How times are serialised, and how the times in a serialised row or line are replaced.
 
-A row is a ``viam.proto.app.datasync.SensorData``, whose first field is its metadata with the two times; a line is JSON
-that begins with them. Both are written in one place each (``module.collection.readings``), so that what stands behind
-the times is never parsed, and stays as it is. Times are microseconds since the epoch.
+A row is a ``viam.proto.app.datasync.SensorData``. Its first field is its metadata with the two times. A line is JSON
+that begins with the two times. ``module.collection.readings`` writes both, always in this order. So the bytes after the
+times need not be parsed, and stay the same. Times are microseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LINE = '{"time_requested":"%s","time_received":"%s",'
 
 
 def varint(number: int) -> bytes:
-    """Return a number that is not negative as Protocol Buffers writes it."""
+    """Return the Protocol Buffers encoding of a number that is not negative."""
     out = bytearray()
     while number >= _MORE:
         out.append(number & 0x7F | _MORE)

@@ -1,4 +1,4 @@
-"""The one task that looks at the machine's clock, has the spool keep what it finds, and says so in the log."""
+"""The task that watches the machine's clock. It stores what it finds in the spool, and logs each change."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from module.errors import SpoolError
 
 
 class Ledger(Protocol):
-    """What the spool keeps of the clock (``module.spool.clock_table.ClockLedger``)."""
+    """What the spool stores about the clock (``module.spool.clock_table.ClockLedger``)."""
 
     def of_boot(self, boot: str) -> Awaitable[Sequence[Stand]]:
         """Return the readings of a boot, the oldest first; raises SpoolError."""
 
     def keep(self, stand: Stand) -> Awaitable[None]:
-        """Keep a reading; raises SpoolError."""
+        """Store a reading; raises SpoolError."""
 
 
 class ClockWatch:
@@ -37,7 +37,7 @@ class ClockWatch:
         self._step: Stamp | None = None
 
     async def begin(self) -> None:
-        """Take over what the spool knows of this boot."""
+        """Take over the readings of this boot from the spool."""
         try:
             kept = await self._ledger.of_boot(self._clock.boot)
         except SpoolError as error:
@@ -59,7 +59,7 @@ class ClockWatch:
             try:
                 await self._ledger.keep(stand)
             except SpoolError as error:
-                # It is tried again with the next look; until a restart this process knows it by itself.
+                # The next look tries it again. Until a restart this process has it in memory.
                 self._logger.debug("the spool did not take the reading of the clock: %s", error)
             else:
                 self._clock.note_kept(stand)

@@ -1,4 +1,4 @@
 """The verbs of DoCommand: arguments → call → answer.
 
-Read ``table`` first: every verb is a row of it. A bad argument is a CommandError before anything has been done.
+Read ``table`` first: every verb is a row of it. A bad argument raises CommandError before anything is done.
 """

@@ -1,4 +1,4 @@
-"""The verb ``adopt``: what waits in a spool that nobody opens any more goes over into this one."""
+"""The verb ``adopt`` moves what waits in a spool that nobody opens any more into this one."""
 
 from __future__ import annotations
 

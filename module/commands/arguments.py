@@ -1,4 +1,4 @@
-"""The arguments of commands: how each kind is read, and what is said when it cannot be.
+"""The arguments of commands: how each kind is read, and the error if it is not valid.
 
 Numbers arrive as floats, whatever the caller wrote. Everything raises CommandError, which names the path, what was
 given, and what is allowed.
@@ -19,7 +19,7 @@ from module.errors import CommandError
 
 _MOST_SHOWN = 80
 _MOST_LIST_BYTES = 64 * 1024
-"""Of a list of texts, or an object: they travel with every upload, whose message may have four megabytes."""
+"""Limit of a list of texts, or of an object: they travel in every upload, and its message may have four megabytes."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TIMES_S = (-62_135_596_800, 253_402_300_799)
@@ -28,13 +28,13 @@ _TIMES_S = (-62_135_596_800, 253_402_300_799)
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument: how it is read, and what it is when it is left out."""
+    """One argument: its reader, and its default."""
 
     name: str
     read: Callable[[str, Any], Any]
     default: Any
     allowed: str
-    """What ``help`` says of it."""
+    """The allowed values, as ``help`` shows them."""
 
 
 def read_all(verb: str, arguments: Sequence[Argument], command: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def read_all(verb: str, arguments: Sequence[Argument], command: Mapping[str, Any
     known = {argument.name: argument for argument in arguments}
     for name in command:
         if name != "command" and name not in known:
-            # To look for a name's neighbours takes a time that grows with the square of its length.
+            # The time to look for similar names grows with the square of the name's length.
             near = difflib.get_close_matches(name, known, 1) if len(name) <= _MOST_SHOWN else []
             hint = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(known) or 'none'}"
             given = name if len(name) <= _MOST_SHOWN else f"{name[: _MOST_SHOWN - 1]}…"
@@ -60,14 +60,14 @@ def refuse(path: str, value: Any, allowed: str) -> CommandError:
 
 
 def text(path: str, value: Any) -> str:
-    """A text that is not empty."""
+    """Read a text that is not empty."""
     if not isinstance(value, str) or not value:
         raise refuse(path, value, "a text that is not empty")
     return value
 
 
 def text_of(most_bytes: int) -> Callable[[str, Any], str]:
-    """A reader of texts that are neither empty nor longer than so many bytes of UTF-8."""
+    """Return a reader of texts of 1 to ``most_bytes`` bytes of UTF-8."""
 
     def read(path: str, value: Any) -> str:
         if len(text(path, value).encode()) > most_bytes:
@@ -78,7 +78,7 @@ def text_of(most_bytes: int) -> Callable[[str, Any], str]:
 
 
 def text_or_empty(most_bytes: int) -> Callable[[str, Any], str]:
-    """A reader of texts of at most so many bytes of UTF-8, the empty one too."""
+    """Return a reader of texts of 0 to ``most_bytes`` bytes of UTF-8."""
 
     def read(path: str, value: Any) -> str:
         if not isinstance(value, str) or len(value.encode()) > most_bytes:
@@ -89,7 +89,7 @@ def text_or_empty(most_bytes: int) -> Callable[[str, Any], str]:
 
 
 def mapping(path: str, value: Any) -> str:
-    """An object, as one line of JSON with sorted keys; empty for one that holds nothing."""
+    """Read an object; returns it as one line of JSON with sorted keys, or an empty text if it is empty."""
     if not isinstance(value, Mapping):
         raise refuse(path, value, "an object")
     line = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False) if value else ""
@@ -99,7 +99,7 @@ def mapping(path: str, value: Any) -> str:
 
 
 def moment(path: str, value: Any) -> int:
-    """A time in microseconds since the epoch, from RFC 3339 text (UTC without a zone) or seconds since the epoch."""
+    """Read RFC 3339 text (UTC without a zone) or seconds since the epoch; returns microseconds since the epoch."""
     try:
         if isinstance(value, str):
             read = datetime.fromisoformat(value)
@@ -111,7 +111,7 @@ def moment(path: str, value: Any) -> int:
 
 
 def pairs(path: str, value: Any) -> list[tuple[int, int]]:
-    """A list of pairs of times (requested, received), each as ``moment`` reads it; one pair may come bare."""
+    """Read a list of pairs of times (requested, received), each as ``moment`` does; a single pair needs no list."""
     allowed = "a pair of times [requested, received], or a list of such pairs"
     if not _is_list(value) or not value:
         raise refuse(path, value, allowed)
@@ -131,7 +131,7 @@ def _is_list(value: Any) -> bool:
 
 
 def objects(most: int) -> Callable[[str, Any], Sequence[Mapping[str, Any]]]:
-    """A reader of lists of at most so many objects, and of one at least."""
+    """Return a reader of lists of 1 to ``most`` objects."""
 
     def read(path: str, value: Any) -> Sequence[Mapping[str, Any]]:
         if not _is_list(value) or not 1 <= len(value) <= most:
@@ -146,7 +146,7 @@ def objects(most: int) -> Callable[[str, Any], Sequence[Mapping[str, Any]]]:
 
 
 def texts(path: str, value: Any) -> tuple[str, ...]:
-    """A list of texts, none of them empty, of at most 64 KiB together."""
+    """Read a list of texts, none of them empty, of at most 64 KiB together."""
     if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(v, str) and v for v in value):
         raise refuse(path, value, "a list of texts, none of them empty")
     if sum(len(v.encode()) for v in value) > _MOST_LIST_BYTES:
@@ -155,7 +155,7 @@ def texts(path: str, value: Any) -> tuple[str, ...]:
 
 
 def number(low: float, high: float) -> Callable[[str, Any], float]:
-    """A reader of numbers within bounds, both included."""
+    """Return a reader of numbers within bounds, both included."""
 
     def read(path: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
@@ -166,7 +166,7 @@ def number(low: float, high: float) -> Callable[[str, Any], float]:
 
 
 def whole(low: int, high: int) -> Callable[[str, Any], int]:
-    """A reader of whole numbers within bounds, both included; 5.0 is one."""
+    """Return a reader of whole numbers within bounds, both included; 5.0 is one."""
 
     def read(path: str, value: Any) -> int:
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -178,7 +178,7 @@ def whole(low: int, high: int) -> Callable[[str, Any], int]:
 
 
 def choice(*choices: str) -> Callable[[str, Any], str]:
-    """A reader of one of a few words."""
+    """Return a reader of one of a few words."""
 
     def read(path: str, value: Any) -> str:
         if value not in choices:
@@ -189,7 +189,7 @@ def choice(*choices: str) -> Callable[[str, Any], str]:
 
 
 def ids(path: str, value: Any) -> list[int]:
-    """A list of ids of failures."""
+    """Read a list of ids of failures."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise refuse(path, value, "a list of ids, as failures lists them")
     return [whole(1, 2**53)(f"{path}[{index}]", item) for index, item in enumerate(value)]

@@ -1,4 +1,4 @@
-"""The verbs that stop and hasten the flow of captures: ``pause``, ``resume``, ``flush``."""
+"""The verbs that stop, continue or speed up captures and uploads: ``pause``, ``resume``, ``flush``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _switch(*, on: bool) -> Callable[[Courier, Arguments], Awaitable[dict[str, A
             _note(courier, What.SOURCE, list(chosen), on=on, every=named is None)
             if named is None:
                 _note(courier, What.FOLDER, [folder.path for folder in courier.config.folders], on=on, every=True)
-        # Uploads are of the whole service: named sources only ever mean their captures.
+        # Uploads belong to the whole service: a command that names sources means only their captures.
         if what == "upload" or (what == "all" and named is None):
             (courier.uploader.resume if on else courier.uploader.pause)()
             _note(courier, What.UPLOAD, [""], on=on, every=True)
@@ -39,7 +39,7 @@ def _switch(*, on: bool) -> Callable[[Courier, Arguments], Awaitable[dict[str, A
 
 def _note(courier: Courier, what: What, names: Sequence[str], *, on: bool, every: bool) -> None:
     if on:
-        # What is not in the config now, and was paused while it was, is meant by all.
+        # All also means what was paused while it was in the config, and is not in it now.
         courier.carried.pauses.resume(what, None if every else names)
     else:
         courier.carried.pauses.pause(what, names)

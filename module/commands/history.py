@@ -1,4 +1,4 @@
-"""The verbs that speak of what was captured when: ``recent``, ``start_sequence``, ``stop_sequence``."""
+"""The verbs about what was captured at which time: ``recent``, ``start_sequence``, ``stop_sequence``."""
 
 from __future__ import annotations
 

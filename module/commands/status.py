@@ -1,4 +1,4 @@
-"""What the command ``status`` answers: the state of everything that a Courier owns. Nothing here waits."""
+"""The answer to the command ``status``: the state of everything that a Courier owns. Nothing here waits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from module.pauses import What
 
 
 def status_of(courier: Courier) -> dict[str, Any]:
-    """The whole status, as docs/commands.md has it."""
+    """The whole status, in the shape that docs/commands.md shows."""
     return {
         "version": __version__,
         "uptime_s": round(time.monotonic() - courier.carried.started, 3),
@@ -44,7 +44,7 @@ def _sources(courier: Courier) -> dict[str, Any]:
 
 
 def _commanded(kept: KeptOfSource, paused_us: int | None) -> dict[str, Any]:
-    """What commands have set for a source and still holds, each with the time since when."""
+    """What commands have set for a source and is still in effect, each with the time since when."""
     now, commanded = asyncio.get_running_loop().time(), _pause(paused_us)
     if kept.schedule is not None and now < kept.schedule.until:
         commanded["set_schedule"] = {"since": iso(kept.schedule.since_us), "until": iso(kept.schedule.until_us)}

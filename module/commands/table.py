@@ -1,6 +1,6 @@
 """The verbs of DoCommand: parse → call → answer, one row of the table each.
 
-Everything that is wrong with a command is a CommandError, whose text says what is allowed; numbers arrive as floats.
+If anything is wrong with a command, CommandError is raised; its text says what is allowed. Numbers arrive as floats.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ async def _status(courier: Courier, _arguments: Arguments) -> dict[str, Any]:
 
 
 class _Burst:
-    """What one source gave to a ``capture`` command."""
+    """The captures of one source for a ``capture`` command."""
 
     def __init__(self, courier: Courier, collector: Collector, shot: Shot, arguments: Arguments) -> None:
         self.captured = 0
@@ -83,7 +83,7 @@ class _Burst:
         self._waiting = Waiting(courier)
 
     async def shoot(self) -> None:
-        """Take all captures, and wait for them if that is asked for."""
+        """Take all captures, and wait until the cloud has them if the command asks for that."""
         start = time.monotonic()
         for shot in range(self._arguments["count"]):
             await asyncio.sleep(max(0.0, start + shot * self._arguments["interval_s"] - time.monotonic()))
@@ -102,7 +102,7 @@ class _Burst:
         await self._waiting.until_ended()
 
     def end(self) -> None:
-        """Note what became of it by the time that it has ended, or has to."""
+        """Note the result, once all is done or the time is over."""
         timeout_s = self._arguments["timeout_s"]
         self.uploaded, error = self._waiting.end(timeout_s)
         if self.error is None and self._shots < self._arguments["count"]:

@@ -12,7 +12,7 @@ _STAYS = "it stays in the spool"
 
 
 class Waiting:
-    """Captures are added right after they were spooled; ``end`` is called once, whatever has come in between."""
+    """Add captures right after they were spooled; call ``end`` once, whatever has happened in between."""
 
     def __init__(self, courier: Courier) -> None:
         self._courier = courier
@@ -28,13 +28,13 @@ class Waiting:
             await asyncio.wait(self._futures)
 
     def end(self, timeout_s: float) -> tuple[list[str], str | None]:
-        """Stop waiting; returns the cloud's ids of what it has, and why it does not have all, if so.
+        """Stop waiting. Returns the cloud's ids of the captures that it has, and why it lacks others; None: it has all.
 
-        ``timeout_s``: for how long was waited.
+        ``timeout_s``: for how long this has waited.
         """
         ended = [future for future in self._futures if future.done()]
         for future in self._futures:
-            # Nobody else would forget them.
+            # Otherwise the uploader would keep them for ever.
             future.cancel()
         file_ids, error = [], None
         for future in ended:

@@ -1,8 +1,8 @@
-"""The verbs that hand data over: ``upload_data``, ``upload_rows``, ``upload_file``.
+"""The verbs that bring data with them: ``upload_data``, ``upload_rows``, ``upload_file``.
 
-With the sources, the folders and the verb ``capture`` they reach the five upload methods of the SDK's ``DataClient``
-(viam-sdk, ``viam/app/data_client.py``) with all of their parameters. What a command hands over is on the disk when it
-is answered.
+Together with the sources, the folders and the verb ``capture`` they reach the five upload methods of the SDK's
+``DataClient`` (viam-sdk, ``viam/app/data_client.py``) with all of their parameters. When a command is answered, its
+data is on the disk.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from module.files import threads
 from module.files.folder_paths import mark_inside
 
 MAX_DATA_BYTES = 64 * 1024 * 1024
-"""Of one command: they are held in memory, and written to the spool at once."""
+"""Limit of one command, because its data is held in memory and written to the spool in one piece."""
 MAX_ROWS = 10_000
-"""Of one ``upload_rows``."""
+"""Limit of one ``upload_rows``."""
 _MOST_NAME_BYTES = 255
 _MOST_LABEL_BYTES = 1024
 _MOST_PATH_BYTES = 4096
-"""What Linux takes; to resolve a longer path would cost a time that grows with the square of its length."""
+"""Linux's own limit. The time to resolve a longer path would grow with the square of its length."""
 _DEFAULT_PRIORITY = 5
 _ROWS_AT_ONCE = 50
-"""Between two looks of the event loop at all else: a row takes some 20 µs."""
+"""Rows that are made before other tasks run again: a row takes some 20 µs."""
 
 WAIT = Argument("wait", choice("spooled", "uploaded"), "spooled", "spooled (default) or uploaded")
 _COMPONENT = tuple(
@@ -92,7 +92,7 @@ async def _upload_data(courier: Courier, arguments: Arguments) -> dict[str, Any]
 
 
 def _named(name: str, extension: str | None, way: UploadAs) -> tuple[str, str]:
-    """The name and the extension, with its dot, that the data will have."""
+    """Return the name and the extension (with its dot) that the data will have in the cloud."""
     if name in (".", "..") or "/" in name or not (name.isprintable() or not name):
         raise refuse("upload_data.file_name", name, "a name without slashes and control characters")
     if name and way is not UploadAs.FILE:
@@ -115,7 +115,7 @@ def _require(arguments: Arguments, verb: str, method: str) -> None:
 
 
 def _said(courier: Courier, verb: str, arguments: Arguments) -> dict[str, Any]:
-    """What an origin says of any data that a command hands over."""
+    """Return the fields of an origin that all data of a command has."""
     return {
         "source": verb,
         "priority": _DEFAULT_PRIORITY if arguments["priority"] is None else arguments["priority"],
@@ -213,14 +213,14 @@ async def _upload_file(courier: Courier, arguments: Arguments) -> dict[str, Any]
 
 
 async def _locate(folders: Sequence[FolderConfig], path: str) -> tuple[FolderConfig, FileMark]:
-    # The likely one first: a folder that hangs must not hold up the files of another.
+    # The most likely folder first: one that hangs must not delay the files of another.
     folders = sorted(folders, key=lambda folder: not path.startswith(f"{folder.path}/"))
     allowed = ", ".join(folder.path for folder in folders) or "none is configured"
     for folder in folders:
         try:
             return folder, await threads.answer(folder.path, mark_inside, folder.path, path)
         except UnicodeEncodeError as error:
-            # Where a link leads to it: no upload's metadata can hold such a name.
+            # A link may lead to a name that is not UTF-8, which no upload's metadata can hold.
             raise CommandError(f"upload_file.path: {path!r} leads to a name that is no UTF-8, rename it") from error
         except OutsideFolder:
             continue
@@ -234,7 +234,7 @@ def _union(*lists: Sequence[str]) -> tuple[str, ...]:
 
 
 async def _spooled(courier: Courier, captures: Sequence[Capture], arguments: Arguments) -> dict[str, Any]:
-    """Spool what a command hands over, wait for the cloud if it asks for that, and make its answer."""
+    """Spool the data of a command, wait for the cloud if the command asks for that, and return the answer."""
     ids = await courier.spool_data(captures)
     answer: dict[str, Any] = {"ids": ids, "file_ids": []}
     if arguments["wait"] == "uploaded":
