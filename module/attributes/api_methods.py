@@ -190,7 +190,7 @@ NAMES_OF_OTHERS = {
 
 
 def methods_of(api: str | None) -> tuple[ApiMethod, ...]:
-    """The methods of an API: its own, a component's ``GetWorldPose``, and ``DoCommand``. Without an API: all methods."""
+    """The methods of an API: its own, a component's ``GetWorldPose``, and ``DoCommand``; all methods without an API."""
     if api:
         return (*_own(api), *([_WORLD_POSE] if _is_component(api) else []), _DO_COMMAND)
     own = dict.fromkeys(method for methods in _OF_API.values() for method in methods)
