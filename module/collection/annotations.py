@@ -1,6 +1,6 @@
-"""What was seen in an image → the annotations that travel with it: boxes and labels in the app.
+"""Detections and classifications of an image → the annotations that are sent with it: boxes and labels in the app.
 
-Serialised ``viam.proto.app.data.Annotations`` throughout. Two of them joined, ``first + second``, hold what both hold
+All annotations here are serialised ``viam.proto.app.data.Annotations``. ``first + second`` holds what both hold
 (Protocol Buffers, "Encoding": last one wins, repeated fields are appended).
 """
 
@@ -18,10 +18,11 @@ _Sides = tuple[float, float, float, float]
 def annotations_of(
     detections: Iterable[Detection], classifications: Iterable[Classification], *, width: int, height: int
 ) -> bytes:
-    """Serialise detections as boxes and classifications as labels, with their confidence; empty for neither.
+    """Return detections as boxes and classifications as labels, with their confidence; empty if there are none.
 
-    Boxes are in proportion to the image (0 to 1, left and top first) and cut at its edges, as its detector gave them,
-    else by its ``width`` and ``height`` in pixels. A box in pixels is left out where these are not known (0).
+    Boxes are fractions of the image (0 to 1, left and top first) and are cut at its edges. The detector's own fractions
+    are used if it has them. Otherwise they are computed from its pixels and the image's ``width`` and ``height`` in
+    pixels; if these are not known (0), the box is left out.
     """
     found = Annotations()
     for detection in detections:
@@ -34,15 +35,15 @@ def annotations_of(
 
 
 def label(name: str) -> bytes:
-    """Serialise one label without a confidence; empty for an empty name."""
+    """Return one label without a confidence; empty for an empty name."""
     return bytes(Annotations(classifications=[Label(label=name)]).SerializeToString()) if name else b""
 
 
 def cropped(serialised: bytes, crop: tuple[int, int, int, int], *, width: int, height: int) -> bytes:
-    """What is left of the annotations of an image once it is cropped to ``(x, y, width, height)`` pixels of it.
+    """Return the annotations of an image after it is cropped to ``(x, y, width, height)`` pixels.
 
-    Boxes outside are left out, those that reach out are cut, labels stay. ``width`` and ``height`` are those of the
-    image as it came; without them (0) no box can be placed, and all are left out.
+    Boxes outside are left out, boxes that reach outside are cut, and labels stay. ``width`` and ``height`` are those of
+    the image before the crop. If they are not known (0), all boxes are left out.
     """
     found = Annotations.FromString(serialised)
     left, top, right, bottom = crop[0], crop[1], min(crop[0] + crop[2], width), min(crop[1] + crop[3], height)

@@ -1,8 +1,8 @@
-"""How each method of each API is asked, and what its answer means; part of ``sources``.
+"""How to call each method of each API, and how to read its answer; part of ``sources``.
 
-``METHODS`` has a row for each method that ``module.attributes.api_methods`` names. A row's payload has the fields of
-the API's own response, under their names in the proto, those that hold their defaults too. That is what viam-server's
-data manager writes (rdk, ``components/*/collectors.go``, ``services/*/collectors.go``).
+``METHODS`` has a row for each method that ``module.attributes.api_methods`` names. A row's payload has all fields of
+the API's response under their names in the proto, also fields with their default value. viam-server's data manager
+writes the same (rdk, ``components/*/collectors.go``, ``services/*/collectors.go``).
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _OTHER_AUDIO = ("application/octet-stream", "")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of values: the struct that travels, e.g. ``{"readings": {…}}``."""
+    """One row of values: the struct to send, e.g. ``{"readings": {…}}``."""
 
     payload: Mapping[str, Any]
 
     @property
     def readings(self) -> Mapping[str, Any]:
-        """The values themselves, out of the key that the API's own answer wraps some of them in."""
+        """The values, without the outer key that some APIs put around them."""
         wrapped: Mapping[str, Any] = self.payload.get("readings", self.payload.get("docommand_output", self.payload))
         return wrapped
 
@@ -61,20 +61,20 @@ class Blob:
     data: bytes
     mime_type: str
     captured_us: int | None = None
-    """When the camera says that it was taken."""
+    """When it was taken, by the camera's own report."""
     name: str = ""
-    """Which of the camera's images it is."""
+    """The name of this one of the camera's images."""
     annotations: bytes = b""
-    """A serialised ``viam.proto.app.data.Annotations``: what is seen in it."""
+    """What was recognised in it: a serialised ``viam.proto.app.data.Annotations``."""
     extension: str | None = None
-    """With its dot; None: it is an image, whose bytes tell."""
+    """With its dot; None: it is an image, and its bytes show the type."""
 
 
 Answer = Row | Blob
 Ask = Callable[[], Awaitable[Sequence[Answer]]]
 """Asks a resource once."""
 Prepare = Callable[[Any, SourceConfig, dict[str, Any]], Ask]
-"""Binds a method to a resource, with the ``extra`` that each call passes to it. What all calls ask is made once."""
+"""Binds a method to a resource, with the ``extra`` of each call. The request is made once for all calls."""
 
 
 def _row(rpc: str, request: type[Message], **parameters: Parameter) -> Prepare:
@@ -144,7 +144,7 @@ def _images(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> Ask:
     request = GetImagesRequest(name=resource.name, extra=dict_to_struct(extra), filter_source_names=names)
 
     async def ask() -> list[Answer]:
-        # Not get_images: it scans each JPEG for its size, and raises IndexError where the scan runs off the end.
+        # Not get_images: it scans each JPEG for its size, and raises IndexError if the scan reaches the end.
         response = await resource.client.GetImages(request, timeout=config.timeout_s)
         captured_us = None
         if response.response_metadata.HasField("captured_at"):
@@ -302,5 +302,5 @@ _OF_ANY = {apis.PLACED: _world_pose, "DoCommand": _do_command}
 
 
 def prepare(api: str, name: str) -> Prepare:
-    """How a method that ``module.attributes.api_methods`` names is asked: a row of ``METHODS``, or what any API has."""
+    """How to call a method that ``module.attributes.api_methods`` names: its row of ``METHODS``, or as for any API."""
     return METHODS.get((api, name)) or _OF_ANY.get(name, _readings)

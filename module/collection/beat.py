@@ -1,7 +1,7 @@
-"""One waker for the ticks of all sources: what is due in the same millisecond is woken in one turn of the event loop.
+"""Wakes the ticks of all sources: those due in the same millisecond are woken in the same turn of the event loop.
 
-Sources whose periods are equal or multiples are due at the same moments. Their polls then leave together, in one write
-on the connection that they share.
+Sources whose periods are equal or multiples are due at the same moments. Then their polls leave together, in one write
+on their common connection.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _NOISE = 1e-3
 
 
 class Beat:
-    """Who waits, by the millisecond in which they are due. Made and used on one event loop."""
+    """All waiting futures, by the millisecond in which they are due. Made and used on one event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._due: dict[int, tuple[asyncio.TimerHandle, dict[asyncio.Future[Any], None]]] = {}
 
     def wake_at(self, deadline: float, sleeper: asyncio.Future[bool]) -> int:
-        """Set a future to True at a time of the loop's clock, or up to a millisecond later; the number is to forget it.
+        """Set a future to True at a time of the loop's clock, or up to a millisecond later.
 
-        Equal moments have one number, and are woken in the order in which they were given.
+        Returns a number for ``forget``. Equal moments have the same number, and are woken in the order of the calls.
         """
         slot = math.ceil(deadline * _PER_S - _NOISE)
         if slot not in self._due:
@@ -34,7 +34,7 @@ class Beat:
         return slot
 
     def forget(self, slot: int, sleeper: asyncio.Future[bool]) -> None:
-        """Do not wake a future that was woken otherwise; nothing happens if it has been woken here."""
+        """Forget a future that something else has woken; does nothing if it has been woken here."""
         timer, sleepers = self._due.get(slot, (None, {}))
         sleepers.pop(sleeper, None)
         if timer is not None and not sleepers:

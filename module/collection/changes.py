@@ -1,7 +1,7 @@
-"""Did it change enough to keep? Each source has one filter, which remembers what was last kept.
+"""Decides whether a capture has changed enough to be kept. Each source has its own filter with the last one kept.
 
-Pure: ``now`` is a monotonic clock's seconds, handed in. What is compared is what would travel (``readings.plain``): a
-vector counts by its components, and NaN is the null that it becomes.
+Pure: ``now``, in seconds of a monotonic clock, is an argument. Readings are compared in the form in which they are sent
+(``readings.plain``): vectors by their components, and NaN as null.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SLACK_SHARE = 0.1
 
 
 class _Heartbeat:
-    """When the next capture is to be kept though nothing changed."""
+    """When the next capture must be kept even if nothing has changed."""
 
     def __init__(self, heartbeat_s: float) -> None:
         # Ticks come some milliseconds early or late: without slack a heartbeat of one period would skip every other.
@@ -28,7 +28,7 @@ class _Heartbeat:
         self._kept_at: float | None = None
 
     def is_due(self, now: float) -> bool:
-        """Tell whether nothing was ever kept, or not for the heartbeat's time; without a heartbeat that never comes."""
+        """Return whether nothing was kept yet, or nothing for ``heartbeat_s``; without a heartbeat only the former."""
         if self._kept_at is None:
             return True
         return self._after_s > 0 and now - self._kept_at >= self._after_s
@@ -38,11 +38,11 @@ class _Heartbeat:
 
 
 class ReadingsChange:
-    """Keeps readings that differ from the last ones kept, numbers by more than their deadband.
+    """Keeps readings that differ from the last ones kept; numbers must differ by more than their deadband.
 
-    A deadband by key holds for all that lies below the key, unless something there has its own; a number that has none
-    changes with any difference, as every other value does. Keys that come and go are a change, and so is a number that
-    becomes NaN or the other way; NaN that stays NaN is none.
+    The deadband of a key also applies to all keys below it that have none. A number without a deadband, and any other
+    value, has changed if there is any difference. A key that appears or disappears is a change. So is a number that
+    becomes NaN, or a NaN that becomes a number; NaN that stays NaN is no change.
     """
 
     def __init__(self, on_change: OnChangeConfig) -> None:
@@ -53,7 +53,7 @@ class ReadingsChange:
         self._last: Any = None
 
     def keep(self, readings: Mapping[str, Any], now: float) -> bool:
-        """Tell whether to keep the readings of ``now``, in monotonic seconds; raises EncodeError as ``plain`` does."""
+        """Return whether to keep readings; ``now`` in monotonic seconds. Raises EncodeError as ``plain`` does."""
         value = plain(readings)
         if not self._heartbeat.is_due(now) and not self._differs(self._last, value, "", self._band):
             return False
@@ -71,7 +71,7 @@ class ReadingsChange:
             return len(old) != len(new) or any(self._item_differs(*pair, path, str(at), band) for at, pair in pairs)
         if _is_number(old) and _is_number(new):
             return bool(abs(new - old) > band)
-        # True equals 1 in Python, yet not where it arrives.
+        # True equals 1 in Python, but not in the cloud.
         return type(old) is not type(new) or bool(old != new)
 
     def _item_differs(self, old: Any, new: Any, path: str, key: str, band: float) -> bool:
@@ -82,8 +82,8 @@ class ReadingsChange:
 class ImageChange:
     """Keeps images whose grey copy differs from that of the last one kept, by ``min_difference`` at least.
 
-    The difference is the mean over all pixels, 0 (the same) to 1 (black against white; of depth: 65.5 m). Another size
-    of the image is a change. Without ``min_difference``, or with 0, any difference is.
+    The difference is the mean over all pixels, from 0 (the same) to 1 (black against white; for depth: 65.5 m). Without
+    ``min_difference``, or if it is 0, any difference is a change. Another size of the image is always a change.
     """
 
     def __init__(self, on_change: OnChangeConfig) -> None:
@@ -92,7 +92,7 @@ class ImageChange:
         self._last: GreyCopy | None = None
 
     def keep(self, copy: GreyCopy, now: float) -> bool:
-        """Tell whether to keep the image of this copy (``images.small_grey``) of ``now``, in monotonic seconds."""
+        """Return whether to keep an image, by its copy (``images.small_grey``); ``now`` in monotonic seconds."""
         if not self._heartbeat.is_due(now) and self._last is not None and not self._differs(self._last, copy):
             return False
         self._last = copy

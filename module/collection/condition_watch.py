@@ -1,4 +1,4 @@
-"""Asks again and again whether something holds; gates and uploads go by the answer."""
+"""Asks regularly whether a condition holds. Gates and uploads use the answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TIMEOUT_S = 10.0
 
 
 class Watch(abc.ABC):
-    """One question. While it gets no answer, the last one stands."""
+    """One question. If there is no answer, the last one stays valid."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Watch(abc.ABC):
         self.holds: bool | None = None
         """The last answer; None: there has been none yet."""
         self.answered_s: float | None = None
-        """When that was, in monotonic seconds."""
+        """The time of the last answer, in monotonic seconds."""
         self.problem = problem
         """Why there is no answer now."""
         self._subject = subject
@@ -48,10 +48,10 @@ class Watch(abc.ABC):
 
     @abc.abstractmethod
     async def ask(self) -> bool:
-        """Ask once. Raises PollError, NothingToCapture or EncodeError; anything else is a defect."""
+        """Ask once. Raises PollError, NothingToCapture or EncodeError; any other exception is a defect."""
 
     async def run(self) -> None:
-        """Ask for ever; returns at once where there is nobody to ask."""
+        """Ask for ever; returns at once if there is no resource to ask."""
         if not self._is_there:
             return
         loop, ticks = asyncio.get_running_loop(), Periodic(1 / self._poll_hz)
@@ -77,7 +77,7 @@ class Watch(abc.ABC):
 
 
 class ConditionWatch(Watch):
-    """Whether a condition holds of a sensor's readings."""
+    """Asks a sensor whether a condition on its readings holds."""
 
     def __init__(
         self,

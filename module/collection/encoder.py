@@ -1,4 +1,4 @@
-"""One source's answers → captures: what travels, and what is said of it."""
+"""The answers of one source → captures: their payload and their metadata."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from module.throttled_log import ThrottledLog
 _MOST_ORIGINS = 64
 _YEAR_2000_US = 946_684_800_000_000
 _DAY_US, _MINUTE_US = 86_400_000_000, 60_000_000
-"""A camera's own time is this near to its poll: a minute while this machine's clock is not set."""
+"""How near to its poll a camera's own time must be: within a day, or within a minute while the clock is not set."""
 
 
 class Encoder:
-    """Of one source."""
+    """Makes the captures of one source."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Encoder:
         self._told_non_finite = False
 
     async def encode(self, answer: Answer, labels: Labels, asked: Stamp, received_us: int) -> Capture:
-        """Make a capture of one answer; images are worked on in a thread. Raises EncodeError."""
+        """Return the capture of one answer; images are processed in a thread. Raises EncodeError."""
         if isinstance(answer, Row):
             return self._encode_row(answer, labels, asked, received_us)
         image = await self._encode_blob(answer)
@@ -87,7 +87,7 @@ class Encoder:
     def _origin_of(
         self, kind: Kind, labels: Labels, clock: Reading, extension: str = "", mime_type: str = ""
     ) -> Origin:
-        """The origin of a capture, made once for all that share it."""
+        """The origin of a capture; captures with the same origin share one object."""
         key = (kind, labels, clock, extension, mime_type)
         origin = self._origins.get(key)
         if origin is None:
@@ -117,12 +117,12 @@ class Encoder:
 
 
 def _is_time(captured_us: int, asked_us: int, near_us: int) -> bool:
-    """Tell a time that a camera set from one that it left unset: the epoch, Go's zero time, or far from the poll."""
+    """Return False for a time that a camera left unset: the epoch, Go's zero time, or far from the poll."""
     return captured_us >= _YEAR_2000_US and abs(captured_us - asked_us) <= near_us
 
 
 def _parameters(source: Source) -> str:
-    """What the method is asked with, and what the source adds, as an origin holds it."""
+    """The parameters of the method, and those that the source adds, in the form that an origin has."""
     method, config = method_of(source.api, source.method), source.config
     parameters = {**(method.parameter_values(config.extra) if method else {}), **config.method_parameters}
     return json.dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=False) if parameters else ""

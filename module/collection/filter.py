@@ -1,7 +1,7 @@
-"""What one source keeps of its polls: what changed, while its gate is open, with the seconds before.
+"""Decides which captures of one source are kept: those that changed, while the gate is open, and the seconds before.
 
-The gate is opened by a sensor that a watch asks beside the polls, by a vision service that is asked about each frame,
-or by command alone. While the one that is asked fails, the gate stays as it was.
+A sensor opens the gate (a watch asks it beside the polls), or a vision service (asked about each frame), or only a
+command. While the sensor or the vision service fails, the gate stays as it was.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from module.errors import PollError
 from module.throttled_log import ThrottledLog
 
 _MOST_IMAGES = 100
-"""Of one camera, by name: one that names each image afresh must not fill the memory."""
+"""Names of one camera's images: a camera with a new name for each image must not fill the memory."""
 
 
 class Filter:
-    """``changed``, then ``admit``; ``run`` beside them."""
+    """The filter of one source: call ``changed`` and then ``admit`` for each poll; ``run`` runs beside them."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Filter:
         on_release: Callable[[list[Capture]], object],
         kept: KeptOfSource,
     ) -> None:
-        """``on_release`` takes what has waited in memory, when the gate opens between two polls."""
+        """``on_release`` gets the captures that waited in memory, when the gate opens between two polls."""
         self._kept = kept
         config = source.config
         self._on_change = config.on_change
@@ -78,17 +78,16 @@ class Filter:
                 self._watch = EyeWatch(eye, gate.camera, logger, poll_hz=gate.poll_hz, on_answer=self._set)
 
     async def run(self) -> None:
-        """Ask what opens the gate, for ever; returns at once where nothing is asked beside the polls."""
+        """Ask for ever whether the gate should open; returns at once if nothing is asked beside the polls."""
         if self._watch is not None:
             await self._watch.run()
 
     # ------------------------------------------------------------------ of one poll
 
     async def changed(self, answers: Sequence[Answer], at: float) -> list[Answer]:
-        """Those answers that differ enough from what was last kept, with what the vision service found in them.
+        """Return the answers that differ enough from the last ones kept, with what the vision service found in them.
 
-        ``at``: when they were asked for, in seconds of the loop's clock. Raises EncodeError where an image cannot be
-        compared.
+        ``at``: when the poll began, in seconds of the loop's clock. Raises EncodeError if an image cannot be compared.
         """
         on_change = self._on_change
         kept = [a for a in answers if on_change is None or await self._differs(a, at, on_change)]
@@ -139,21 +138,21 @@ class Filter:
             self._on_release(captures)
 
     def is_needed(self, at: float) -> bool:
-        """Whether captures of a poll at that time would be kept, or wait for the gate."""
+        """Whether captures of a poll at that time would be kept, or would wait for the gate."""
         return self._gate is None or self._gate.is_open(at) or self._gate.waits
 
     def skip(self, count: int) -> None:
-        """Count captures that a closed gate held back before they were made."""
+        """Count captures that were never made because the gate was closed."""
         self._kept.filtered += count
 
     def admit(self, captures: list[Capture], at: float) -> list[Capture]:
-        """What is to be kept of one poll's captures now; the rest waits for the gate, or is let go."""
+        """Return those captures of one poll that are kept now; the others wait for the gate, or are dropped."""
         return captures if self._gate is None else self._gate.offer(captures, at)
 
     # ------------------------------------------------------------------ commands and status
 
     def trigger(self, for_s: float) -> int:
-        """Open the gate by command, if there is one; gives how many captures had waited."""
+        """Open the gate by command, if there is a gate; returns how many captures had waited."""
         if self._gate is None:
             return 0
         at, now_us = asyncio.get_running_loop().time(), time.time_ns() // 1000
@@ -170,7 +169,7 @@ class Filter:
 
     @property
     def problem(self) -> str | None:
-        """Why what opens the gate gives no answer."""
+        """Why the gate's sensor or vision service does not answer; None: it does."""
         if self._watch is not None and self._watch.problem is not None:
             return f"gate: {self._watch.problem}"
         return self._eye_problem

@@ -1,12 +1,12 @@
 """Folders: files that have settled → Captures that point at them.
 
-A pattern of ``include`` or ``exclude`` without a slash is matched on the file's name, at any depth: ``*.jpg``. One with
-a slash is matched on the whole path relative to the folder: ``raw/*.jpg``, or ``/*.jpg`` for the top level alone.
-``*``, ``?`` and ``[abc]`` stay within one component; ``**`` as a component spans any number of folders, none included;
-and a slash at the end means all that is below. Case counts. A file is taken where some ``include`` matches and no
+A pattern of ``include`` or ``exclude`` without a slash is matched with the file's name, at any depth: ``*.jpg``. A
+pattern with a slash is matched with the whole path relative to the folder: ``raw/*.jpg``, or ``/*.jpg`` for the top
+level only. ``*``, ``?`` and ``[abc]`` match within one component. ``**`` as a component matches any number of folders,
+also none. A slash at the end means everything below. Case counts. A file is taken if an ``include`` matches and no
 ``exclude`` does.
 
-No link is followed, to a file or to a folder, wherever it leads. Hidden and empty files are ordinary ones.
+Links are never followed, neither to files nor to folders. Hidden and empty files are treated as all others.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _ASK_AT_ONCE = 1000
 _SORT_AT_ONCE = 1000
 _APPEND_AT_ONCE = 100
 _REST = 20
-"""A watch rests this many times as long as a scan took, so that a huge folder costs 5 % of a core and no more."""
+"""A watch rests this many times as long as a scan took, so that even a huge folder costs at most 5 % of a core."""
 
 
 class Glob:
-    """One pattern of ``include`` or ``exclude``; see the top of this file for what it means."""
+    """One pattern of ``include`` or ``exclude``; the top of this file says what it matches."""
 
     def __init__(self, pattern: str) -> None:
         self._name_only = "/" not in pattern
@@ -55,7 +55,7 @@ class Glob:
         ]
 
     def matches(self, parts: Sequence[str]) -> bool:
-        """Whether the file at this relative path, given as its components, is meant."""
+        """Whether the pattern matches a relative path, which is passed as its components."""
         reached = self._past_spans({0})
         for part in parts[-1:] if self._name_only else parts:
             following = set()
@@ -71,7 +71,7 @@ class Glob:
         return len(self._components) in reached
 
     def _past_spans(self, reached: set[int]) -> set[int]:
-        """Add the places behind each ``**``, which may span no folder at all."""
+        """Add the places after each ``**``, because it may match no folder at all."""
         for at, component in enumerate(self._components):
             if component is None and at in reached:
                 reached.add(at + 1)
@@ -80,25 +80,25 @@ class Glob:
 
 @dataclass(slots=True)
 class Sightings:
-    """What one scan of a folder leaves for the next."""
+    """What one scan of a folder passes to the next."""
 
     ahead: dict[FileMark, float] = field(default_factory=dict)
-    """Files dated in the future, with when they were first seen so, in seconds since the epoch."""
+    """Files dated in the future, each with the time when that was first seen, in seconds since the epoch."""
     skipped: dict[str, str] = field(default_factory=dict)
-    """What could not be read below the folder, with the reason."""
+    """Paths below the folder that could not be read, each with the reason."""
     looked_at: int = 0
-    """Entries of folders so far: it stands still while the disk does not answer."""
+    """How many entries were looked at; it does not grow while the disk does not answer."""
     abandoned: bool = False
-    """Set when nobody waits for the scan any more: it ends early."""
+    """Set when nobody waits for the scan any more; then it ends early."""
 
 
 def scan(folder: FolderConfig, now_s: float, sightings: Sightings | None = None) -> list[FileMark]:
-    """Return the files that have settled and that the patterns take, oldest first; blocks while it reads the disk.
+    """Return the settled files that the patterns match, oldest first; blocks while it reads the disk.
 
-    A file has settled once it is unmodified for ``settle_s`` at ``now_s`` (seconds since the epoch). One that is dated
-    in the future, as after a step of the clock, has settled once ``sightings`` show it in the same size and with the
-    same date for that long. Raises ``OSError`` where the folder itself cannot be read; what cannot be read below it is
-    left out and told in ``sightings``.
+    A file has settled if, at ``now_s`` (seconds since the epoch), it has not been modified for ``settle_s``. A file
+    dated in the future, as after a step of the clock, has settled once ``sightings`` has had it with the same size and
+    date for that long. Raises ``OSError`` if the folder cannot be read. What cannot be read below it is left out and
+    noted in ``sightings``.
     """
     sightings = Sightings() if sightings is None else sightings
     ahead: dict[FileMark, float] = {}
@@ -117,10 +117,10 @@ def scan(folder: FolderConfig, now_s: float, sightings: Sightings | None = None)
 
 
 def inferred(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the tags and the dataset ids that the folders of a file's absolute path name, outermost first.
+    """Return the tags and the dataset ids in a file's absolute path, outermost first.
 
-    A folder ``tag=x`` names a tag and ``dataset=y`` a dataset, white space around either aside; the file's own name
-    names nothing. As viam-server does it: ``inferTagsAndDatasetIDsFromPath`` in
+    A folder ``tag=x`` is a tag, ``dataset=y`` a dataset; white space around both is ignored. The file's name is not
+    used. viam-server does the same: ``inferTagsAndDatasetIDsFromPath`` in
     ``services/datamanager/builtin/sync/upload_arbitrary_file.go``.
     """
     found: dict[str, dict[str, None]] = {"tag": {}, "dataset": {}}
@@ -132,10 +132,10 @@ def inferred(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 class FolderWatch:
-    """Hands each settled file of one folder to the spool, once in each state that it settles in.
+    """Puts each settled file of one folder into the spool, once for each state that it settles in.
 
-    ``run`` is one task's work. What fails (the folder is missing, the spool is full) is counted, kept in
-    ``last_error``, logged when it begins and when it ends, and tried again at the next scan.
+    ``run`` is for one task. A failure (the folder is missing, the spool is full) is counted, shown in ``last_error``,
+    logged when it begins and when it ends, and tried again at the next scan.
     """
 
     def __init__(
@@ -153,11 +153,11 @@ class FolderWatch:
     ) -> None:
         """``put_away``: deletes or moves a delivered file, in a thread; False: not now. Raises OSError.
 
-        ``kept``: goes on counting.
+        ``kept``: the counts, which continue.
         """
         self.kept = KeptOfFolder() if kept is None else kept
         self.last_error: str | None = None
-        """What is wrong now; None once a scan went well."""
+        """The present problem; None once a scan has succeeded."""
         self._config = config
         self._tags = (*service_tags, *config.tags)
         self._dataset_ids = (*service_dataset_ids, *config.dataset_ids)
@@ -179,7 +179,7 @@ class FolderWatch:
         return not self._resumed.is_set()
 
     def pause(self) -> None:
-        """Append nothing more until ``resume``, but for the group that is on its way."""
+        """Append nothing until ``resume``, except the group that is being appended now."""
         self._resumed.clear()
 
     def resume(self) -> None:
@@ -187,7 +187,7 @@ class FolderWatch:
         self._resumed.set()
 
     async def run(self) -> None:
-        """Scan and append, for ever; ends by cancellation alone."""
+        """Scan and append for ever; only cancellation ends it."""
         clock = asyncio.get_running_loop().time
         self._sightings.abandoned = False
         try:
@@ -200,7 +200,7 @@ class FolderWatch:
             self._sightings.abandoned = True
 
     async def _round(self) -> str | None:
-        """Do one scan and append what is new; return what went wrong."""
+        """Do one scan and append new files; returns the problem, or None."""
         stuck: dict[str, str] = {}
         try:
             root, marks = await self._scan()
@@ -209,7 +209,7 @@ class FolderWatch:
                     if self.paused:
                         return self.last_error
                     await self._append(root, group)
-                # Last, as what it forgets would look new.
+                # Last, because a file that it forgets would look new.
                 stuck |= await self._finish(root, some)
             await self._gone_files.look(root)
         except SpoolFull:
@@ -226,7 +226,7 @@ class FolderWatch:
         return None
 
     async def _scan(self) -> tuple[str, list[FileMark]]:
-        """Look through the folder, and tell when it does not answer."""
+        """Scan the folder, and report if it does not answer."""
         looking = threads.start(self._config.path, self._look)
         while not looking.done():
             before = self._sightings.looked_at
@@ -236,7 +236,7 @@ class FolderWatch:
         return looking.result()
 
     async def _finish(self, root: str, marks: Sequence[FileMark]) -> dict[str, str]:
-        """Put away what was delivered and is still here, and return what could not be, with the reason."""
+        """Put away delivered files that are still here; returns those that could not be, with the reason."""
         stuck: dict[str, str] = {}
         if self._config.after_upload is AfterUpload.KEEP:
             return stuck
@@ -245,10 +245,10 @@ class FolderWatch:
                 origin = self._origin(self._configured(root, mark))
                 is_done = await threads.start(self._config.path, self._put_away, origin, mark)
             except OSError as error:
-                # One that cannot be moved must not hold up all that come after it.
+                # A file that cannot be moved must not delay those after it.
                 stuck[error.filename or mark.path] = error.strerror or str(error)
             else:
-                # One that somebody writes to again is sent again once it has changed, and put away then.
+                # A file that is being written again is sent again once it has changed, and is put away then.
                 if is_done:
                     await self._spool.forget_files([mark])
         return stuck
@@ -298,7 +298,7 @@ class FolderWatch:
 
 
 def _files(folder: FolderConfig, sightings: Sightings, skipped: dict[str, str]) -> Iterator[FileMark]:
-    """Give the regular files below the folder that the patterns take, in no order."""
+    """Yield the regular files below the folder that the patterns match, in no order."""
     include = [Glob(pattern) for pattern in folder.include]
     exclude = [Glob(pattern) for pattern in folder.exclude]
     root = os.path.realpath(folder.path)

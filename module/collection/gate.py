@@ -1,7 +1,7 @@
-"""Keep only while a gate is open; the seconds before wait in memory, encoded already.
+"""Keeps captures only while a gate is open. Those of the seconds before wait in memory, already encoded.
 
-Pure: all times are seconds of the monotonic clock, handed in, and a capture's time is that of its poll. Openings that
-overlap merge into one; what was handed on is never handed on again.
+Pure: all times are arguments, in seconds of the monotonic clock. The time of a capture is that of its poll. Openings
+that overlap count as one, and no capture is returned twice.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from module.collection.kept import KeptOfSource
 
 
 class Gate:
-    """Closed at first. ``offer`` each poll's captures; what comes back is to be kept."""
+    """Closed at first. Pass the captures of each poll to ``offer``; keep those that it returns."""
 
     def __init__(self, *, before_s: float, after_s: float, max_buffer_bytes: int, kept: KeptOfSource) -> None:
-        """What is not kept is counted in ``kept``, and what a command has opened stays open by it."""
+        """``kept`` counts the captures that are not kept, and knows until when a command has opened the gate."""
         self._before_s = before_s
         self._after_s = after_s
         self._max_bytes = max_buffer_bytes
@@ -37,7 +37,7 @@ class Gate:
         return self._holds or at <= self._until
 
     def offer(self, captures: Sequence[Capture], at: float) -> list[Capture]:
-        """Give back what is to be kept of the captures of one poll: all of them, or none for now."""
+        """Return those captures of one poll that are kept now: all of them or none."""
         if self.is_open(at):
             return [*self._release(at), *captures]
         size = sum(len(capture.payload) for capture in captures)
@@ -51,14 +51,14 @@ class Gate:
         return []
 
     def set(self, holds: bool, at: float) -> list[Capture]:
-        """Say whether the gate's condition holds; gives what has waited if that opens it."""
+        """Note whether the gate's condition holds; returns the captures that waited, if that opens the gate."""
         if self._holds and not holds:
             self._until = max(self._until, at + self._after_s)
         self._holds = holds
         return self._release(at) if holds else []
 
     def open_for(self, seconds: float, at: float) -> list[Capture]:
-        """Open by command, for so many seconds and ``after_s``; gives what has waited."""
+        """Open by command, for ``seconds`` and then ``after_s``; returns the captures that waited."""
         self._until = max(self._until, at + seconds + self._after_s)
         return self._release(at)
 

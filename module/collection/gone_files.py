@@ -1,7 +1,7 @@
-"""Delivered files that are there no longer: forgotten once they have been missing from their folder for long enough.
+"""Makes the spool forget delivered files that have been missing from their folder for long enough.
 
-Else the spool would know of them for ever. What cannot be looked at is not missing: neither if the folder cannot be
-listed, nor if it is quite empty, as the mount point of a share is that is not there.
+Otherwise their list would grow for ever. A file does not count as missing if the folder cannot be listed, or if the
+folder is empty: then it may be the mount point of a share that is not mounted.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from module.collection.new_files import FileSpool
 
 MISSING_DAYS = 30
-"""On so many days, by the calendar in UTC, a file must have been found missing; a clock that is set counts as one."""
+"""Days (UTC) on which a file must have been found missing. If the clock is set to a later day, that counts as one."""
 _DAY_S = 86_400
 _AT_ONCE = 1000
 
 
 class GoneFiles:
-    """Looks through what was delivered of one folder, a part with each call, once a day."""
+    """Looks through the delivered files of one folder once a day, a part with each call."""
 
     def __init__(self, folder: str, spool: FileSpool, wall_clock: Callable[[], float]) -> None:
         self._folder = folder
         self._spool = spool
         self._wall_clock = wall_clock
         self._day: int | None = None
-        """The last one on which all of it was looked through."""
+        """The last day on which all of them were looked through."""
         self._after = ""
 
     async def look(self, root: str) -> None:
@@ -56,7 +56,7 @@ class GoneFiles:
 
 
 def _there(root: str, paths: Sequence[str]) -> list[bool | None] | None:
-    """Whether each file is there, None where nobody can tell; None for all if the folder has nothing in it."""
+    """Whether each file is there, or None if that is not known. Returns None if the folder is empty."""
     with os.scandir(root) as entries:
         if next(entries, None) is None:
             return None

@@ -1,8 +1,8 @@
-"""Image bytes → image bytes: passed through where they need no change, else decoded, cropped, scaled and encoded.
+"""Image bytes → image bytes: unchanged if they need no change, otherwise decoded, cropped, scaled and encoded.
 
-Pure. OpenCV and numpy are imported only when an image needs work: a service without such a source saves their memory.
-Pixels stay as they are stored: an EXIF orientation is not applied, so ``crop`` counts in stored pixels, and it travels
-on only in bytes that pass untouched.
+Pure. OpenCV and numpy are imported only when an image needs work, so a service without such a source saves their
+memory. An EXIF orientation is not applied: ``crop`` counts in pixels as they are stored. Only images that are sent
+unchanged keep their EXIF data.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MAGIC = (
 _RAW_LAYOUT = {RAW_RGBA: (4, 4, 4), RAW_DEPTH: (8, 8, 2)}
 
 _MAX_PIXELS = 1 << 27
-"""Of an image that is to be decoded (400 MB in colour): a few bytes can claim to be far more."""
+"""Limit of an image to decode (400 MB in colour), because a few bytes can claim to be a huge image."""
 
 _GREY_SIZE = (64, 48)
 
@@ -62,7 +62,7 @@ _WEBP_HEADER = 30
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """An image as it will travel, with the type and the extension (dot included) of the bytes that it really holds."""
+    """An image as it will be sent, with the true type and extension (dot included) of its bytes."""
 
     data: bytes
     mime_type: str
@@ -71,7 +71,7 @@ class EncodedImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GreyCopy:
-    """What the difference filter remembers of an image."""
+    """The small copy of an image that the difference filter compares."""
 
     width: int
     """Pixels, of the image itself."""
@@ -81,7 +81,7 @@ class GreyCopy:
 
 
 class _Plan(NamedTuple):
-    """Which part of an image is kept, and how large it becomes; pixels."""
+    """The part of an image that is kept, and its final size; in pixels."""
 
     left: int
     top: int
@@ -96,9 +96,9 @@ class _Plan(NamedTuple):
 
 
 def needs_work(mime_type: str, settings: ImageConfig) -> bool:
-    """Tell whether ``encode`` may have to decode or encode, so that a caller can keep its thread free of it.
+    """Return whether ``encode`` may have to decode or encode, so that a caller can do it in another thread.
 
-    False: the bytes pass as they came, if the type is true. ``encode`` goes by the bytes, and can find it is not.
+    False: the bytes need no change, if ``mime_type`` is their true type. ``encode`` looks at the bytes themselves.
     """
     mime_type = _bare(mime_type)
     if mime_type in _RAW_LAYOUT or _shapes(settings):
@@ -107,10 +107,10 @@ def needs_work(mime_type: str, settings: ImageConfig) -> bool:
 
 
 def passthrough(data: bytes, mime_type: str) -> EncodedImage:
-    """Return the bytes as they came, corrupt ones too; raw RGBA and raw depth become PNG, the depth in 16 bits.
+    """Return the bytes unchanged, even if they are corrupt; raw RGBA and raw depth become PNG, depth with 16 bits.
 
-    The type told is that of the bytes where they show one, else the one given; the extension follows from it, ".bin"
-    where it says nothing. Raises EncodeError where raw pixels are not what their header says.
+    The type of the result is the one that the bytes show, otherwise ``mime_type``. The extension follows from it, and
+    is ".bin" for an unknown type. Raises EncodeError if raw pixels do not match their header.
     """
     mime_type = _true_type(data, mime_type)
     if mime_type in _RAW_LAYOUT:
@@ -119,10 +119,10 @@ def passthrough(data: bytes, mime_type: str) -> EncodedImage:
 
 
 def encode(data: bytes, mime_type: str, settings: ImageConfig) -> EncodedImage:
-    """Return the image cropped, scaled and encoded as the settings say; bytes that need no change pass untouched.
+    """Return the image cropped, scaled and encoded as set; bytes that need no change are returned unchanged.
 
-    Depth (raw, or a PNG of 16 bits in one channel) is scaled by nearest pixel and becomes PNG whatever the format.
-    Transparency is lost in JPEG alone. Raises EncodeError where the bytes cannot be read, or the crop lies outside.
+    Depth (raw, or a PNG with one channel of 16 bits) is scaled by nearest pixel and always becomes PNG. Only JPEG loses
+    transparency. Raises EncodeError if the bytes cannot be read, or if the crop is outside the image.
     """
     if settings.format is ImageFormat.PASSTHROUGH and not _shapes(settings):
         return passthrough(data, mime_type)
@@ -145,9 +145,9 @@ def encode(data: bytes, mime_type: str, settings: ImageConfig) -> EncodedImage:
 
 
 def small_grey(data: bytes, mime_type: str) -> GreyCopy:
-    """Return a grey copy within 64 by 48 pixels, JPEG decoded no larger than that needs; depth keeps its 16 bits.
+    """Return a grey copy of at most 64 by 48 pixels; depth keeps its 16 bits. A JPEG is decoded no larger than needed.
 
-    Raises EncodeError where the bytes cannot be read.
+    Raises EncodeError if the bytes cannot be read.
     """
     mime_type = _true_type(data, mime_type)
     size = dimensions(data, mime_type)
@@ -161,7 +161,7 @@ def small_grey(data: bytes, mime_type: str) -> GreyCopy:
 
 
 def dimensions(data: bytes, mime_type: str) -> tuple[int, int] | None:
-    """Return width and height in pixels as the header of the bytes says, without decoding; None where it says none.
+    """Return width and height in pixels from the header, without decoding; None if the header does not have them.
 
     Reads JPEG (ITU T.81, annex B), PNG (its IHDR), WebP (RFC 9649) and Viam's raw RGBA and depth.
     """
@@ -180,12 +180,12 @@ def dimensions(data: bytes, mime_type: str) -> tuple[int, int] | None:
 
 
 def _integer(data: bytes, start: int, length: int, order: Literal["big", "little"] = "big") -> int:
-    """Return an unsigned integer, 0 where the data end before it does."""
+    """Return an unsigned integer; 0 if the data is too short."""
     return int.from_bytes(data[start : start + length], order) if len(data) >= start + length else 0
 
 
 def _jpeg_frame(data: bytes) -> int | None:
-    """Return where the marker of the frame header (SOF) stands, None where scans or the end come first."""
+    """Return the position of the marker of the frame header (SOF); None if scans or the end come first."""
     at = 2
     while at + 4 <= len(data) and data[at] == _MARKER:
         marker = data[at + 1]
@@ -220,12 +220,12 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _bare(mime_type: str) -> str:
-    """Return the type alone, without parameters and without the SDK's mark of lazy decoding."""
+    """Return the type without parameters and without the SDK's mark of lazy decoding."""
     return mime_type.partition(";")[0].strip().lower().removesuffix("+lazy")
 
 
 def _true_type(data: bytes, mime_type: str) -> str:
-    """Return the type that the first bytes show, else the one given: cameras have been seen to tell another."""
+    """Return the type that the first bytes show, otherwise ``mime_type``: some cameras report a wrong type."""
     for magic, shown in _MAGIC:
         if data.startswith(magic):
             return shown
@@ -245,7 +245,7 @@ def _shapes(settings: ImageConfig) -> bool:
 
 
 def _target(data: bytes, mime_type: str, wanted: ImageFormat) -> str:
-    """Return the type to encode to; what has none of its own among JPEG, PNG and WebP becomes PNG."""
+    """Return the type to encode to; an image that is neither JPEG, PNG nor WebP becomes PNG."""
     deep_png = mime_type == PNG and data[24:26] == _DEEP_GREY
     if deep_png or mime_type == RAW_DEPTH:
         return PNG
@@ -267,13 +267,13 @@ def _plan(size: tuple[int, int], settings: ImageConfig) -> _Plan:
 
 
 def _fit(width: int, height: int, max_width: int | None, max_height: int | None) -> tuple[int, int]:
-    """Return the size within both bounds, in its aspect, never larger than it is and never below one pixel."""
+    """Return the size within both bounds with the same aspect, never enlarged and at least one pixel."""
     scale = min(1.0, (max_width or width) / width, (max_height or height) / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _reduction(width: int, height: int, out_width: int, out_height: int) -> int:
-    """Return the greatest of 8, 4, 2 and 1 by which a JPEG can be decoded smaller and still hold all that is needed."""
+    """Return the factor (8, 4, 2 or 1) by which a JPEG can be decoded smaller and is still large enough."""
     scale = min(width / out_width, height / out_height)
     return next((by for by in (8, 4, 2) if scale >= by), 1)
 
@@ -322,7 +322,7 @@ def _decode_file(data: bytes, mime_type: str, reduction: int, *, grey: bool) -> 
 
 
 def _is_complete(data: bytes, mime_type: str) -> bool:
-    """Tell whether the end is there: some versions of OpenCV fill what is missing with grey, and say nothing."""
+    """Return whether the end is there: some versions of OpenCV fill a missing end with grey and report no error."""
     if mime_type == JPEG:
         # From the frame on: the thumbnail within an EXIF header has an end of its own.
         frame = _jpeg_frame(data)
@@ -339,7 +339,7 @@ def _unreadable(data: bytes, mime_type: str) -> str:
 
 
 def _decode_raw(data: bytes, mime_type: str) -> Pixels:
-    """Return BGRA pixels, BGR where all are opaque, or depth in millimetres."""
+    """Return BGRA pixels, BGR if all are opaque, or depth in millimetres."""
     import numpy as np  # noqa: PLC0415 - as above
 
     magic, dimension, pixel = _RAW_LAYOUT[mime_type]

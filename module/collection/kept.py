@@ -1,6 +1,6 @@
-"""What of a source and of a folder outlives a rebuild of the service: what they counted, and what commands have set.
+"""What a source or a folder keeps when the service is rebuilt: its counts, and what commands have set.
 
-Times of commands are µs since the epoch for people to read, and seconds of the event loop's clock to go by.
+Times of commands are in µs since the epoch for people, and in seconds of the event loop's clock for the program.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from module.clock.machine_clock import Stamp
 
 
 class ScheduleOrder(NamedTuple):
-    """What ``set_schedule`` has set: one of the three is given."""
+    """The schedule that ``set_schedule`` has set: one of the three is not None."""
 
     capture_frequency_hz: float | None
     interval_s: float | None
     cron: str | None
     until: float
-    """On the event loop's clock; inf: for good."""
+    """On the event loop's clock; inf: no end."""
     since_us: int
     until_us: int | None
 
 
 class Labels(NamedTuple):
-    """What is added to the tags and the datasets that the attributes name."""
+    """Tags and datasets that are added to those of the attributes."""
 
     tags: tuple[str, ...] = ()
     dataset_ids: tuple[str, ...] = ()
 
     def also(self, more: Labels) -> Labels:
-        """These, and more behind them."""
+        """These labels, followed by more."""
         return Labels((*self.tags, *more.tags), (*self.dataset_ids, *more.dataset_ids))
 
 
@@ -39,7 +39,7 @@ NO_LABELS = Labels()
 
 
 class TagsOrder(NamedTuple):
-    """What ``set_tags`` has set."""
+    """The labels that ``set_tags`` has set."""
 
     tags: tuple[str, ...]
     dataset_ids: tuple[str, ...]
@@ -47,7 +47,7 @@ class TagsOrder(NamedTuple):
 
 
 class TriggerOrder(NamedTuple):
-    """What ``trigger`` has opened."""
+    """The opening of a gate by ``trigger``."""
 
     until: float
     """On the event loop's clock, the gate's ``after_s`` included."""
@@ -57,7 +57,7 @@ class TriggerOrder(NamedTuple):
 
 @dataclass(slots=True)
 class KeptOfSource:
-    """One source's counts and orders, live: the instance that ends and the one that begins share it."""
+    """The counts and orders of one source. The old and the new instance of a service use the same object."""
 
     captured: int = 0
     filtered: int = 0
@@ -69,25 +69,25 @@ class KeptOfSource:
     tags: TagsOrder | None = None
     trigger: TriggerOrder | None = None
     said: set[str] = field(default_factory=set)
-    """What was logged of its attributes, which is logged once."""
+    """Texts about its attributes that were logged; each is logged once."""
 
     @property
     def labels(self) -> Labels:
-        """What ``set_tags`` adds."""
+        """The labels that ``set_tags`` adds."""
         return NO_LABELS if self.tags is None else Labels(self.tags.tags, self.tags.dataset_ids)
 
     @property
     def open_until(self) -> float:
-        """Until when ``trigger`` keeps the gate open, on the event loop's clock; -inf: it never did."""
+        """Until when ``trigger`` keeps the gate open, on the event loop's clock; -inf if it was never used."""
         return -math.inf if self.trigger is None else self.trigger.until
 
 
 @dataclass(slots=True)
 class KeptOfFolder:
-    """One folder's counts, live as those of a source."""
+    """The counts of one folder; instances share the object, as for a source."""
 
     captured: int = 0
     """Files that are safely in the spool."""
     errors: int = 0
-    """Scans that failed, in whole or in part."""
+    """Scans that failed completely or in part."""
     last_capture_us: int | None = None

@@ -1,7 +1,7 @@
-"""Which of a folder's settled files are to be captured: those that are new, and that nobody writes to any more.
+"""Chooses those settled files of a folder that are captured: new ones that nobody is writing to.
 
-A file that was renamed is no new one. Whether a file that is to be deleted or moved is still being written is asked of
-the kernel; what is kept may be sent while it is being written, and is sent again once it has changed.
+A renamed file is not new. If a file is to be deleted or moved, the kernel says whether somebody is still writing to it.
+A file with ``keep`` may be sent while it is being written, and is sent again once it has changed.
 """
 
 from __future__ import annotations
@@ -24,45 +24,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """A file that the spool knows by another name, as far as its inode tells."""
+    """A file that the spool seems to know by another name, because the inode is the same."""
 
     mark: FileMark
     former: str
-    """The path that it was known by."""
+    """The path that the spool has."""
     is_sent: bool
-    """It has been delivered; else it waits."""
+    """Whether it has been delivered; otherwise it waits."""
 
 
 class FileSpool(Protocol):
-    """What a watch asks of the spool."""
+    """What a watch of a folder needs from the spool."""
 
     async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        """Return those that the spool has never taken by this path, in the same order."""
+        """Return those that the spool has never had by this path, in the same order."""
 
     async def former_names(self, marks: Sequence[FileMark]) -> list[tuple[FileMark, str, bool]]:
-        """Return those that were taken by another path, with that path, and whether they have been delivered."""
+        """Return those that the spool has by another path, with that path and whether they were delivered."""
 
     async def note_sent(self, marks: Sequence[FileMark]) -> None:
         """Note files as delivered."""
 
     async def sent_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        """Return those that were delivered in the very state that is marked."""
+        """Return those that were delivered in exactly the marked state."""
 
     async def forget_files(self, marks: Sequence[FileMark]) -> None:
-        """Forget delivered files that have left their folder."""
+        """Forget delivered files that are no longer in their folder."""
 
     async def sent_below(self, folder: str, after: str, most: int) -> list[tuple[str, int]]:
-        """Return delivered files below a folder by path, from a path on, with the days that they were missing."""
+        """Return delivered files below a folder, in order, after a path, each with the days it was found missing."""
 
     async def note_missing(self, missing: Sequence[str], back: Sequence[str], day: int, forget_after: int) -> None:
-        """Note files as missing on a day, and others as there; forget those missing on more days than so many."""
+        """Note files as missing on a day, and others as present; forget those missing on more than ``forget_after``."""
 
     async def append(self, captures: Sequence[Capture]) -> object:
-        """Return once all of these are safe on the disk; raises ``SpoolFull`` where there is no room."""
+        """Return once all of these are safe on the disk; raises ``SpoolFull`` if there is no room."""
 
 
 class NewFiles:
-    """Asked with what has settled in one folder."""
+    """Chooses the new files among those that have settled in one folder."""
 
     def __init__(self, config: FolderConfig, spool: FileSpool, logger: logging.Logger) -> None:
         self._config = config
@@ -71,7 +71,7 @@ class NewFiles:
         self._has_told = False
 
     async def among(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        """Return those that are to be captured, in the same order. Raises CourierError."""
+        """Return the files to capture, in the same order. Raises CourierError."""
         new = await self._spool.unknown_files(marks)
         if new:
             new = await self._without_renamed(new)
@@ -126,7 +126,7 @@ def _ask(folder: str, mark: FileMark) -> tuple[Standing, str]:
 
 
 def _renamed_of(known: Sequence[Renamed]) -> list[Renamed]:
-    """Those whose former path is that file no longer; else it is another file, on a disk that uses numbers again."""
+    """Return those whose former path is no longer that file; otherwise the disk has reused the inode."""
     return [each for each in known if not _is_there(each)]
 
 
@@ -138,5 +138,5 @@ def _is_there(known: Renamed) -> bool:
     except FileNotFoundError:
         return False
     except OSError:
-        # Rather sent twice than not at all.
+        # It is better to send a file twice than never.
         return True

@@ -1,8 +1,7 @@
-"""Readings of any kind → the ``SensorData`` bytes that will travel, or a line of JSON.
+"""Readings of any kind → ``SensorData`` bytes to send, or a line of JSON.
 
-The shapes of vectors, points and orientations are those of ``viam.utils.sensor_readings_native_to_value``, here at any
-depth. A ``Struct`` knows one kind of number, the double, and no NaN or infinity: those become null, and
-``non_finite`` counts them.
+Vectors, points and orientations have the shapes of ``viam.utils.sensor_readings_native_to_value``, here at any depth.
+All numbers in a ``Struct`` are doubles. NaN and infinity become null, and ``non_finite`` counts them.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ from module.clock.stamps import moment
 from module.errors import EncodeError
 
 MAX_READING_BYTES = 4_000_000
-"""Of one serialised row; the cloud refuses what is larger."""
+"""Limit of one serialised row; the cloud refuses larger ones."""
 
 MAX_DEPTH = 30
-"""Mappings and sequences within one another; protobuf's parsers stop at 100 messages, and a mapping takes three."""
+"""How deep mappings and sequences may be nested: protobuf's parsers stop at 100 messages, and a mapping takes three."""
 
 _EXACT = 2**53
-"""Beyond it a double cannot tell neighbouring integers apart."""
+"""Above it, two neighbouring integers can be the same double."""
 
 _SMALLEST_VALUE = 4
-"""Bytes of a value within a list, at least: what holds more values than fit is refused before it is copied."""
+"""The least bytes of a value in a list: a list with more values than can fit is refused before it is copied."""
 
 
 class _Unfit(Exception):
-    """A value that cannot travel; the steps to it gather while the stack unwinds, the last one first."""
+    """A value that cannot be sent. Its key path is collected while the stack unwinds, the last key first."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -50,8 +49,8 @@ class _Unfit(Exception):
 def sensor_data(payload: Mapping[str, Any], requested_us: int, received_us: int) -> bytes:
     """Return a serialised ``viam.proto.app.datasync.SensorData`` of one row, e.g. of ``{"readings": {...}}``.
 
-    Times are microseconds since the epoch. Raises EncodeError on a value that has no place in a ``Struct`` (the text
-    names its key path and type), on nesting beyond MAX_DEPTH, and on a row of more than MAX_READING_BYTES.
+    Times are microseconds since the epoch. Raises EncodeError for a value that a ``Struct`` cannot hold (the text names
+    its key path and type), for nesting deeper than MAX_DEPTH, and for a row of more than MAX_READING_BYTES.
     """
     message = SensorData()
     stamp = message.metadata.time_requested
@@ -78,11 +77,11 @@ def document_line(readings: Mapping[str, Any], requested_us: int, received_us: i
 
 
 def plain(value: Any) -> Any:
-    """Return a copy of None, bools, ints below 2**53, finite floats, strs, lists and dicts with str keys alone.
+    """Return a copy that has only None, bools, ints below 2**53, finite floats, strs, lists, and dicts with str keys.
 
-    It is what travels: NaN and infinities are None, times ISO 8601 in UTC (naive ones are taken as UTC, as the SDK
-    does), bytes base64, durations seconds, enums their values, vectors and the like dicts with a ``_type``. Raises
-    EncodeError on everything else, with its key path and type, and on nesting beyond MAX_DEPTH.
+    The copy is what is sent. NaN and infinity become None; times ISO 8601 in UTC (naive times count as UTC, as in the
+    SDK); bytes base64; durations seconds; enums their values; vectors and similar types dicts with a ``_type``. Raises
+    EncodeError for any other value, with its key path and type, and for nesting deeper than MAX_DEPTH.
     """
     try:
         return _plain(value, MAX_DEPTH)
@@ -91,10 +90,10 @@ def plain(value: Any) -> Any:
 
 
 def non_finite(value: Any) -> int:
-    """Count the NaNs and infinities that become null on the way; 0 too for what cannot travel at all.
+    """Count the NaNs and infinities that become null; 0 also for a value that cannot be sent.
 
-    About 0.6 µs for ten floats. It is apart from the encoding so that a row needs no second answer: ask once a row
-    for a count, or until the first one for a log line.
+    It takes about 0.6 µs for ten floats. The encoding does not count them, so that callers that need no count pay
+    nothing for it.
     """
     kind = type(value)
     if kind is float:
@@ -128,7 +127,7 @@ def _within_limit(row: bytes) -> bytes:
 
 
 def _fill_struct(struct: Any, mapping: Mapping[Any, Any], depth: int) -> None:
-    """Fill in place, the common kinds first: building values and joining them costs fifteen times as much."""
+    """Fill a struct in place, common types first: to build values and join them costs fifteen times as much."""
     fields = struct.fields
     if not mapping:
         struct.SetInParent()
@@ -184,7 +183,7 @@ def _fill_value(field: Any, value: Any, depth: int) -> None:
         values.SetInParent()
         _fill_list(values.values, value, depth - 1)
     else:
-        # plain() gives the kinds above alone.
+        # plain() returns only the types above.
         _fill_value(field, _plain(value, depth), depth)
 
 
@@ -251,21 +250,21 @@ def _native_list(items: Collection[Any]) -> list[Any]:
 
 
 def _native_decimal(value: Decimal) -> float:
-    # float() refuses signalling NaNs.
+    # float() raises on signalling NaNs.
     return float("nan") if value.is_nan() else float(value)
 
 
 def _native_array(value: Any) -> Any:
-    """Return a numpy scalar or array, or what looks like one, in Python's own kinds, numpy itself not imported."""
+    """Return a numpy scalar or array, or a similar object, as Python's own types; does not import numpy."""
     size = getattr(value, "size", 0)
     if isinstance(size, int):
         _check_size(size)
     dtype_kind = getattr(getattr(value, "dtype", None), "kind", "")
     if dtype_kind in ("M", "m"):
-        # In nanoseconds tolist() gives bare integers.
+        # In nanoseconds tolist() returns bare integers.
         value = value.astype(("datetime64" if dtype_kind == "M" else "timedelta64") + "[us]")
     elif dtype_kind == "f":
-        # A long double would give itself.
+        # A long double would return itself.
         value = value.astype("float64")
     return value.tolist()
 
@@ -311,7 +310,7 @@ def _native(value: Any) -> Any:
 
 
 def _as_double(value: float) -> float | None:
-    """Return the number as the wire's double, None where it has no finite one."""
+    """Return the number as a double; None if it is not finite as one."""
     try:
         number = float(value)
     except OverflowError:
@@ -325,7 +324,7 @@ def _text(text: str) -> str:
 
 
 def _name(key: Any, taken: Collection[str], mapping: Mapping[Any, Any]) -> str:
-    """Return the key as text; raises _Unfit where two keys would be the same then, and one value lost."""
+    """Return the key as text; raises _Unfit if two keys would become the same and one value would be lost."""
     if isinstance(key, enum.Enum):
         key = key.value
     name = _text(key.decode(errors="replace") if isinstance(key, bytes) else str(key))

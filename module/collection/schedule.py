@@ -1,7 +1,7 @@
-"""When a source is polled, and when it rests: time maths that neither sleeps nor reads a clock.
+"""Computes when a source is polled, and when it rests. It neither sleeps nor reads a clock.
 
-Intervals live on the monotonic clock, so that no step of the wall clock moves them. Cron and active hours live on the
-wall clock of their time zone, through both changes of its summer time.
+Intervals use the monotonic clock, so a step of the wall clock does not move them. Cron and active hours use the wall
+clock of their time zone, also across both changes of summer time.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
 
 _LOOK = timedelta(days=3)
-"""Changes of a zone's offset lie further apart, and are smaller."""
+"""Changes of a zone's offset are further apart than this, and smaller."""
 
 _WITH_SECONDS = 6
 
 _WINDOW_HORIZON_DAYS = 16
-"""Windows recur weekly; two weeks, as a change of summer time can swallow one of them whole."""
+"""Windows recur weekly. Two weeks, because a change of summer time can skip one window completely."""
 
 
 class Periodic:
-    """Ticks at ``k * period_s + offset_s`` for every whole k, in monotonic seconds: nothing accumulates or drifts.
+    """Ticks at ``k * period_s + offset_s`` for every whole k, in monotonic seconds: errors do not accumulate.
 
-    So periods that are equal or multiples tick together, whenever they began.
+    So sources whose periods are equal or multiples tick together, whenever they began.
     """
 
     def __init__(self, period_s: float, offset_s: float = 0.0) -> None:
@@ -41,14 +41,14 @@ class Periodic:
         return self._tick(self._latest(now) + 1)
 
     def skipped(self, deadline: float, now: float) -> int:
-        """Count the ticks after ``deadline``, itself a tick, up to and with ``now``; 0 where ``now`` is before it."""
+        """Count the ticks after ``deadline`` (itself a tick), up to and including ``now``; 0 if ``now`` is earlier."""
         return max(0, self._latest(now) - self._latest(deadline))
 
     def _tick(self, index: int) -> float:
         return index * self._period_s + self._offset_s
 
     def _latest(self, now: float) -> int:
-        """Return the number of the last tick that is not after ``now``, by the very sums that ``_tick`` does."""
+        """Return the number of the last tick that is not after ``now``, computed exactly as ``_tick`` does."""
         index = math.floor((now - self._offset_s) / self._period_s)
         while self._tick(index) > now:
             index -= 1
@@ -60,13 +60,13 @@ class Periodic:
 class Cron:
     """A cron expression of 5 fields, or 6 with seconds first, on the wall clock of a time zone.
 
-    As in Debian's cron, an expression that names its hours and minutes goes by the wall clock's readings: one that is
-    left out when the clock is put forward fires once, right after, and one that comes twice when it is put back fires
-    the first time only. One whose hour or minute field begins with ``*`` means a pace: it goes on through both changes.
+    As in Debian's cron, an expression with fixed hours and minutes follows the wall clock. A time that is skipped when
+    summer time begins fires once, right after the change. A time that comes twice when it ends fires only the first
+    time. If the hour or minute field begins with ``*``, the expression is a fixed interval and ignores both changes.
     """
 
     def __init__(self, expression: str, timezone: str) -> None:
-        """Read the expression; raises ValueError where it or the time zone cannot be read, or no date ever matches."""
+        """Read the expression; raises ValueError if it or the time zone cannot be read, or if no date ever matches."""
         parse_cron(expression, timezone)
         fields = expression.split()
         minute, hour = fields[1:3] if len(fields) == _WITH_SECONDS else fields[:2]
@@ -77,13 +77,13 @@ class Cron:
     def next_after(self, now: datetime) -> datetime:
         """Return the first time to fire strictly after ``now``, which is aware; the answer is in UTC.
 
-        Raises ValueError where none comes within fifty years.
+        Raises ValueError if there is none within fifty years.
         """
         now = now.astimezone(UTC)
         return self._next_of_pace(now) if self._is_pace else self._next_of_readings(now)
 
     def _next_of_readings(self, now: datetime) -> datetime:
-        """Map each matching reading of the wall clock to one instant; the instants never decrease."""
+        """Return the next instant of an expression that follows the wall clock: one for each matching time."""
         for wall in self._walls(_wall(now, self._zone)):
             instant = _first_instant(wall, self._zone)
             if instant > now:
@@ -91,7 +91,7 @@ class Cron:
         raise self._exhausted()
 
     def _next_of_pace(self, now: datetime) -> datetime:
-        """Walk from one change of the zone's offset to the next; between two, wall clock and UTC go alike."""
+        """Return the next instant of a fixed interval. Between two changes of the offset, it is the same in UTC."""
         wall = _wall(now, self._zone)
         while True:
             match = next(self._walls(wall), None)
@@ -118,31 +118,31 @@ class Cron:
 
 
 class ActiveHours:
-    """Windows of the wall clock in a time zone; none at all means always.
+    """Windows of the wall clock in a time zone; without windows it is always open.
 
-    A window that ends before it starts runs over midnight and belongs to the day that it starts on. A window stays open
-    while the clock reads what lies in it: for twice an hour that comes twice, and not at all in one that is left out.
+    A window that ends before it starts crosses midnight and belongs to the day on which it starts. A window is open
+    while the clock shows a time in it. So an hour that comes twice is open twice, and a skipped hour is never open.
     """
 
     def __init__(self, windows: Sequence[str], timezone: str) -> None:
-        """Read the windows; raises ValueError on the first that cannot be read, and on the time zone."""
+        """Read the windows; raises ValueError for the first one, or the time zone, that cannot be read."""
         self._windows = parse_windows(windows)
         self._zone = parse_timezone(timezone)
 
     def open_at(self, now: datetime) -> bool:
-        """Tell whether ``now``, which is aware, lies in a window; its first minute does, its last does not."""
+        """Return whether ``now`` (aware) is in a window, which begins with ``start`` and ends just before ``end``."""
         wall = _wall(now, self._zone)
         return not self._windows or any(_holds(window, wall) for window in self._windows)
 
     def next_change(self, now: datetime) -> datetime | None:
-        """Return when ``open_at`` next gives another answer than for ``now``, in UTC; None where it never will."""
+        """Return when ``open_at`` next changes its answer, in UTC; None if it never does."""
         now = now.astimezone(UTC)
         is_open = self.open_at(now)
         changes = (edge for edge in self._edges(now) if edge > now and self.open_at(edge) != is_open)
         return min(changes, default=None)
 
     def _edges(self, now: datetime) -> Iterator[datetime]:
-        """Give every instant of the coming weeks at which a window may open or close, in no order."""
+        """Yield every instant of the coming weeks at which a window may open or close, in no order."""
         minutes = {minute for window in self._windows for minute in (window.start, window.end)}
         today = _wall(now, self._zone).date()
         for day in (today + step * _DAY for step in range(-1, _WINDOW_HORIZON_DAYS)):
@@ -164,7 +164,7 @@ def describe(
     cron: str | None = None,
     timezone: str = "UTC",
 ) -> str:
-    """Return a schedule in words: "10 Hz", "every 5 s", "cron */5 * * * * UTC", and "on demand" where there is none."""
+    """Return a schedule in words: "10 Hz", "every 5 s", "cron */5 * * * * UTC", or "on demand" if there is none."""
     if capture_frequency_hz is not None:
         return f"{capture_frequency_hz:.12g} Hz"
     if interval_s is not None:
@@ -188,7 +188,7 @@ def _midnight(day: date) -> datetime:
 
 
 def _wall(instant: datetime, zone: tzinfo) -> datetime:
-    """Return what the zone's clock reads, naive."""
+    """Return the zone's local time, naive."""
     return instant.astimezone(zone).replace(tzinfo=None)
 
 
@@ -197,9 +197,9 @@ def _offset(instant: datetime, zone: tzinfo) -> timedelta:
 
 
 def _first_instant(wall: datetime, zone: tzinfo) -> datetime:
-    """Return when the zone's clock first reads ``wall``, or where it never does, when it first reads something later.
+    """Return when the zone's clock first shows ``wall``; if it skips that time, when it first shows a later one.
 
-    PEP 495: for a reading that is left out, fold 0 takes the offset from before the change and comes out after it.
+    PEP 495: for a skipped time, fold 0 takes the offset from before the change, and the result is after it.
     """
     early, late = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (1, 0))
     if late <= early:
@@ -210,7 +210,7 @@ def _first_instant(wall: datetime, zone: tzinfo) -> datetime:
 def _next_change(start: datetime, end: datetime, zone: tzinfo) -> datetime | None:
     """Return the first instant after ``start``, up to ``end``, at which the zone has another offset; None: no change.
 
-    At most one change may lie between them, on a whole second.
+    There may be at most one change between them, on a whole second.
     """
     before = _offset(start, zone)
     if _offset(end, zone) == before:

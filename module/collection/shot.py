@@ -1,4 +1,4 @@
-"""How one poll asks its resource, and how the answers become captures: as the attributes say, or as a command does."""
+"""The settings of one poll: how to ask the resource and encode the answers, by the attributes or by a command."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from module.errors import CommandError
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a command asks of its captures beside what the attributes say."""
+    """What a command sets for its captures, beyond the attributes."""
 
     tags: tuple[str, ...] = ()
     dataset_ids: tuple[str, ...] = ()
     upload_as: UploadAs | None = None
     extra: Mapping[str, Any] | None = None
-    """Merged over the source's."""
+    """Merged over the source's; a key of the command replaces the source's."""
     method_parameters: Mapping[str, Any] | None = None
-    """Likewise."""
+    """Merged likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Shot:
     """Added to what ``set_tags`` has set."""
 
     def ordered(self, order: Order, encoder_of: Callable[[Source], Encoder]) -> Shot:
-        """As a command orders it. Raises CommandError for what the resource or its method does not allow."""
+        """Return the shot with a command's settings. Raises CommandError if the resource or method refuses them."""
         config = self.source.config
         changes: dict[str, Any] = {
             "extra": {**config.extra, **(order.extra or {})},

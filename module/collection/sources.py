@@ -1,4 +1,4 @@
-"""One resource and one method → a poll, and what its answer means; ``apis`` has the table of all methods."""
+"""Polls one method of one resource, and reads its answer; ``apis`` has the table of all methods."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ class Source:
 
     config: SourceConfig
     api: str
-    """Of the resource where it is there, else as configured, else empty."""
+    """The resource's API if the resource is there; otherwise as configured; otherwise empty."""
     method: str
-    """As configured, else what the API gives without one; empty where neither says it."""
+    """As configured; otherwise the API's default; empty if there is neither."""
     ask: Ask | None = None
     problem: str | None = None
-    """Why there is nothing to poll."""
+    """Why the resource cannot be polled; None: it can."""
     advice: str | None = None
     """Which of its attributes do not fit the resource, and are ignored."""
     resource: ResourceBase | None = None
 
     def asked_as(self, config: SourceConfig) -> Source:
-        """The same resource, asked as another config says; the ``problem`` and the ``advice`` are of that config."""
+        """Return the same resource with another config; its ``problem`` and ``advice`` are for that config."""
         return self if self.resource is None else _prepared(config, self.api, self.resource)
 
     async def poll(self) -> tuple[int, Sequence[Answer]]:
         """Ask the resource once; returns how long that took, in µs, and the answers.
 
-        Raises NothingToCapture when a filter module holds this poll back, and PollError, with what the resource said,
-        when it gives no answer within ``timeout_s``.
+        Raises NothingToCapture if a filter module holds this poll back. Raises PollError, with the resource's error, if
+        the poll fails or there is no answer within ``timeout_s``.
         """
         config = self.config
         if self.ask is None:
@@ -80,7 +80,7 @@ class Source:
 
 
 def passed(name: str, dependencies: Mapping[ResourceName, ResourceBase]) -> dict[ResourceName, ResourceBase]:
-    """Return those resources that viam-server passed which a config means by a name; several if their APIs differ."""
+    """Return the passed resources that a config means by a name; several if they have different APIs."""
     names = meant(name, (each.name for each in dependencies))
     return {each: resource for each, resource in dependencies.items() if each.name in names}
 
@@ -88,9 +88,9 @@ def passed(name: str, dependencies: Mapping[ResourceName, ResourceBase]) -> dict
 def find(
     config: SourceConfig, dependencies: Mapping[ResourceName, ResourceBase], *, remedy: str = "give its api"
 ) -> Source:
-    """The source with its resource, out of those that viam-server passed; never raises.
+    """Return the source with its resource, found among those that viam-server passed; never raises.
 
-    ``remedy``: what to do about two resources of one name, of which viam-server passes neither.
+    ``remedy``: what to do if two resources have the same name, because viam-server then passes neither.
     """
     if config.is_this_service:
         problem = f"{config.name} is this service itself, which cannot capture itself"
@@ -127,7 +127,7 @@ def _prepared(config: SourceConfig, api: str, resource: ResourceBase) -> Source:
 
 
 def _lacks(config: SourceConfig, api: str) -> str | None:
-    """Why a resource of an API cannot be asked for what the source wants; None: it can."""
+    """Why a resource of this API cannot be captured as the source wants; None: it can."""
     method = method_of(api, config.method)
     if method is None:
         has = one_of([each.name for each in methods_of(api)])

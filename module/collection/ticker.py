@@ -1,6 +1,6 @@
-"""When to poll, as it happens: waits for the ticks of a schedule, and counts those that came too late to be taken.
+"""Waits for the ticks of a schedule, and counts those that are missed.
 
-The times come from ``schedule``, which never sleeps; what is here sleeps and does no time maths of its own.
+``schedule`` computes the times and never sleeps. This file sleeps and computes no times.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _REST_LOOK_S = 30.0
 
 
 class Ticker:
-    """The ticks of one source. ``wait`` for one after the other; all else may be called in between."""
+    """The ticks of one source. Call ``wait`` for one tick after the other; other calls may come in between."""
 
     def __init__(
         self, schedule: Schedule, active: ActiveHours | None, *, patience_s: float, kept: KeptOfSource, beat: Beat
     ) -> None:
-        """``patience_s``: how long a poll may take; what the wall clock leaps over beyond that is not made up for.
+        """``patience_s``: how long a poll may take. If the wall clock skips more, those ticks are not made up.
 
-        Ticks that are missed are counted in ``kept``. ``beat`` wakes all tickers that share it.
+        Missed ticks are counted in ``kept``. ``beat`` wakes all tickers that share it.
         """
         self.kept = kept
         self._own = schedule
@@ -42,19 +42,19 @@ class Ticker:
         self._patience = timedelta(seconds=patience_s + _CLOCK_LOOK_S)
         self._until = math.inf
         self.description: str | None = None
-        """Of a schedule that ``set_schedule`` gave, in words."""
+        """The schedule that ``set_schedule`` has set, in words; None: none is set."""
         self._loop = asyncio.get_running_loop()
         self._beat = beat
         self._sleeper: asyncio.Future[bool] | None = None
         self._tick: float | datetime | None = None
         self.paused = False
         self.resting = False
-        """Outside the active hours, as of the last look."""
+        """Whether the last look was outside the active hours."""
         self._late: collections.deque[float] = collections.deque(maxlen=_LATENESS_SAMPLES)
         self._late_max = 0.0
 
     async def wait(self) -> None:
-        """Return at the next tick. Ticks that passed since the last one was taken are skipped and counted as missed."""
+        """Return at the next tick. Ticks that passed since the last return are skipped and counted as missed."""
         while True:
             self._revert()
             if self.paused or self._schedule is None:
@@ -85,11 +85,11 @@ class Ticker:
         if not self.resting:
             return 0.0
         change = self._active.next_change(now)
-        # A look now and then all the same: the wall clock may step.
+        # Look now and then, because the wall clock may step.
         return _REST_LOOK_S if change is None else min(max(0.001, (change - now).total_seconds()), _REST_LOOK_S)
 
     async def _periodic(self, schedule: Periodic) -> float | None:
-        """Wait for one deadline; gives how late it is met, or None if something else came up."""
+        """Wait for one deadline; returns how late it was met in seconds, or None if something woke it before."""
         now = self._loop.time()
         if isinstance(self._tick, float):
             self.kept.missed += schedule.skipped(self._tick, now)
@@ -110,7 +110,7 @@ class Ticker:
             seen = _now()
             left = (due - seen).total_seconds()
             if left <= 0:
-                # From when it fires, not from when it was due: what a step of the clock leapt over is not made up for.
+                # Counted from when it fires, not from when it was due: ticks that the clock skipped are not made up.
                 self._tick = max(due, seen)
                 # By the loop's clock, as far as it was known when the wall clock was last looked at.
                 return None if self._rest() > 0 else max(0.0, self._loop.time() - due_at)
@@ -138,7 +138,7 @@ class Ticker:
     async def _sleep(self, deadline: float) -> bool:
         """Sleep until a time of the loop's clock; False if woken before."""
         if deadline <= self._loop.time():
-            # Still give way: a source whose polls take as long as its period must not starve the others.
+            # Let other tasks run: a source whose polls take as long as its period must not starve the others.
             await asyncio.sleep(0)
             return True
         self._sleeper = self._loop.create_future()
@@ -155,21 +155,21 @@ class Ticker:
             _wake(self._sleeper)
 
     def forget(self) -> None:
-        """Count nothing as missed since the last tick."""
+        """Count no ticks as missed up to now."""
         self._tick = None
 
     def pause(self) -> None:
-        """Rest until ``resume``; ticks of that time are not counted as missed."""
+        """Stop ticks until ``resume``; they are not counted as missed."""
         self.paused = True
         self._wake()
 
     def resume(self) -> None:
-        """Go on with the schedule."""
+        """Continue with the schedule."""
         self.paused = False
         self._wake()
 
     def set_schedule(self, schedule: Schedule, description: str | None, *, for_s: float = math.inf) -> None:
-        """Follow another schedule for so many seconds, and then the own one again."""
+        """Follow another schedule for ``for_s`` seconds, and then the configured one again."""
         self._schedule = schedule
         self.description = description
         self._until = self._loop.time() + for_s

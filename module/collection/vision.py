@@ -1,4 +1,4 @@
-"""A vision service as what opens a gate: asked about each frame of the source itself, or about another camera."""
+"""A vision service that opens a gate. It is asked about each frame of the source, or about another camera."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from module.supervised import said_of
 
 _TIMEOUT_S = 10.0
 _CLASSES = 20
-"""Of an image; the surest of them are what counts."""
+"""How many classifications of an image are asked for; those with the highest confidence come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class Sighting:
 
 
 class Eye:
-    """One vision service, and what it has to find."""
+    """One vision service, and the label that it must find."""
 
     def __init__(self, gate: GateConfig, dependencies: Mapping[Any, Any]) -> None:
         self.name = gate.vision or ""
-        """As the config has it."""
+        """Its name in the config."""
         self._gate = gate
         known = passed(self.name, dependencies)
         found = [resource for resource in known.values() if isinstance(resource, VisionClient)]
@@ -56,7 +56,7 @@ class Eye:
         self._camera = known_as[0] if known_as else gate.camera or ""
 
     async def look(self, frame: Blob) -> Sighting:
-        """Ask about one frame. Raises PollError, with what the service said."""
+        """Ask about one frame. Raises PollError with the service's error."""
         width, height = dimensions(frame.data, frame.mime_type) or (0, 0)
         if self._gate.find is Find.DETECTIONS:
             request = GetDetectionsRequest(image=frame.data, width=width, height=height, mime_type=frame.mime_type)
@@ -69,7 +69,7 @@ class Eye:
         return Sighting(bool(hits), annotations_of((), hits, width=width, height=height) if hits else b"")
 
     async def look_through(self) -> bool:
-        """Ask about what the gate's camera sees now. Raises PollError."""
+        """Ask about a new image of the gate's camera. Raises PollError."""
         if self._gate.find is Find.DETECTIONS:
             request = GetDetectionsFromCameraRequest(camera_name=self._camera)
             return bool(self._sure((await self._ask("GetDetectionsFromCamera", request)).detections))
@@ -81,7 +81,7 @@ class Eye:
             raise PollError(self.problem)
         request.name = self._service.name
         try:
-            # Not the client's own methods: they scan the frame for its size, and trip over broken ones.
+            # Not the client's own methods: they scan the frame for its size, and fail on broken ones.
             async with asyncio.timeout(_TIMEOUT_S):
                 return await getattr(self._service.client, method)(request, timeout=_TIMEOUT_S)
         except GRPCError as error:
@@ -100,7 +100,7 @@ class Eye:
 
 
 class EyeWatch(Watch):
-    """Asks an Eye about another camera, again and again."""
+    """Asks an Eye about another camera, regularly."""
 
     def __init__(
         self, eye: Eye, camera: str, logger: logging.Logger, *, poll_hz: float, on_answer: Callable[[bool], None]
@@ -109,5 +109,5 @@ class EyeWatch(Watch):
         self._eye = eye
 
     async def ask(self) -> bool:
-        """Whether the camera sees now what is looked for. Raises PollError."""
+        """Return whether the camera sees now what the gate looks for. Raises PollError."""
         return await self._eye.look_through()

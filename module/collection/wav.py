@@ -11,14 +11,14 @@ _HEADER_AFTER_SIZE = 36
 
 
 def is_pcm(codec: str) -> bool:
-    """Whether these are bare samples, which need a header to be played."""
+    """Whether the codec is bare samples, which need a header to be played."""
     return codec in _SAMPLES
 
 
 def wav(samples: bytes, codec: str, sample_rate_hz: int, channels: int) -> bytes:
-    """The samples behind a header of 44 bytes (RIFF, "WAVE form": a ``fmt`` chunk of 16 bytes, a ``data`` chunk).
+    """Return a header of 44 bytes and the samples (RIFF, "WAVE form": a ``fmt`` chunk of 16 bytes, a ``data`` chunk).
 
-    ``codec`` is one for which ``is_pcm`` holds. Little-endian throughout, as Viam's audio is.
+    ``is_pcm`` must be true for ``codec``. All numbers are little-endian, as in Viam's audio.
     """
     width, is_float = _SAMPLES[codec]
     frame = width * channels
