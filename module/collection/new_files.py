@@ -116,7 +116,7 @@ def _ask(folder: str, mark: FileMark) -> tuple[Standing, str]:
     try:
         descriptor = open_inside(folder, mark.path)
     except (OSError, OutsideFolder):
-        # Whoever uploads it says what is wrong.
+        # The upload will report what is wrong.
         return Standing.FREE, ""
     try:
         with lease.held(descriptor) as asked:

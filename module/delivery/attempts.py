@@ -1,7 +1,7 @@
-"""One load of captures on its way: tried, and then delivered, rejected, or kept for later.
+"""Tries to upload one load of captures, which is then delivered, rejected, or kept for later.
 
-A batch that the cloud rejects is split until only the bad captures are left. Trouble with the connection goes to the
-one ``Link``; trouble of one capture delays no other capture.
+If the cloud rejects a batch, it is split until only the bad captures are left. Trouble with the connection goes to the
+``Link`` that all uploads share. Trouble with one capture delays no other capture.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from module.errors import FileChanged, FileUnavailable, FileUnusable, Rejected
 from module.throttled_log import ThrottledLog
 
 UNSURE_TRIES = 10
-"""How often a capture is tried that the cloud answers with UNKNOWN."""
+"""How often a capture is tried if the cloud answers with UNKNOWN."""
 _MOST_RECORDS = 50_000
 _RENEWALS = 2
-"""So many fresh tokens may be fetched for one capture at once."""
+"""How many fresh tokens may be fetched for one capture in a row."""
 _STREAMING = "streaming_data_capture_upload"
 REJECTED_IN_A_ROW = 20
-"""So many rejections with nothing delivered between are a matter of configuration, not of the captures."""
+"""After so many rejections with no delivery between them, the configuration is wrong, not the captures."""
 
 
 class Barrier(Protocol):
-    """What delivery asks about captures up to one of them; ``module.spool.barrier.Barrier`` tells what it promises."""
+    """What delivery asks about all captures up to one; ``module.spool.barrier.Barrier`` has its promises."""
 
     async def last(self) -> int:
-        """Tell the newest capture that waits."""
+        """Return the id of the newest capture that waits."""
 
     async def waiting(self, last: int) -> tuple[int, int]:
-        """Tell how many captures up to one wait, and their footprint."""
+        """Return how many captures up to this id wait, and their footprint."""
 
 
 class Spool(Protocol):
-    """What delivery needs of the spool; ``module.spool.store.Store`` tells what each promises."""
+    """What delivery needs from the spool; ``module.spool.store.Store`` has the promises."""
 
     work: asyncio.Event
     items: int
 
     def choose(self, now: float, *, flushing: bool, above: int = -1) -> tuple[int | None, float]:
-        """Decide which stream is to be claimed from."""
+        """Decide from which stream to claim."""
 
     async def claim(self, stream: int, most: int = 1) -> list[list[Item]]:
         """Take captures for at most so many uploads."""
@@ -64,7 +64,7 @@ class Spool(Protocol):
         """Put claimed captures back."""
 
     def rest(self, stream: int, seconds: float) -> None:
-        """Let nothing of a stream be claimed for so long."""
+        """Claim nothing from a stream for so many seconds."""
 
     async def fail(self, items: Sequence[Item], error: str, attempts: int) -> None:
         """Move claimed captures to the failures."""
@@ -74,52 +74,52 @@ class Spool(Protocol):
 
     @property
     def barrier(self) -> Barrier:
-        """What waits up to one capture."""
+        """Answers what waits up to one capture."""
 
 
 @dataclass(slots=True)
 class Load:
-    """What one upload task holds; whatever it still holds at its end goes back into the spool."""
+    """The captures that one upload task holds. Those that it still holds at its end go back into the spool."""
 
     held: dict[int, Item]
     bytes: int
-    """Of payload."""
+    """Bytes of payload."""
 
     def take(self, items: Sequence[Item]) -> list[Item]:
-        """Those of the items that are still held; they are not, from then on."""
+        """Return those of the items that are still held; afterwards they are not held any more."""
         return [item for item in items if self.held.pop(item.id, None) is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Trouble:
-    """Why an upload did not end well."""
+    """Why an upload failed."""
 
     verdict: Verdict
     text: str
     epoch: int
     alone: bool
-    """Other uploads went through while this one was tried: the trouble is its own."""
+    """Whether other uploads succeeded meanwhile, so that only this one is in trouble."""
 
 
 @dataclass(slots=True)
 class _Record:
-    """What is known of a capture that did not arrive with its first try."""
+    """What is known about a capture that did not arrive at its first try."""
 
     tries: int = 0
     put_off: int = 0
-    """How often it was held back for a trouble of its own."""
+    """How often it was held back because only it was in trouble."""
     renewals: int = 0
     """How often it was refused because of the token."""
     unsure: int = 0
-    """Of the tries, those that the cloud answered with UNKNOWN."""
+    """How many tries the cloud answered with UNKNOWN."""
     closed: int = 0
-    """How often the link was open until this capture was tried."""
+    """How often this capture closed a link that was open."""
     must_stream: bool = False
 
 
 @dataclass(slots=True)
 class Counts:
-    """What has been delivered since the start."""
+    """Counts of what was delivered since the start."""
 
     items: int = 0
     bytes: int = 0
@@ -129,7 +129,7 @@ class Counts:
 
 
 class Carrier:
-    """Delivers loads, one call of ``deliver`` each; holds what is known across them."""
+    """Delivers loads, each with one call of ``deliver``, and remembers what later loads need to know."""
 
     def __init__(
         self,
@@ -151,36 +151,36 @@ class Carrier:
         self.counts = counts
         self.progress = Progress()
         self.hurried_until = 0.0
-        """Monotonic time until which a probe follows the last one soon."""
+        """Monotonic time until which probes follow each other quickly."""
         self._on_delivered = on_delivered
         self.aside = Aside(spool.release)
         self.unavailable = Aside(spool.release)
-        """What cannot be read for now: none of the cloud's business."""
+        """Captures that this machine cannot read for now, such as files; the cloud has no part in it."""
         self._records: dict[int, _Record] = {}
         self._rejected: list[int] = []
         self._renewals = 0
         self._waiters: dict[int, asyncio.Future[str]] = {}
 
     def hurry_until(self, until: float) -> None:
-        """Let a probe follow the last one soon, until this monotonic time."""
+        """Let probes follow each other quickly until this monotonic time."""
         self.hurried_until = until
 
     def wait_for(self, capture_id: int) -> asyncio.Future[str]:
-        """A future of the cloud's id for a capture; raises Rejected. To be asked for right after ``append``."""
+        """Return a future of the cloud's id for a capture; it raises Rejected. Call this right after ``append``."""
         waiter = self._waiters.get(capture_id)
         if waiter is None:
             waiter = self._waiters[capture_id] = asyncio.get_running_loop().create_future()
-            # Also when who waited has gone: nobody else would forget it.
+            # Also if nobody waits any more: nothing else would remove it.
             waiter.add_done_callback(lambda _: self._waiters.pop(capture_id, None))
         return waiter
 
     def close(self) -> None:
-        """Let go of who waits."""
+        """Cancel the futures of all who still wait."""
         for waiter in self._waiters.values():
             waiter.cancel()
 
     async def deliver(self, load: Load, items: list[Item]) -> None:
-        """Try to deliver; what ``load`` still holds afterwards belongs back into the spool."""
+        """Try to deliver. The caller must put back what ``load`` still holds afterwards."""
         trouble = await self._attempt(load, items)
         if trouble is None:
             return
@@ -215,7 +215,7 @@ class Carrier:
         return method_of(item, self._config.stream_over_bytes)
 
     async def _attempt(self, load: Load, items: list[Item]) -> _Trouble | None:
-        """Upload once; None when it was delivered, and then acknowledged."""
+        """Upload once. Returns None if it was delivered, and acknowledges it."""
         trouble = await self._try(load, items)
         if trouble is None:
             return None
@@ -296,7 +296,7 @@ class Carrier:
     # ------------------------------------------------------------------ trouble
 
     def _postpone(self, load: Load, items: list[Item], trouble: _Trouble) -> None:
-        """Keep captures for later: behind the link if that is the trouble, else with a delay of their own."""
+        """Keep captures for later: until the link works if that is the trouble, otherwise for their own delay."""
         now, record, was_open = time.monotonic(), self._record(items[0]), self.link.state is State.ONLINE
         if trouble.verdict is Verdict.RENEW:
             record.renewals += 1
@@ -325,12 +325,12 @@ class Carrier:
     def put_off(self, load: Load, items: Sequence[Item]) -> None:
         """Hold captures back for a delay that grows with their tries."""
         record = self._record(items[0])
-        # Not by its tries: who probes through an outage has many, and they were not its fault.
+        # Not by its tries: a capture that probed through an outage has many, and is not the reason for them.
         record.put_off += 1
         self.aside.for_a_while(load.take(items), self._backoff.delay(record.put_off))
 
     def _keep_for_later(self, load: Load, items: Sequence[Item], trouble: _Trouble) -> None:
-        """Hold back what this machine cannot read for now; if that is so of many, all of their stream."""
+        """Hold back what this machine cannot read for now; if there are many, their whole stream."""
         record = self._record(items[0])
         record.put_off += 1
         delay = self._backoff.delay(record.put_off)
@@ -342,7 +342,7 @@ class Carrier:
         self._log.warning(items[0].origin.source, f"not uploaded for now, and tried again later: {trouble.text}")
 
     def _penalty(self, item: Item) -> float:
-        """How long what waited for the link stays back: not at all, unless it has closed the link more than once."""
+        """How long a capture that waited for the link stays back: 0, unless it has closed the link more than once."""
         record = self._records.get(item.id)
         return self._backoff.delay(record.closed) if record is not None and record.closed > 1 else 0.0
 
@@ -370,10 +370,10 @@ class Carrier:
             await self._spool.retry(ids)
 
     async def _bisect(self, load: Load, items: list[Item]) -> None:
-        """Find one bad capture in a rejected batch; the rest is delivered, or goes back for another batch.
+        """Find one bad capture in a rejected batch; the others are delivered, or go back for another batch.
 
-        Each step sends one half. If it is taken, the other half holds a bad one and need not be tried to know it; if
-        it is not, the other half is left for later. So a batch of n with one bad row costs log2(n) + 2 calls more.
+        Each step sends one half. If it is accepted, the bad capture is in the other half. If it is rejected, the other
+        half is left for later. So a batch of n with one bad row costs log2(n) + 2 more calls.
         """
         suspects = items
         while len(suspects) > 1:
@@ -386,7 +386,7 @@ class Carrier:
             else:
                 self._postpone(load, half, answer)
                 return
-        # The last one may have been found by exclusion: ask for it by name, so that the answer is its own.
+        # The last one may have been found by exclusion: send it by itself, so that the answer is about it.
         answer = await self._attempt(load, suspects)
         if answer is None:
             return

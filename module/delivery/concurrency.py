@@ -1,23 +1,23 @@
-"""How many uploads run at once: what is set, or as many as make them faster in sum; pure, the clock is handed in.
+"""How many uploads run at once: a fixed number, or as many as increase the throughput; pure, the clock is an argument.
 
-On a road of 50 ms, eight uploads at once are 160 a second however fast both ends are. So the number grows while that
-brings more bytes through, and goes back, and stays for a while, once it does not: on a narrow road more uploads would
-only wait for each other. It grows fourfold, as each step takes a round trip to be judged.
+With a round trip of 50 ms, eight uploads at once are at most 160 a second, however fast both ends are. So the number
+grows while that brings more bytes through. If it does not, the number goes back and stays for a while, because on a
+slow link more uploads would only wait for each other. It grows fourfold, because it takes a round trip to judge a step.
 """
 
 from __future__ import annotations
 
 _STEP = 4
 _GAIN = 1.2
-"""A step is kept if it brings so many times the bytes."""
+"""A step is kept if it brings at least this many times the bytes."""
 _WINDOW_S = 0.05
-"""A look takes this long at least, and as many uploads as run at once."""
+"""The least time, in seconds, before a step is judged; also, as many uploads as run at once must have ended."""
 _REST_S = 20.0
-"""Until the next try after one that brought nothing."""
+"""Seconds until the next step after one that brought nothing."""
 
 
 class Concurrency:
-    """A number that is asked for before each upload, and told of each that ended."""
+    """Holds the number of uploads at once. Read ``number`` before each upload; call ``ended`` after it."""
 
     def __init__(self, start: int, most: int) -> None:
         """``most`` equal to ``start``: it never changes."""
@@ -26,9 +26,9 @@ class Concurrency:
         self.number = start
         """How many uploads may run at once."""
         self._before = 0.0
-        """Bytes per second of the smaller number that was left for this one; 0: this one was not just tried."""
+        """Bytes per second with the last, smaller number; 0 if this number is not being tried."""
         self._left = start
-        """That number."""
+        """The last, smaller number."""
         self._rest_until = 0.0
         self._begin(0.0)
 
@@ -37,12 +37,12 @@ class Concurrency:
         self._uploads = self._bytes = 0
 
     def reset(self) -> None:
-        """Start again: the road has changed."""
+        """Start again, because the way to the cloud has changed."""
         self.number, self._before, self._rest_until = self._start, 0.0, 0.0
         self._uploads = 0
 
     def ended(self, now: float, size: int, *, others_wait: bool) -> None:
-        """Note an upload of so many bytes that went through; only while others wait does it tell anything."""
+        """Note an upload of ``size`` bytes that succeeded. It is only judged while other uploads wait."""
         if self._most == self._start:
             return
         if not others_wait or not self._uploads:

@@ -8,21 +8,21 @@ from collections.abc import Callable, Sequence
 from module.capture import Item
 
 MOST_LOADS = 64
-"""Held back at once; if there are more, the trouble is not theirs."""
+"""How many loads are held back at once. If there are more, the trouble is not that of single captures."""
 
 
 class Aside:
-    """Loads that step aside, without their payloads, and go back into the spool."""
+    """Loads that are held back, without their payloads, and later go back into the spool."""
 
     def __init__(self, release: Callable[[Sequence[Item]], None]) -> None:
         self._release = release
         self._loads: dict[int, list[Item]] = {}
-        """By the id of the first of their items."""
+        """By the id of their first item."""
         self._timers: dict[int, asyncio.TimerHandle] = {}
 
     @property
     def full(self) -> bool:
-        """Whether no more should step aside."""
+        """Whether no more should be held back."""
         return len(self._loads) >= MOST_LOADS
 
     def until_the_link_works(self, items: Sequence[Item]) -> None:
@@ -31,7 +31,7 @@ class Aside:
             self._loads[items[0].id] = [item._replace(payload=b"") for item in items]
 
     def for_a_while(self, items: Sequence[Item], seconds: float) -> None:
-        """Hold claimed captures back for a delay of their own, whatever the link does."""
+        """Hold claimed captures back for ``seconds``, whatever the link does."""
         if items:
             self.until_the_link_works(items)
             self._delay(items[0].id, seconds)
@@ -46,7 +46,7 @@ class Aside:
         self._release(self._loads.pop(key))
 
     def link_works(self, delay: Callable[[Item], float]) -> None:
-        """Put back what waited for the link: at once, or after ``delay`` of a load's first item in seconds."""
+        """Put back the loads that waited for the link, each after ``delay`` (in seconds) of its first item."""
         for key in self._waiting():
             seconds = delay(self._loads[key][0])
             if seconds > 0:
@@ -55,7 +55,7 @@ class Aside:
                 self._return(key)
 
     def probe(self) -> bool:
-        """Put back what waits for the link, to try it; False if nothing does."""
+        """Put back all loads that wait for the link, so that one can probe it; False if there are none."""
         waiting = self._waiting()
         for key in waiting:
             self._return(key)
@@ -65,6 +65,6 @@ class Aside:
         return [key for key in self._loads if key not in self._timers]
 
     def end(self) -> None:
-        """Put all of it back, now."""
+        """Put all loads back now."""
         for key in list(self._loads):
             self._return(key)

@@ -1,9 +1,8 @@
-"""The one view of the network that all uploads share; no I/O, the clock is handed in.
+"""The state of the network, which all uploads share; no I/O, the clock is an argument.
 
-While the link is not online, one upload at a time probes it, with jittered backoff between the tries; the others wait.
-Its success opens the way for all, so that recovery takes one probe after the cloud's return. However long the backoff
-has become, the next probe is no further off than a fraction of what the outage has lasted: who was cut off for a minute
-is back within seconds, who was cut off for an hour within minutes.
+While the link is not online, one upload at a time probes it, with random delays between the tries, and the others wait.
+One successful probe opens the way for all. The delay is never longer than a fraction of the time that the outage has
+lasted: after an outage of a minute uploads are back within seconds, after an hour within minutes.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _LEAST_CEILING_S = 5.0
 
 
 class State(enum.Enum):
-    """What is known of the way to the cloud."""
+    """What is known about the way to the cloud."""
 
     UNKNOWN = "unknown"
     """Nothing has been sent yet."""
@@ -27,17 +26,17 @@ class State(enum.Enum):
     OFFLINE = "offline"
     """The cloud, or the way to it, does not work."""
     REFUSED = "refused"
-    """The cloud answers, and does not let this machine in."""
+    """The cloud answers, but does not let this machine in."""
 
 
 class Link:
-    """States, and when the next try is due."""
+    """The state of the way to the cloud, and the time of the next try."""
 
     def __init__(self, backoff: Backoff) -> None:
         self._backoff = backoff
         self.state = State.UNKNOWN
         self.epoch = 0
-        """Changes with each failure, so that uploads which fail together count as one."""
+        """Changes with each failure, so that uploads that fail together count as one failure."""
         self.last_error: str | None = None
         self._attempt = 0
         self._room = math.inf
@@ -53,22 +52,22 @@ class Link:
         return 0.0 if self.state in (State.UNKNOWN, State.ONLINE) else max(0.0, self._due - now)
 
     def offline_s(self, now: float) -> float:
-        """Seconds since the last upload that went through was followed by one that did not; 0 when not offline."""
+        """Seconds since the first upload that failed after the last success; 0 if not offline."""
         return now - self._closed_at if self.state is State.OFFLINE else 0.0
 
     def worked(self) -> bool:
-        """An upload went through; True if that is news."""
+        """Note that an upload succeeded. Returns whether the state changed."""
         news = self.state is not State.ONLINE
         self.state = State.ONLINE
-        # One more each time, and one try forgiven: a cloud that has room for a part of its fleet is not taken by storm,
-        # and one that takes an upload and refuses the next is asked ever more slowly.
+        # One more upload each time, and one try less counted: so a cloud with room for only a part of its fleet is not
+        # overloaded, and one that accepts an upload and refuses the next is tried more and more slowly.
         self._room += 1
         self._attempt = max(0, self._attempt - 1)
         self.last_error = None
         return news
 
     def failed(self, now: float, epoch: int, error: str) -> bool:
-        """An upload that started in ``epoch`` did not get through; True if that is news."""
+        """Note that an upload that started in ``epoch`` did not get through. Returns whether that is new."""
         if epoch != self.epoch:
             return False
         news = self._close(State.OFFLINE, now, error)
@@ -78,11 +77,11 @@ class Link:
         return news
 
     def refused(self, now: float, epoch: int, error: str) -> bool:
-        """The cloud did not let the machine in; True if that is news. The next try comes slowly."""
+        """Note that the cloud did not let the machine in; the next try is slow. Returns whether that is new."""
         if epoch != self.epoch:
             return False
         news = self._close(State.REFUSED, now, error)
-        # Half of it at least: nobody mends a configuration by being asked often.
+        # Half of it at least: a wrong configuration does not become right by frequent tries.
         self._due = now + self._backoff.maximum_s / 2 + self._backoff.delay(self._attempt) / 2
         self._attempt += 1
         return news

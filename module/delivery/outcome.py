@@ -1,7 +1,7 @@
-"""What an answer of the cloud, or of the disk, means for the capture that was sent, in one table each; pure.
+"""What an answer of the cloud, or an error of the disk, means for a capture: one table for each; pure.
 
-Statuses as in the gRPC documentation ("Status codes and their use in gRPC"); what viam's cloud makes of them stands in
-the comments. Numbers of the disk as in errno(3).
+Statuses are those of the gRPC documentation ("Status codes and their use in gRPC"); comments say how viam's cloud uses
+them. Numbers of the disk are those of errno(3).
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from module.errors import NetworkError
 
 
 class Verdict(enum.Enum):
-    """What to do with an upload that did not end well."""
+    """What to do after an upload that failed."""
 
     AWAY = "away"
     """The cloud, or the way to it, does not work now: keep the capture, wait, try again for ever."""
     RENEW = "renew"
     """The token has run out: fetch a new one."""
     REFUSED = "refused"
-    """The machine is not allowed in: a matter of configuration. Keep everything, try slowly."""
+    """The machine is not let in, because of its configuration. Keep everything, try slowly."""
     REJECTED = "rejected"
     """The cloud will never take this capture."""
     TOO_LARGE = "too large"
     """The message is larger than the receiver takes: send it in chunks, or in smaller batches."""
     LATER = "later"
-    """This capture cannot be read or sent for now, for want of something of this machine's own: a file that its disk or
-    share does not give, descriptors, memory. Keep it, hold no other capture up, try again for ever."""
+    """This machine cannot read or send the capture for now: its disk or share does not return a file, or there are no
+    descriptors or no memory. Keep it, delay no other capture, try again for ever."""
     UNSURE = "unsure"
-    """Nobody can say; a few tries will tell."""
+    """It is not known what is wrong; try a few times, then reject."""
 
 
 _BY_STATUS = {
@@ -64,20 +64,20 @@ _OF_FILE = {
     errno.ENOTDIR: Verdict.REJECTED,
     errno.EPERM: Verdict.REJECTED,
 }
-"""What is wrong with the file itself. All else is the machine's, the disk's or the share's, and may pass: EMFILE,
-ENFILE, ENOMEM, EIO, ESTALE, ETIMEDOUT and their like."""
+"""Errors of the file itself. All others are of the machine, the disk or the share, and may pass: EMFILE, ENFILE,
+ENOMEM, EIO, ESTALE, ETIMEDOUT and similar ones."""
 
 
 def judge_file(error: OSError) -> Verdict:
-    """What it means that a file could not be opened or read: REJECTED, or LATER."""
+    """Return what the error of opening or reading a file means: REJECTED or LATER."""
     return _OF_FILE.get(error.errno or 0, Verdict.LATER)
 
 
 def judge(error: Exception) -> Verdict:
-    """What an upload's error means; an error that nobody foresaw is UNSURE."""
+    """Return what an upload's error means; an unexpected error is UNSURE."""
     if isinstance(error, GRPCError):
         text = (error.message or "").lower()
-        # Both the C core and Go say so with RESOURCE_EXHAUSTED, which else means "later".
+        # Both the C core and Go say so with RESOURCE_EXHAUSTED, which otherwise means "later".
         if error.status is Status.RESOURCE_EXHAUSTED and "larger than max" in text:
             return Verdict.TOO_LARGE
         # How viam's cloud answers a part id that it does not know.
@@ -90,7 +90,7 @@ def judge(error: Exception) -> Verdict:
 
 
 def say(error: Exception) -> str:
-    """The error in one line, of any length; ``Cloud.redact`` makes it fit to be shown."""
+    """Return the error in one line of any length; pass it through ``Cloud.redact`` before it is shown."""
     if isinstance(error, GRPCError):
         text = f"{error.status.name}: {error.message or 'no further word'}"
     elif isinstance(error, NetworkError):

@@ -1,8 +1,8 @@
-"""What becomes of a file once it is delivered: it is deleted or moved, unless somebody still writes to it.
+"""Deletes or moves a delivered file, unless somebody still writes to it.
 
-It is reached through ``module.files.folder_paths``, so that no link that was put below a configured folder makes
-another file vanish or move. From the last look at it until it is gone a read lease is held on it: whoever opens it for
-writing meanwhile waits, and is seen.
+The file is opened through ``module.files.folder_paths``, so a link below a configured folder cannot cause another file
+to be deleted or moved. From the last check of the file until it is gone, a read lease is held on it. A program that
+opens it for writing meanwhile has to wait, and is noticed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _COPY_BYTES = 1 << 20
 _MOST_NAME_BYTES = 255
-"""Of one component of a path, on the file systems that Linux keeps files on."""
+"""Limit of one component of a path, on the usual file systems of Linux."""
 _LONG_EXTENSION = 32
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,12 +36,12 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def finish(origin: Origin, mark: FileMark) -> bool:
-    """Do with a delivered file what ``origin.after_upload`` says; blocks, and may take long across file systems.
+    """Keep, delete or move a delivered file, as ``origin.after_upload`` says; blocks, across file systems for long.
 
-    False: somebody writes to it right now, and it stays. A file that is gone, or that is no longer the one that was
-    marked, stays as it is, and is done with. ``move`` keeps the path relative to the folder, makes the folders that it
-    needs, takes ``name-1.ext``, ``name-2.ext`` … if the name is taken, and returns once the move is on the disk.
-    Raises ``OSError``, which names the path.
+    Returns False if somebody writes to the file now; then it stays. If the file is gone, or is no longer the marked
+    one, nothing is done and True is returned. ``move`` keeps the path relative to the folder, makes missing folders,
+    uses ``name-1.ext``, ``name-2.ext`` … if the name exists, and returns once the move is on the disk. Raises
+    ``OSError``, which names the path.
     """
     if origin.after_upload not in {"delete", "move"}:
         return True
@@ -65,7 +65,7 @@ def finish(origin: Origin, mark: FileMark) -> bool:
 
 @contextlib.contextmanager
 def _held(mark: FileMark, parent: int, name: str) -> Iterator[bool]:
-    """Hold a lease on the file, and give whether it may go: it is the marked one, and nobody writes to it."""
+    """Hold a lease on the file; yields whether it is the marked one and nobody writes to it."""
     with naming(mark.path):
         descriptor = os.open(name, _READ, dir_fd=parent)
     try:
@@ -73,7 +73,7 @@ def _held(mark: FileMark, parent: int, name: str) -> Iterator[bool]:
             with naming(mark.path):
                 info = os.fstat(descriptor)
                 named = os.path.samestat(info, os.stat(name, dir_fd=parent, follow_symlinks=False))
-            # Last: who came in the meantime waits for the lease's end.
+            # Last: a program that came meanwhile waits for the end of the lease.
             yield named and is_the_file(mark, info) and taken.is_free
     finally:
         os.close(descriptor)
@@ -96,7 +96,7 @@ def _move(origin: Origin, mark: FileMark, parent: int, name: str) -> bool:
 
 
 def _take_name(target: int, name: str) -> str:
-    """Make an empty file of the first name that is free, so that what is renamed onto it overwrites nobody's file."""
+    """Make an empty file with the first free name, so that a rename onto it overwrites nobody's file."""
     path, candidate = PurePath(name), name
     for number in itertools.count(1):
         with contextlib.suppress(FileExistsError):
@@ -115,7 +115,7 @@ def _numbered(path: PurePath, number: int) -> str:
 
 
 def _rename(mark: FileMark, parent: int, name: str, target: int, taken: str) -> bool:
-    """Move the file onto the name that was taken; False if it may not go."""
+    """Move the file onto the empty file that was made for it; False if it must stay."""
     try:
         with _held(mark, parent, name) as may_go:
             if may_go:
@@ -133,7 +133,7 @@ def _rename(mark: FileMark, parent: int, name: str, target: int, taken: str) -> 
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part, dir_fd=target)
-    # Only now: whoever opens the file must not wait for the copy.
+    # Only now: a program that opens the file must not wait for the copy.
     with _held(mark, parent, name) as may_go, naming(mark.path):
         if may_go:
             os.unlink(name, dir_fd=parent)
@@ -156,7 +156,7 @@ def _copy(parent: int, name: str, target: int, part: str) -> None:
 
 @contextlib.contextmanager
 def _target(move_to: str, folders: Sequence[str]) -> Iterator[int]:
-    """Return the open directory below ``move_to``, made where it is missing, reached through no link."""
+    """Yield the open directory below ``move_to``; makes it if it is missing, and follows no link."""
     _make_folder(Path(move_to))
     descriptor = os.open(move_to, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -1,4 +1,4 @@
-"""Bytes a second over the last ten; pure, the clock is handed in."""
+"""Bytes a second over the last ten seconds; pure, the clock is an argument."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _WINDOW_S = 10
 
 
 class Rate:
-    """One sum for each second of the window, so that its memory is bounded whether anybody reads it or not."""
+    """Keeps one sum for each second of the window, so its memory is bounded even if nobody reads it."""
 
     def __init__(self) -> None:
         self._seconds: collections.deque[tuple[int, int]] = collections.deque(maxlen=_WINDOW_S)

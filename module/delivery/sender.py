@@ -25,7 +25,7 @@ METHODS = (
 
 
 class Receipt(NamedTuple):
-    """What the cloud gave for an upload."""
+    """The cloud's answer to an upload."""
 
     method: str
     file_id: str
@@ -34,7 +34,7 @@ class Receipt(NamedTuple):
 
 
 def method_of(item: Item, stream_over_bytes: int) -> str:
-    """The name of the upload method that an item travels by."""
+    """Return the name of the upload method for an item."""
     origin = item.origin
     if origin.kind is Kind.ROW:
         return "tabular_data_capture_upload"
@@ -49,9 +49,9 @@ def method_of(item: Item, stream_over_bytes: int) -> str:
 
 
 async def send(client: CourierClient, part_id: str, items: Sequence[Item], method: str) -> Receipt:
-    """Upload items of one origin by one method; more than one only as rows or lines.
+    """Upload items of one origin by one method; only rows and lines may be more than one.
 
-    Raises what grpclib raises, FileUnavailable, FileUnusable and FileChanged.
+    Raises the errors of the call, and FileUnavailable, FileUnusable and FileChanged.
     """
     origin = items[0].origin
     said = _said_of(origin)
@@ -83,7 +83,7 @@ async def send(client: CourierClient, part_id: str, items: Sequence[Item], metho
 
 
 def _said_of(origin: Origin) -> dict[str, Any]:
-    """The arguments that all five methods have by the same names."""
+    """Return the arguments that all five methods have."""
     return {
         "component_type": origin.api,
         "component_name": origin.name,
@@ -106,7 +106,7 @@ async def _send_file(client: CourierClient, part_id: str, item: Item, said: dict
         raise unreadable(item.file.path, error) from error
     try:
         if origin.source == origin.folder and file.mark != item.file:
-            # Its folder's watch takes the new state for the new file that it is.
+            # The folder's watch treats its new state as a new file.
             raise FileChanged(f"{item.file.path} has changed since it was found")
         file_id = await client.file_upload_from_path(
             file, part_id, file_name=origin.file_name, mime_type=origin.mime_type or None, **said

@@ -1,7 +1,7 @@
-"""Telling the cloud of sequences: each once all that was captured in it has been delivered, and not before.
+"""Makes sequences in the cloud: each once everything captured in it has been delivered, and not before.
 
-A sequence that the cloud rejects is kept with its error, and holds nobody up; trouble with the connection is waited
-out, behind the uploads' own link if that is known to be down. The call is ``create_sequence`` of
+A sequence that the cloud rejects is kept with its error, and delays nothing. While the connection has trouble, this
+waits, and lets the uploads find out when the cloud is back. The call is ``create_sequence`` of
 ``viam.app.data_client.DataClient``.
 """
 
@@ -26,12 +26,12 @@ from module.sequence import CaptureSequence, SequenceState
 from module.throttled_log import ThrottledLog
 
 LOOK_S = 0.5
-"""How often it is looked whether the last capture of a sequence has been delivered."""
+"""Seconds between two looks whether the last capture of a sequence has been delivered."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Book(Protocol):
-    """What delivery needs of the sequences; ``module.spool.sequence_book.SequenceBook`` tells what each promises."""
+    """What delivery needs to know about sequences; ``module.spool.sequence_book.SequenceBook`` has the promises."""
 
     stopped: asyncio.Event
 
@@ -42,16 +42,16 @@ class Book(Protocol):
         """Forget a sequence that the cloud has made."""
 
     async def failed(self, sequence_id: str, error: str) -> None:
-        """Keep a sequence that the cloud will not make."""
+        """Keep a sequence that the cloud will not make, with its error."""
 
 
 class SequenceMaker:
-    """The one task that makes sequences. ``run`` until cancelled."""
+    """The task that makes sequences. ``run`` until cancelled."""
 
     def __init__(
         self, book: Book, cloud: Cloud, config: UploadConfig, logger: logging.Logger, *, clear: Callable[[], bool]
     ) -> None:
-        """``clear`` tells whether anything may be sent now."""
+        """``clear`` returns whether anything may be sent now."""
         self._book = book
         self._cloud = cloud
         self._timeout_s = config.timeout_s
@@ -63,7 +63,7 @@ class SequenceMaker:
         self._due = 0.0
         self._unsure: dict[str, int] = {}
         self.trouble: dict[str, str] = {}
-        """What stood in the way of a sequence when it was last tried, by its id."""
+        """Why the last try of a sequence failed, by its id."""
 
     async def run(self) -> None:
         """Make sequences until cancelled."""
@@ -84,7 +84,7 @@ class SequenceMaker:
     async def _make_those_complete(self, waiting: Sequence[CaptureSequence]) -> None:
         for sequence in waiting:
             if not self._clear():
-                # The uploads find out when the cloud is back; then this goes on at once.
+                # The uploads find out when the cloud is back; then this continues at once.
                 self._attempt, self._due = 0, 0.0
                 return
             if time.monotonic() < self._due:

@@ -1,7 +1,7 @@
-"""Whether uploads may run now, and if not, why; pure: both clocks are handed in.
+"""Decides whether uploads may run now, and if not, why; pure, both clocks are arguments.
 
-What stands first in the way is the reason: ``upload.disabled``, the command ``pause``, a clock that is not set,
-``upload.active_hours``, ``upload.only_when``. Nothing here ends an upload that is under way.
+The reason is the first of these that blocks uploads: ``upload.disabled``, the command ``pause``, a clock that is not
+set, ``upload.active_hours``, ``upload.only_when``. Nothing here ends an upload that is under way.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from module.attributes.condition import Condition, Test
 from module.attributes.uploader import UploadConfig
 
 STALE_S = 3.0
-"""Three polls: once a sensor that fails has given no answer for longer, what it said last no longer counts."""
+"""Three polls. If a sensor fails for longer, its last answer is no longer valid."""
 _CLOCK_LOOK_S = 1.0
 _LOOK_S = 30.0
-"""A window is looked at so often, as the wall clock may be set."""
+"""Seconds between two looks at a window, because the wall clock may be set."""
 
 
 class Standing(enum.StrEnum):
-    """What uploads may do."""
+    """Whether uploads may run."""
 
     FREE = "free"
     """They run as captures come."""
@@ -37,7 +37,7 @@ class Standing(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What holds at one moment."""
+    """The decision for one moment."""
 
     standing: Standing
     reason: str | None
@@ -50,10 +50,10 @@ class Hours(Protocol):
     """Windows of time (``module.collection.schedule.ActiveHours``)."""
 
     def open_at(self, now: datetime) -> bool:
-        """Tell whether the moment lies in a window."""
+        """Return whether the moment is in a window."""
 
     def next_change(self, now: datetime) -> datetime | None:
-        """Return when that changes next, in UTC; None: never."""
+        """Return when that next changes, in UTC; None: never."""
 
 
 class Watched(Protocol):
@@ -61,7 +61,7 @@ class Watched(Protocol):
 
     @property
     def holds(self) -> bool | None:
-        """What its last answer means; None: there is none yet."""
+        """Whether the condition held at the last answer; None: there is none yet."""
 
     @property
     def problem(self) -> str | None:
@@ -76,7 +76,7 @@ _FREE = Ruling(Standing.FREE, None, math.inf)
 
 
 class Permit:
-    """The rules of one configuration."""
+    """The rules of one configuration about when uploads run."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Permit:
     ) -> None:
         """``hours`` are those of ``upload.active_hours`` (None: always), ``sensor`` that of ``upload.only_when``.
 
-        ``clock`` says, for a monotonic time, why uploads are to wait for the machine's clock; None: they need not.
+        ``clock`` returns, for a monotonic time, why uploads must wait for the machine's clock; None: they need not.
         """
         self._clock = clock
         self._disabled = config.disabled
@@ -95,11 +95,11 @@ class Permit:
         self._hours_text = f"{', '.join(config.active_hours)} {config.timezone}"
         self._only_when = config.only_when
         self._sensor = sensor
-        # From when on a window is known to be closed, and until when: finding that out costs milliseconds.
+        # From when until when a window is known to be closed: finding that out costs milliseconds.
         self._closed: tuple[datetime, datetime | None] | None = None
 
     def ruling(self, now: datetime, monotonic_s: float, *, paused: bool) -> Ruling:
-        """Decide for a moment, given on the wall clock, aware, and on the monotonic one."""
+        """Decide for a moment, by the wall clock (aware) and the monotonic clock."""
         if self._disabled:
             return Ruling(Standing.PAUSED, "upload.disabled is true", math.inf)
         if paused:
@@ -137,7 +137,7 @@ class Permit:
 
 
 def _unmet(condition: Condition) -> str:
-    """A condition that does not hold, in words: ``level is not above 5``."""
+    """Return the words for a condition that does not hold: ``level is not above 5``."""
     operand = shown(condition.operand)
     words = {
         Test.TRUE: "is not true",

@@ -1,8 +1,8 @@
 """From the spool to the cloud: claim → upload → acknowledge.
 
-One dispatcher claims; at most ``concurrency`` uploads run. What is known of the network stands in one ``Link``. Each
-claimed capture ends in exactly one way: acknowledged, moved to the failures, or back in the spool. Cancellation puts it
-back: it is neither success nor failure.
+One dispatcher claims; at most ``concurrency`` uploads run. The ``Link`` has the state of the network. Each claimed
+capture ends in exactly one way: acknowledged, moved to the failures, or back in the spool. Cancellation puts it back:
+it is neither success nor failure.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from module.supervised import said_of
 from module.throttled_log import ThrottledLog
 
 IN_FLIGHT_BYTES = 32 * 1024 * 1024
-"""Payloads held in memory for uploads; only one that is larger by itself may exceed it."""
+"""Limit of payloads in memory for uploads. Only a single payload that is larger may exceed it."""
 CLOSE_GRACE_S = 1.0
-"""What uploads under way may still take when the service closes."""
+"""Seconds that uploads under way may still take when the service closes."""
 _EMPTY_WAIT_S = 0.1
 _MOST_AT_ONCE = 100
 """The most uploads at once if ``upload.concurrency`` is left out; any server allows so many streams.
@@ -45,7 +45,7 @@ _CLOSING = Ruling(Standing.PAUSED, CLOSING, math.inf)
 
 
 class Uploader:
-    """The one task that delivers a spool. ``run`` until cancelled, then ``close``."""
+    """The task that delivers a spool. ``run`` until cancelled, then ``close``."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Uploader:
     ) -> None:
         """``permit`` decides when uploads run; None: there are neither windows nor a sensor to ask.
 
-        ``counts``: those that it goes on with. ``on_delivered`` is called with (items, the cloud's id).
+        ``counts``: the counts, which continue. ``on_delivered`` is called with (items, the cloud's id).
         """
         self._permit = permit or Permit(config)
         self._standing = Standing.FREE
@@ -75,13 +75,13 @@ class Uploader:
         self._paused = False
         self._closing = False
         self._flushes: list[float] = []
-        """Until when each flush that is under way waits, in monotonic seconds."""
+        """Until when each running flush waits, in monotonic seconds."""
         self.defect: str | None = None
-        """What ended the last upload, if that was an error of this module's own; None once one goes through."""
+        """The defect of this module that ended the last upload; None once an upload succeeds."""
         self._loads: list[int] = []
         """The priorities of the uploads under way."""
         self._ready: collections.deque[list[Item]] = collections.deque()
-        """Claimed together with others: uploads of their own, as soon as there is a slot."""
+        """Loads that were claimed together with others; each becomes an upload as soon as there is a slot."""
         most = config.concurrency if "concurrency" in config.model_fields_set else _MOST_AT_ONCE
         self._concurrency = Concurrency(config.concurrency, max(most, config.concurrency))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -102,7 +102,7 @@ class Uploader:
                 await _wait(self._spool.work, wait)
 
     async def _dispatch(self) -> float:
-        """Start one upload if one may start; returns the seconds until it is worth another look."""
+        """Start one upload if one may start; returns the seconds until the next look."""
         now, link = time.monotonic(), self._carrier.link
         ruling = self._ruling()
         if ruling.standing is not self._standing:
@@ -126,7 +126,7 @@ class Uploader:
         return await self._start_next(now, slots, above)
 
     async def _start_next(self, now: float, slots: int, above: int) -> float:
-        """Start an upload of a priority ``above`` this one; returns the seconds as ``_dispatch``."""
+        """Start an upload of a priority higher than ``above``; returns the seconds as ``_dispatch`` does."""
         link = self._carrier.link
         ready = self._ready[0][0].origin.priority if self._ready else -1
         flushing = now < self._carrier.hurried_until
@@ -218,27 +218,30 @@ class Uploader:
 
     @property
     def reason(self) -> str | None:
-        """Why uploads don't run now, though the cloud may be there; None: they may."""
+        """Why uploads don't run now, apart from the state of the network; None: they may."""
         return self._ruling().reason
 
     @property
     def clear(self) -> bool:
-        """Whether anything else may be sent now: uploads may run, and none that waits has found the cloud away."""
+        """Whether other calls to the cloud may be made now.
+
+        True if uploads may run and the cloud is not known to be away, or no capture waits that would find it back.
+        """
         online = self._carrier.link.state in (State.UNKNOWN, State.ONLINE)
         return self.reason is None and (online or not self._spool.items)
 
     def look(self) -> None:
-        """See again whether uploads may run: the sensor that they go by has answered."""
+        """Check again whether uploads may run, because the sensor of ``only_when`` has answered."""
         if self._standing is not Standing.FREE:
             self._spool.work.set()
 
     @property
     def paused(self) -> bool:
-        """Whether uploads rest on command."""
+        """Whether a command has paused uploads."""
         return self._paused
 
     def pause(self) -> None:
-        """Start no more uploads; those under way go on."""
+        """Start no more uploads; those under way continue."""
         self._paused = True
 
     def resume(self) -> None:
@@ -247,10 +250,10 @@ class Uploader:
         self._spool.work.set()
 
     async def flush(self, timeout_s: float) -> tuple[int, int]:
-        """Upload now, batch wait and backoff set aside, what was captured before the call.
+        """Upload now what was captured before the call, without waiting for full batches or for backoff.
 
-        Returns once all of it has been delivered or moved to the failures, or the time is over, or uploads are not to
-        run, with what of it still waits: how many captures, and their footprint. Raises SpoolError.
+        Returns once all of it has been delivered or moved to the failures, or the time is over, or uploads may not run.
+        Returns how many of these captures still wait, and their footprint. Raises SpoolError.
         """
         last, end = await self._spool.barrier.last(), time.monotonic() + timeout_s
         self._flushes.append(end)
@@ -272,14 +275,14 @@ class Uploader:
 
     @property
     def obstacle(self) -> str | None:
-        """Why what waits is not delivered now; None: it should be, soon."""
+        """Why waiting captures are not delivered now; None: they should be, soon."""
         link = self._carrier.link
         if link.state in (State.REFUSED, State.OFFLINE):
             return self.reason or f"{link.state.value}: {link.last_error}"
         return self.reason or self.defect
 
     def wait_for(self, capture_id: int) -> asyncio.Future[str]:
-        """A future of the cloud's id for a capture; raises Rejected. To be asked for right after ``append``."""
+        """Return a future of the cloud's id for a capture; it raises Rejected. Call this right after ``append``."""
         return self._carrier.wait_for(capture_id)
 
     def _note_delivery(self, items: Sequence[Item], receipt: Receipt) -> None:
@@ -322,7 +325,7 @@ class Uploader:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, which is set by itself after so many seconds: who waits looks anew in any case."""
+    """Wait for an event, or for so many seconds; the event is set in both cases."""
     # asyncio.timeout costs several times as much, and this is waited for with each upload.
     alarm = None if seconds == math.inf else asyncio.get_running_loop().call_later(seconds, event.set)
     try:

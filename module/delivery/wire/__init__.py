@@ -1,1 +1,1 @@
-"""Bytes to the cloud: the connection and its token, the five methods, their messages and files. It decides nothing."""
+"""Sends bytes to the cloud: connection, token, the five methods, their messages and files. It decides nothing."""

@@ -1,8 +1,7 @@
 """One connection to the cloud and its token.
 
-``viam.rpc.dial`` connects with a blocking socket on the event loop, fetches its token once and never renews it
-(viam/rpc/dial.py). So our own channel stands here; the token comes from ``proto.rpc.v1.AuthService/Authenticate``, as
-the SDK's does.
+``viam.rpc.dial`` connects with a blocking socket on the event loop, and never renews its token (viam/rpc/dial.py). So
+this file has its own channel. The token comes from ``proto.rpc.v1.AuthService/Authenticate``, as in the SDK.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from module.network.sockets import watchful
 from module.network.throttle import Throttle
 
 _MOST_CONNECTIONS = 16
-"""Those that the cloud ages out carry their uploads to the end, beside the newest."""
+"""Connections at once: old ones, which the cloud wants to close, still finish their uploads beside the newest."""
 _KEEPALIVE_IDLE_S = 30
 _KEEPALIVE_EACH_S = 10
 _IDLE_CONNECTION_S = 3600
@@ -39,7 +38,7 @@ _TOKENS_REMEMBERED = 16
 
 
 class NotAdmitted(Exception):
-    """The cloud does not accept the API key; the text says what it answered, never the key."""
+    """The cloud does not accept the API key; the text has its answer, never the key."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +52,7 @@ class Session:
 
 
 class _Lease:
-    """The use of a session for a while; a class, as each upload enters one."""
+    """The use of a session by one upload. It is a class because that is faster, and each upload enters one."""
 
     __slots__ = ("_current", "_session")
 
@@ -73,7 +72,7 @@ class _Lease:
 
 
 class Cloud:
-    """Sessions with one address under one key. Nothing here blocks; nothing tries twice by itself."""
+    """Sessions with one address and one API key. Nothing here blocks, and nothing is tried twice."""
 
     def __init__(
         self, config: CloudConfig, *, timeout_s: float, chunk_bytes: int, max_bytes_per_s: int | None = None
@@ -90,13 +89,13 @@ class Cloud:
 
     @property
     def part_id(self) -> str:
-        """As whom uploads are made."""
+        """The machine part that uploads belong to."""
         return self._config.part_id
 
     def session(self) -> AbstractAsyncContextManager[Session]:
-        """The current session, made if there is none: connected and authenticated.
+        """Return the current session, connected and authenticated; makes one if there is none.
 
-        Entering it raises NotAdmitted when the cloud refuses the key, and what the network raises otherwise.
+        Entering it raises NotAdmitted if the cloud refuses the key, and the errors of the network.
         """
         return _Lease(self._current)
 
@@ -170,8 +169,8 @@ class Cloud:
     def retire(self, session: Session, *, token: bool) -> bool:
         """Open the next session on a new channel, and with a new token if ``token``; True if this call did it.
 
-        Uploads that are under way on the old one end as they may. Retiring a session twice changes nothing, so that
-        many uploads may fail at once and one renewal follows.
+        Uploads under way on the old one continue. To retire a session twice changes nothing, so many uploads may fail
+        at once and only one renewal follows.
         """
         if session.retired:
             return False
@@ -188,12 +187,12 @@ class Cloud:
         return True
 
     def redact(self, text: str) -> str:
-        """The first 500 characters of the text without the key and the tokens, whoever put them there."""
+        """Return the first 500 characters of the text, with the key and the tokens removed."""
         password = None if self._config.proxy is None else urlsplit(self._config.proxy.get_secret_value()).password
         for secret in (self._config.api_key.get_secret_value(), password, self._token, *self._retired_tokens):
             if secret:
                 text = text.replace(secret, "[secret]")
-        # Last, as a cut that goes through a secret would hide it from the search.
+        # Last, because a cut through a secret would hide it from the search.
         return text[:500]
 
     def close(self) -> None:

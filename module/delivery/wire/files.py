@@ -1,7 +1,7 @@
-"""What delivery needs of a file on disk: open it safely, and read it flat in memory.
+"""Opens a file on disk safely, and reads it for delivery in constant memory.
 
-A file is opened through ``module.files.folder_paths``, so that no link that was put below a configured folder makes
-another file travel.
+A file is opened through ``module.files.folder_paths``, so a link below a configured folder cannot cause another file to
+be sent.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _PACKED_TYPES = {
 
 
 def _mime_types() -> mimetypes.MimeTypes:
-    # The tables that Python brings, and no system's, so that two machines say the same of a file.
+    # Python's own tables, not the system's, so that all machines find the same type for a file.
     types = mimetypes.MimeTypes()
     for extension, mime_type in _KNOWN_TYPES.items():
         types.add_type(mime_type, extension)
@@ -56,16 +56,16 @@ _MIME_TYPES = _mime_types()
 
 
 def mime_type_of(extension: str) -> str:
-    """The MIME type of an extension with its dot, or nothing; of ``.gz`` and similar, the one of the packed file."""
+    """Return the MIME type of an extension (with its dot), or an empty text; for ``.gz``, that of the packed file."""
     mime_type, packed = _MIME_TYPES.guess_type(f"file{extension}", strict=False)
     return (_PACKED_TYPES.get(packed, "") if packed else mime_type) or ""
 
 
 class OpenFile:
-    """A file as it was when it was opened: what an upload says of it, and its bytes in chunks.
+    """A file as it was when it was opened: its metadata for an upload, and its bytes in chunks.
 
-    ``async with OpenFile(folder, path) as file`` opens it in a thread of the folder, and raises as
-    ``containment.open_inside`` does, or FileUnavailable if the folder does not answer.
+    ``async with OpenFile(folder, path) as file`` opens it in a thread of the folder. It raises as
+    ``folder_paths.open_inside`` does, or FileUnavailable if the folder does not answer.
     """
 
     def __init__(self, folder: str, path: str) -> None:
@@ -79,7 +79,7 @@ class OpenFile:
         try:
             opened = await threads.within(self._folder, opening, threads.ANSWER_S)
         except (asyncio.CancelledError, FileUnavailable):
-            # The thread opens it all the same, and somebody has to close it.
+            # The thread opens it anyway, and it must be closed.
             opening.add_done_callback(self._close_late)
             raise
         self._descriptor, self._info = opened
@@ -89,8 +89,8 @@ class OpenFile:
         self.close()
 
     def close(self) -> None:
-        """Close the file, in a thread as soon as the folder allows; does nothing if it is closed."""
-        # A cancelled read may still run in its thread: it reads in vain, as nobody waits for what it gives.
+        """Close the file in a thread of its folder; does nothing if it is closed."""
+        # A cancelled read may still run in its thread; nobody waits for its result.
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             threads.close(self._folder, descriptor)
@@ -101,7 +101,7 @@ class OpenFile:
 
     @property
     def mark(self) -> FileMark:
-        """Which file this is and in which state, to compare with the state that was captured."""
+        """The mark of the file as it was opened, to compare with the captured one."""
         return FileMark.of(self._path, self._info)
 
     @property
@@ -111,16 +111,16 @@ class OpenFile:
 
     @property
     def created_us(self) -> int:
-        """Microseconds since the epoch: when the file was made or, if Python cannot tell, its last change of state.
+        """When the file was made, in microseconds since the epoch: the birth time on macOS, the ctime on Linux.
 
-        So does viam-server (``utils/file_times*.go``): the birth time on macOS, the ctime on Linux.
+        viam-server does the same (``utils/file_times*.go``).
         """
         born_s: float | None = getattr(self._info, "st_birthtime", None)
         return _sayable(self._info.st_ctime_ns // 1000 if born_s is None else round(born_s * 1e6))
 
     @property
     def modified_us(self) -> int:
-        """Microseconds since the epoch."""
+        """When the file was last modified, in microseconds since the epoch."""
         return _sayable(self._info.st_mtime_ns // 1000)
 
     @property
@@ -135,16 +135,16 @@ class OpenFile:
 
     @property
     def mime_type(self) -> str:
-        """The MIME type that the extension stands for, or nothing; of ``.gz`` and similar, that of the packed file."""
+        """The MIME type of the extension, or an empty text; for ``.gz`` and similar, of the packed file."""
         return mime_type_of(self.extension)
 
     async def chunks(self, size: int, *, patience_s: float = threads.ANSWER_S) -> AsyncIterator[bytes]:
-        """Return the file's bytes in chunks of ``size``, the last one shorter, each read while the last one is in use.
+        """Yield the file's bytes in chunks of ``size``; the last one may be shorter. An empty file has one empty chunk.
 
-        There are as many bytes as the file had when it was opened, read in a thread; an empty file has one empty
-        chunk. Raises ``FileChanged`` in place of the last chunk, or before, if the file was cut, grew or was written
-        to meanwhile, ``FileUnavailable`` if the disk has not answered for ``patience_s``, and as ``unreadable`` says
-        if the disk returns an error.
+        Each chunk is read in a thread while the one before it is in use. There are as many bytes as the file had when
+        it was opened. If the file was cut, grew or was written to meanwhile, raises ``FileChanged`` before the last
+        chunk is yielded. Raises ``FileUnavailable`` if the disk has not answered for ``patience_s``, and the error of
+        ``unreadable`` if the disk returns an error.
         """
         last = max(self.size - 1, 0) // size * size
         ahead = self._start_reading(0, size, last)
@@ -177,7 +177,7 @@ class OpenFile:
 
 
 def unreadable(path: str, error: OSError | OutsideFolder) -> FileUnavailable | FileUnusable:
-    """What to raise when a file cannot be opened or read: ``outcome.judge_file`` decides."""
+    """Return the error for a file that cannot be opened or read: ``outcome.judge_file`` decides which."""
     is_later = isinstance(error, OSError) and judge_file(error) is Verdict.LATER
     return (FileUnavailable if is_later else FileUnusable)(f"{path!r} cannot be read: {error}")
 
@@ -198,10 +198,10 @@ def _opened(folder: str, path: str) -> tuple[int, os.stat_result]:
 
 
 def is_the_file(mark: FileMark, info: os.stat_result) -> bool:
-    """Whether the file that is described is the marked one, in that state."""
+    """Return whether ``info`` is of the marked file, in the marked state."""
     return stat.S_ISREG(info.st_mode) and FileMark.of(mark.path, info) == mark
 
 
 def _sayable(microseconds: int) -> int:
-    """The nearest time that a protobuf ``Timestamp`` may say: from the year 1 to the end of 9999."""
+    """Return the nearest time that a protobuf ``Timestamp`` can hold: from the year 1 to the end of 9999."""
     return max(_FIRST_US, min(microseconds, _LAST_US))

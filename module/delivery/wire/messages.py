@@ -1,4 +1,4 @@
-"""Messages of viam.app.datasync.v1 as the bytes that travel, made around payloads that are bytes already.
+"""Serialises messages of viam.app.datasync.v1 around payloads that are already bytes.
 
 Protocol Buffers, "Encoding": each field is a tag, its length as a varint, and its bytes. So a payload is copied once.
 """
@@ -27,9 +27,9 @@ _BINARY = DataType.DATA_TYPE_BINARY_SENSOR
 
 @dataclass(frozen=True, slots=True)
 class Serialised:
-    """A request as the bytes that travel; the type of request that this module's methods name to a channel.
+    """A serialised request. This module's methods use it as the request type of a channel.
 
-    A codec asks a message for its bytes by this method, whatever else the message is.
+    A codec gets the bytes of any message by ``SerializeToString``.
     """
 
     data: bytes
@@ -40,12 +40,12 @@ class Serialised:
 
 
 def serialised(message: Message) -> Serialised:
-    """Return a message of protobuf as the bytes that travel."""
+    """Return a protobuf message, serialised."""
     return Serialised(message.SerializeToString())
 
 
 class About(NamedTuple):
-    """What an upload says of a capture, except its times: what it said of the last one of that source."""
+    """The metadata of an upload except its times; mostly the same as for the last capture of the source."""
 
     part_id: str
     component_type: str
@@ -70,9 +70,9 @@ Pair = tuple[datetime | None, datetime | None]
 
 @functools.lru_cache(maxsize=256)
 def method_parameters(text: str) -> dict[str, AnyMessage]:
-    """Return parameters, given as a JSON object, as they travel: each a ``google.protobuf.Value`` in an ``Any``.
+    """Return the parameters of a JSON object, each as a ``google.protobuf.Value`` in an ``Any``; "" has none.
 
-    So does viam-server (rdk, ``protoutils/messages.go``, ``ConvertMapToProtoAny``). An empty text has none.
+    viam-server does the same (rdk, ``protoutils/messages.go``, ``ConvertMapToProtoAny``).
     """
     packed: dict[str, AnyMessage] = {}
     for name, value in json.loads(text or "{}").items():
@@ -108,7 +108,7 @@ def row(struct: Message, times: Pair | None) -> bytes:
 
 
 def sensor_metadata(times: Pair | Times | None, annotations: bytes) -> bytes:
-    """Make a serialised SensorMetadata: when a capture was asked for and received, and what is seen in it.
+    """Make a serialised SensorMetadata: the two times of a capture, and its annotations.
 
     A datetime without a zone means UTC, as in the SDK. ``annotations`` are a serialised ``Annotations``.
     """
@@ -150,17 +150,17 @@ def _make_head(about: About, data_type: int, parameters: Mapping[str, Any] | Non
 
 
 def timestamp(microseconds: int) -> Timestamp:
-    """Return microseconds since the epoch as they travel."""
+    """Return microseconds since the epoch as a ``Timestamp``."""
     return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
 
 
 def chunk(*parts: bytes) -> Serialised:
-    """Make a message of nothing but its field 2: a StreamingDataCaptureUploadRequest with a chunk, for one."""
+    """Make a message that has only field 2, such as a StreamingDataCaptureUploadRequest with a chunk."""
     return Serialised(b"".join((b"\x12", varint(sum(map(len, parts))), *parts)))
 
 
 def file_chunk(data: bytes) -> Serialised:
-    """Make a FileUploadRequest with a FileData, whose data are its field 1."""
+    """Make a FileUploadRequest with a FileData; its data is field 1."""
     return chunk(b"\x0a", varint(len(data)), data) if data else chunk()
 
 

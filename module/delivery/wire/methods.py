@@ -1,15 +1,15 @@
-"""The five upload methods of viam's DataClient, fit for large payloads and long lives.
+"""The five upload methods of viam's DataClient, made for large payloads and for a process that runs for years.
 
 ``CourierClient`` has the names and arguments of ``viam.app.data_client.DataClient`` (viam-sdk 0.85.1), and sends the
-same messages. Beyond the SDK's, it
+same messages. In addition, it
 
-- gives up on an upload that makes no progress, and only then, however long the upload takes;
+- ends an upload only if it makes no progress, however long the upload takes;
 - sends payloads and files in chunks, so that no message is large and no file is held in memory;
 - sets the MIME type of ``file_upload``, the create and modify times of files, and takes an empty extension;
 - takes rows that are serialised already, rows without times, and times of which one is missing;
 - sends annotations with binary data.
 
-All methods raise what ``module.network.call`` raises; ``module.delivery.outcome`` knows what it means.
+All methods raise the errors of ``module.network.call``; ``module.delivery.outcome`` decides what they mean.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class SerialisedRows:
 
 
 class CourierClient(DataClient):
-    """A DataClient on one channel and one token; see the module's docstring."""
+    """A DataClient with one channel and one token; see the top of this file."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class CourierClient(DataClient):
     ) -> None:
         """``timeout_s``: seconds without progress after which an upload raises TimeoutError.
 
-        Once all of it is out, ``patience`` says how long the answer may take; it is shared by those who upload there.
+        Once all of it is sent, ``patience`` decides how long the answer may take; uploads to one cloud share it.
         """
         under: Any = channel
         super().__init__(under, metadata)
@@ -111,8 +111,8 @@ class CourierClient(DataClient):
     ) -> str:
         """Upload rows of readings in one message; returns the file id.
 
-        Rows that are dictionaries may have times, one pair each; serialised rows hold their own. Raises ValueError if
-        there are more or fewer pairs than rows, as the SDK's does.
+        Rows that are dictionaries may have times, one pair each; serialised rows contain their times. Raises ValueError
+        if there are more or fewer pairs than rows, as in the SDK.
         """
         if not isinstance(tabular_data, SerialisedRows):
             tabular_data = SerialisedRows(_rows(tabular_data, data_request_times))
@@ -211,7 +211,7 @@ class CourierClient(DataClient):
         dataset_ids: list[str] | None = None,
         mime_type: str | None = None,
     ) -> str:
-        """Upload bytes as a file, in chunks, with the MIME type that the SDK's drops; returns its binary data id."""
+        """Upload bytes as a file, in chunks, with its MIME type, which the SDK drops; returns its binary data id."""
         metadata = UploadMetadata(
             part_id=part_id,
             component_type=component_type or "",
@@ -243,8 +243,8 @@ class CourierClient(DataClient):
     ) -> str:
         """Upload a file from disk, read chunk by chunk in a thread; returns its binary data id.
 
-        An ``OpenFile`` also has its MIME type and its create and modify times. Raises FileChanged, before the cloud
-        could take it for whole, if the file changes under way.
+        An ``OpenFile`` also has its MIME type and its create and modify times. If the file changes during the upload,
+        raises FileChanged before the cloud could accept it as complete.
         """
         if not isinstance(filepath, OpenFile):
             return await super().file_upload_from_path(
@@ -278,7 +278,7 @@ class CourierClient(DataClient):
             await stream.send_message(serialised(FileUploadRequest(metadata=metadata)))
             # The last chunk is yielded only once the file has been found unchanged; one without any gets an empty one.
             pending = b""
-            # The file must not be taken for the cloud: whose trouble it is shows before the upload counts as stalled.
+            # A file that hangs must not look like a cloud that hangs: it raises before the upload counts as stalled.
             patience_s = min(threads.ANSWER_S, self._timeout_s / 2)
             async for piece in filepath.chunks(self._chunk_bytes, patience_s=patience_s):
                 if pending:
@@ -309,9 +309,9 @@ class CourierClient(DataClient):
 
     @contextlib.asynccontextmanager
     async def _open(self, method: Any) -> AsyncIterator[Call | Stream[Any, Any]]:
-        """A call that raises TimeoutError once it has made no progress for ``timeout_s``.
+        """Open a call that raises TimeoutError once it has made no progress for ``timeout_s``.
 
-        grpclib's own channel does not show progress: a call on it has all the time that it needs.
+        A channel of grpclib does not show progress, so a call on it has no limit.
         """
         async with asyncio.timeout(None) as limit, method.open(metadata=self._metadata) as stream:
             if not isinstance(stream, Call):

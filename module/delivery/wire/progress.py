@@ -1,7 +1,7 @@
-"""How far large uploads have come, for the status.
+"""The progress of large uploads, for the status.
 
-The upload methods have the SDK's signatures, which leave no room to say so: an upload finds its own record in a context
-variable, which each task has for itself.
+The upload methods have the SDK's signatures, which have no argument for it. So an upload finds its record in a context
+variable, of which each task has its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LargeUpload:
     name: str
     size: int
     handed_over: Callable[[], int] = int
-    """Gives the bytes that have been handed to the network."""
+    """Returns how many bytes the network has taken."""
 
 
 _UNSEEN = contextlib.nullcontext()
@@ -42,7 +42,7 @@ class Progress:
         self._uploads: list[LargeUpload] = []
 
     def of(self, items: Sequence[Item]) -> AbstractContextManager[None]:
-        """Show the upload of these captures, which is made within, if it is a large one."""
+        """Return a context for the upload of these captures; while it is open, a large upload is shown."""
         size = sum([item.size for item in items])
         return _UNSEEN if size <= LARGE_BYTES else self._of(items[0], size)
 
@@ -67,14 +67,14 @@ class Progress:
 
 
 def report(handed_over: Callable[[], int]) -> None:
-    """Say how far the upload that runs in this context has come, if somebody wants to know."""
+    """Set the progress of the upload that runs in this context; does nothing for one that is not shown."""
     upload = _own.get()
     if upload is not None:
         upload.handed_over = handed_over
 
 
 def _name_of(item: Item) -> str:
-    """Of a file its own, of what a resource gave the resource's."""
+    """Return the name of the file, or of the resource."""
     if item.file is not None:
         return os.path.basename(item.file.path)  # noqa: PTH119, a path of any file system, taken as a text
     return item.file_name or item.origin.name

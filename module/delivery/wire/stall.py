@@ -8,9 +8,9 @@ from module.network.call import Call
 
 _LOOKS_PER_TIMEOUT = 4
 _KEPT = 0.98
-"""Of the patience, after an answer in time: some uploads may be quick while others still need all of it."""
+"""The share of the patience that stays after an answer in time: other uploads may still need all of it."""
 _WITHIN_BYTES = 96 * 1024
-"""libcurl holds at most so much of a call, between taking it and giving it to the kernel."""
+"""The most bytes of a call that libcurl holds before it passes them to the kernel."""
 
 
 class Patience:
@@ -25,23 +25,23 @@ class Patience:
         self._most_s = timeout_s * 32
 
     def was_too_short(self, tried_s: float) -> None:
-        """Note that an answer took longer; many uploads that waited at the same time count once."""
+        """Note that an answer took longer than ``tried_s``; uploads that waited at the same time count once."""
         if tried_s >= self.answer_s:
             self.answer_s = min(self._most_s, tried_s * 2)
 
     def was_enough(self, waited_s: float) -> None:
-        """Note that an answer came in time, after so long: twice that is kept, and never less than the timeout."""
+        """Note that an answer came after ``waited_s``; the patience stays at least twice that and the timeout."""
         needed_s = max(self._least_s, waited_s * 2)
         self.answer_s = min(self.answer_s, max(needed_s, self.answer_s * _KEPT))
 
 
 class StallWatch:
-    """Puts a limit off while bytes go out.
+    """Extends a time limit while bytes of an upload are being sent.
 
-    The cloud's flow control lets them go only as fast as it takes them, except the last ones: as many as the window is
-    wide are handed over at once, and a slow road may need minutes for them. So those that the kernel still holds count.
-    What waits for the throttle makes no progress, and is not stalled either. Once all bytes are out it is the cloud's
-    turn: how long that may take is a matter of patience.
+    The cloud's flow control lets bytes go only as fast as it takes them. The last ones are different: a whole window is
+    passed to the kernel at once, and a slow link may need minutes for it. So it also counts as progress if the other
+    end acknowledges bytes. An upload that waits for the bandwidth cap makes no progress, but is not stalled. Once all
+    bytes are sent, ``Patience`` decides how long the cloud may take to answer.
     """
 
     def __init__(self, limit: asyncio.Timeout, call: Call, timeout_s: float, patience: Patience) -> None:
@@ -90,7 +90,7 @@ class StallWatch:
         self._patience.was_enough(self._loop.time() - self._waits_since if self._waits_s else 0.0)
 
     def stop(self) -> None:
-        """Leave the limit as it is, from now on."""
+        """Stop extending the limit."""
         self._handle.cancel()
         if self._waits_s and self._limit.expired():
             self._patience.was_too_short(self._waits_s)
