@@ -8,10 +8,10 @@ count = 0
 _read = H2Protocol.data_received
 
 
-def _counted(connection: H2Protocol, data: bytes) -> None:
+def _counted(self: H2Protocol, data: bytes) -> None:
     global count  # noqa: PLW0603 - one process, one count
     count += 1
-    _read(connection, data)
+    _read(self, data)
 
 
 H2Protocol.data_received = _counted  # type: ignore[method-assign]

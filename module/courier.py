@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from module import pauses
 from module.attributes.uploader import UploadConfig
-from module.capture import Capture
 from module.carried import Carried
 from module.clock.machine_clock import Clock
 from module.clock.watch import ClockWatch
@@ -30,9 +28,9 @@ from module.delivery.sequences import SequenceMaker
 from module.delivery.upload_windows import Permit
 from module.delivery.uploader import Uploader
 from module.delivery.wire.cloud import Cloud
-from module.errors import CLOSING, SpoolClosed, SpoolError, Unavailable
+from module.errors import CLOSING, SpoolError, Unavailable
 from module.network.machine import MachineRoad
-from module.pauses import What
+from module.pause_switch import PauseSwitch
 from module.spool.store import Store
 from module.supervised import Supervised, said_of
 
@@ -61,7 +59,6 @@ class Courier:
         self._problem: str | None = None
         """Why the spool could not be opened."""
         self._open = asyncio.Event()
-        self._writing = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -121,7 +118,15 @@ class Courier:
             )
             for folder in self.config.folders
         ]
-        self._pause_what_is_paused()
+        self.switch = PauseSwitch(
+            self.carried.pauses,
+            lambda: self.store.directory,
+            self._logger,
+            sources=self.collectors,
+            folders={folder.path: watch for folder, watch in zip(self.config.folders, self.watches, strict=True)},
+            uploads=self.uploader,
+        )
+        self.switch.apply()
         self._works = self._all_works()
         # Sources begin now, so that ticks before the opening of the spool are counted; the rest begins after it.
         self._begin(name for name in self._works if name in self._polls or name == _OPENING)
@@ -165,8 +170,8 @@ class Courier:
             self._tasks[name] = asyncio.create_task(self._works[name].run(), name=f"courier {name}")
 
     async def _open_store(self) -> None:
-        # Another instance may hold the spool for long; what is paused must be so meanwhile too.
-        await self._recall_pauses()
+        # The spool may be held for long; its pauses hold all the same.
+        await self.switch.recall()
         while True:
             warning = asyncio.get_running_loop().call_later(_LONG_WAIT_S, self._warn_of_the_wait)
             try:
@@ -184,12 +189,13 @@ class Courier:
             finally:
                 warning.cancel()
         # Once more: it may have been moved here, or paused by the instance that held it.
-        await self._recall_pauses()
+        await self.switch.recall()
         await self._clock_watch.begin()
         self._problem = None
         self._open.set()
+        self.switch.allow_writing()
         self._begin([name for name in self._works if name not in self._tasks])
-        if problem := await self.keep_pauses():
+        if problem := await self.switch.keep():
             self._logger.warning(problem)
 
     def _warn_of_the_wait(self) -> None:
@@ -238,44 +244,7 @@ class Courier:
             # The rest must be closed even if this one fails.
             self._logger.exception("%s closed with an error of this module's own", what)
 
-    # ------------------------------------------------------------------ what is paused
-
-    def _pause_what_is_paused(self) -> None:
-        paused = self.carried.pauses
-        for key, collector in self.collectors.items():
-            if paused.since(What.SOURCE, key) is not None:
-                collector.pause()
-        for folder, watch in zip(self.config.folders, self.watches, strict=True):
-            if paused.since(What.FOLDER, folder.path) is not None:
-                watch.pause()
-        if paused.since(What.UPLOAD) is not None:
-            self.uploader.pause()
-
-    async def _recall_pauses(self) -> None:
-        try:
-            self.carried.pauses.recall(await asyncio.to_thread(pauses.read, self.store.directory))
-        except (OSError, ValueError) as error:
-            self._logger.warning("what was paused before this start is not known: %s", error)
-        self._pause_what_is_paused()
-
-    async def keep_pauses(self) -> str | None:
-        """Write down what is paused, so that it outlives a restart; returns the reason if that failed, otherwise None.
-
-        Before the spool is open nothing is written, because another instance may be using its directory. The opening
-        then writes it.
-        """
-        async with self._writing:
-            if not self._open.is_set() or not self.carried.pauses.changed:
-                return None
-            try:
-                stored = self.carried.pauses.held
-                await asyncio.to_thread(pauses.write, self.store.directory, stored)
-            except OSError as error:
-                return f"what is paused could not be written to {self.store.directory}: {error.strerror}"
-            self.carried.pauses.note_stored(stored)
-        return None
-
-    # ------------------------------------------------------------------ for the commands
+    # ------------------------------------------------------------------ how it is
 
     async def opened(self) -> None:
         """Return once the spool is open. Raises Unavailable if that takes long, or if the service is closing."""
@@ -287,14 +256,6 @@ class Courier:
             raise Unavailable(CLOSING)
         if not self._open.is_set():
             raise Unavailable(f"the spool is not open: {self.problem}")
-
-    async def spool_data(self, captures: Sequence[Capture]) -> list[int]:
-        """Put the captures of a command into the spool, all or none. Returns their ids once they are durable."""
-        await self.opened()
-        try:
-            return await self.store.append(captures)
-        except SpoolClosed as error:
-            raise Unavailable(CLOSING) from error
 
     @property
     def problem(self) -> str | None:

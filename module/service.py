@@ -27,7 +27,7 @@ from module import UPLOADER_MODEL
 from module.attributes.uploader import Config, parse
 from module.carried import CarriedByName
 from module.commands import table
-from module.commands.status import status_of
+from module.control import Control
 from module.courier import Courier
 from module.errors import CommandError, CourierError, FileUnavailable, Unavailable, answer_of
 from module.structs import plain_fields
@@ -42,6 +42,7 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
     MODEL: ClassVar[Model] = Model.from_string(UPLOADER_MODEL)
 
     _courier: Courier
+    _control: Control
 
     @classmethod
     def validate_config(cls, config: ComponentConfig) -> tuple[Sequence[str], Sequence[str]]:
@@ -54,6 +55,7 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
         self = cls(config.name)
         self._courier = Courier(_CARRIED.take(config.name, _parse(config)), dependencies, self.logger)
         self._courier.start()
+        self._control = Control(self._courier)
         weakref.finalize(self, _close_later, self._courier, asyncio.get_running_loop())
         return self
 
@@ -71,7 +73,7 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
         """
         try:
             async with asyncio.timeout(timeout):
-                return await table.run(self._courier, command)
+                return await table.run(self._control, command)
         except CommandError as error:
             raise ValidationError(answer_of(error)) from error
         except (Unavailable, FileUnavailable) as error:
@@ -81,7 +83,7 @@ class Uploader(Generic, EasyResource):  # type: ignore[misc, no-untyped-call]
 
     async def get_status(self, *, timeout: float | None = None, **_: Any) -> Mapping[str, ValueTypes]:  # noqa: ARG002, ASYNC109
         """Return what ``{"command": "status"}`` answers."""
-        return status_of(self._courier)
+        return self._control.status()
 
     async def close(self) -> None:
         """Stop, and sync what was captured; takes at most a few seconds. May be called more than once."""

@@ -96,6 +96,13 @@ FILLED = {
 NO_NAME_AT_ALL = {"utils", "util", "helpers", "helper", "common", "manager", "shared", "misc", "globals", "base"}
 
 
+ASK_A_SERVICE = [path for path in FILES if path.parent.name in ("commands", "health")]
+CONTROL = ("control", "self._control")
+OF_CONTROL = ("config", "sources")
+"""What ``Control`` hands out whole: the frozen attributes, and the sources by their ids."""
+PARTS = ("courier", "carried", "pauses", "pause_switch", "status", "spool", "delivery.uploader", "clock.watch")
+
+
 @dataclass(frozen=True)
 class Import:
     """One module that a file imports."""
@@ -153,6 +160,17 @@ def assigned_elsewhere(source: str) -> Iterator[tuple[str, str]]:
     for node in stored:
         if node.attr not in own and ast.unparse(node.value) not in ("self", "cls"):
             yield ast.unparse(node.value).removeprefix("self."), node.attr
+
+
+def reached_through(source: str) -> Iterator[str]:
+    """What a file reads of the parts of ``Control``, and where one goes by a name that this test does not look for."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
+            reaches = ast.unparse(node.value.value) in CONTROL and node.value.attr not in OF_CONTROL
+            yield from [ast.unparse(node)] if reaches else []
+        elif isinstance(node, ast.arg) and node.annotation and ast.unparse(node.annotation).strip("'") == "Control":
+            known = node.arg.strip("_") == "control"
+            yield from [] if known else [f"{node.arg}: Control"]
 
 
 def within(name: str, *packages: str) -> bool:
@@ -241,6 +259,30 @@ def test_files_are_short_and_have_a_name(path: Path) -> None:
 def test_no_attribute_of_another_object_is_assigned(path: Path) -> None:
     """What an object needs is passed to its constructor, and what happens to it is a method's call."""
     assert [f"{owner}.{name}" for owner, name in assigned_elsewhere(path.read_text()) if owner not in FILLED] == []
+
+
+@pytest.mark.parametrize("path", ASK_A_SERVICE, ids=name_of)
+def test_commands_and_health_reach_through_nothing(path: Path) -> None:
+    """They ask ``Control``, and none of the parts of a running service."""
+    assert list(reached_through(path.read_text())) == []
+    met = [found for found in OF_OURS if found.importer == name_of(path)]
+    assert [str(found) for found in met if within(found.imported, *(f"module.{part}" for part in PARTS))] == []
+
+
+def test_the_reader_of_what_is_reached_through_sees_it() -> None:
+    """What the test above stands on."""
+    source = """
+def f(control: Control, other: "Control"):
+    control.flush(control.config.tags)
+    control.store.failures(1)
+    self._control.uploader.obstacle
+    part = control.spool
+"""
+    assert set(reached_through(source)) == {
+        "other: Control",
+        "control.store.failures",
+        "self._control.uploader.obstacle",
+    }
 
 
 def test_the_reader_of_assignments_sees_them() -> None:

@@ -28,7 +28,6 @@ from module.attributes.uploader import parse
 from module.carried import Carried
 from module.collection import folders as folders_module
 from module.collection import ticker as ticker_module
-from module.commands.status import status_of
 from module.courier import Courier
 from module.delivery import attempts as carrier_module
 from module.delivery import uploader as uploader_module
@@ -36,6 +35,7 @@ from module.health.readings import Vitals
 from module.local.cloud import LocalCloud
 from module.pauses import What
 from module.spool import thread as owner_module
+from module.status import status_of
 from tests.process.rig import KEY, KEY_ID, PART, CountingSensor
 
 LOGGER = logging.getLogger("courier-test")
@@ -218,7 +218,7 @@ async def test_while_another_instance_holds_the_spool_sources_wait_and_count_wha
         first = await held.enter_async_context(running(tmp_path, cloud[1]))
         await first.opened()
         first.carried.pauses.pause(What.SOURCE, ["paused"])
-        assert await first.keep_pauses() is None
+        assert await first.switch.keep() is None
         async with running(tmp_path, cloud[1], CountingSensor("s1"), sources=sources) as second:
             status = await until(
                 second, lambda status: all(status["sources"][key]["missed"] >= 2 for key in ("fast", "cron"))

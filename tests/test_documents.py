@@ -29,6 +29,7 @@ from module.carried import Carried
 from module.collection.apis import METHODS
 from module.commands.arguments import read_all
 from module.commands.table import VERBS, run
+from module.control import Control
 from module.courier import Courier
 from tests.test_examples import filled
 
@@ -224,8 +225,8 @@ async def test_the_status_has_the_shape_that_the_page_shows(tmp_path: Path) -> N
     courier = Courier(Carried(parse(attributes, service="courier", environ={})), {}, logging.getLogger(__name__))
     courier.start()
     try:
-        await run(courier, {"command": "start_sequence"})
-        status = await run(courier, {"command": "status"})
+        await run(Control(courier), {"command": "start_sequence"})
+        status = await run(Control(courier), {"command": "status"})
     finally:
         await courier.close()
     (shown,) = [json.loads(text) for _, text in FENCES.findall(COMMANDS) if '"uptime_s"' in text]

@@ -6,19 +6,18 @@ from typing import Any
 
 from module.commands.arguments import Argument, text_of
 from module.commands.verb import Arguments, Verb
-from module.courier import Courier
+from module.control import Control
 from module.errors import CommandError
 
 _MOST_PATH_BYTES = 4096
 
 
-async def _adopt(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+async def _adopt(control: Control, arguments: Arguments) -> dict[str, Any]:
     directory = arguments["directory"]
     if directory is None:
-        found = ", ".join(str(orphan.directory) for orphan in courier.store.orphans.found) or "none is known now"
+        found = ", ".join(map(str, control.orphans)) or "none is known now"
         raise CommandError(f"adopt.directory: nothing given; allowed is the directory of one of spool.orphans: {found}")
-    await courier.opened()
-    return {"adopted": await courier.store.adopter.adopt(directory)}
+    return {"adopted": await control.adopt(directory)}
 
 
 VERBS = (

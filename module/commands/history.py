@@ -6,41 +6,31 @@ from typing import Any
 
 from module.clock.machine_clock import iso
 from module.commands.arguments import Argument, refuse, text, whole
-from module.commands.verb import SOURCES, TAGS, Arguments, Verb, collectors_of
-from module.courier import Courier
+from module.commands.verb import SOURCES, TAGS, Arguments, Verb, sources_of
+from module.control import Control
 from module.errors import CommandError
 from module.recent import MOST
-from module.sequence import SequenceSource
 
 
-async def _recent(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+async def _recent(control: Control, arguments: Arguments) -> dict[str, Any]:
     source = arguments["source"]
-    if source not in courier.collectors:
-        raise refuse("recent.source", source, f"one of {', '.join(courier.collectors) or 'none'}")
-    return {"captures": courier.carried.recent.last(source, arguments["limit"], courier.clock.shown_us)}
+    if source not in control.sources:
+        raise refuse("recent.source", source, f"one of {', '.join(control.sources) or 'none'}")
+    return {"captures": control.recent(source, arguments["limit"])}
 
 
-async def _start_sequence(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    chosen = collectors_of(courier, "start_sequence", arguments["sources"])
+async def _start_sequence(control: Control, arguments: Arguments) -> dict[str, Any]:
+    chosen = sources_of(control, "start_sequence", arguments["sources"])
     if not chosen:
         raise CommandError("start_sequence.sources: a sequence of no source was asked for; allowed is one at least")
-    await courier.opened()
-    sources = [
-        SequenceSource(source, collector.source.config.name, collector.source.method)
-        for source, collector in chosen.items()
-    ]
-    started = await courier.store.sequences.start(sources, arguments["tags"])
+    started = await control.start_sequence(list(chosen), arguments["tags"])
     return {"id": started.id, "sources": list(chosen), "start": iso(started.start_us)}
 
 
-async def _stop_sequence(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    await courier.opened()
-    book = courier.store.sequences
-    stopped = None if arguments["id"] is None else await book.stop(arguments["id"])
+async def _stop_sequence(control: Control, arguments: Arguments) -> dict[str, Any]:
+    stopped = None if arguments["id"] is None else await control.stop_sequence(arguments["id"])
     if stopped is None:
-        if arguments["id"] is None:
-            await book.look()
-        open_ids = ", ".join(book.open_ids()) or "none, as no sequence is open"
+        open_ids = ", ".join(await control.open_sequences()) or "none, as no sequence is open"
         raise refuse("stop_sequence.id", arguments["id"], f"one of those that are open: {open_ids}")
     return {"id": stopped.id, "end": iso(stopped.end_us), "waiting_for": stopped.waiting_for}
 

@@ -23,19 +23,18 @@ from module.commands.adoption import VERBS as ADOPTION_VERBS
 from module.commands.arguments import Argument, choice, ids, mapping, number, read_all, refuse, text, text_of, whole
 from module.commands.flow import VERBS as FLOW_VERBS
 from module.commands.history import VERBS as TIMELINE_VERBS
-from module.commands.status import status_of
 from module.commands.upload_wait import Waiting
 from module.commands.uploads import VERBS as UPLOAD_VERBS
 from module.commands.uploads import WAIT
-from module.commands.verb import DATASETS, METHOD_PARAMETERS, SOURCES, TAGS, TIMEOUT, Arguments, Verb, collectors_of
-from module.courier import Courier
+from module.commands.verb import DATASETS, METHOD_PARAMETERS, SOURCES, TAGS, TIMEOUT, Arguments, Verb, sources_of
+from module.control import Control
 from module.errors import CLOSING, CommandError, CourierError, SpoolClosed, Unavailable
 
 _MOST_CRON_BYTES = 1000
 _MOST_CAPTURES = 10_000
 
 
-async def run(courier: Courier, command: Mapping[str, Any]) -> dict[str, Any]:
+async def run(control: Control, command: Mapping[str, Any]) -> dict[str, Any]:
     """Carry a command out and return its answer.
 
     Raises CommandError for an unknown verb or a bad argument, Unavailable while the spool is not open.
@@ -46,7 +45,7 @@ async def run(courier: Courier, command: Mapping[str, Any]) -> dict[str, Any]:
         near = nearest(given, list(VERBS))
         hint = f" (did you mean {near}?)" if near else ""
         raise refuse("command", given, f"one of {', '.join(VERBS)}{hint}")
-    return await verb.run(courier, read_all(verb.name, verb.arguments, command))
+    return await verb.run(control, read_all(verb.name, verb.arguments, command))
 
 
 _SCHEDULES = ("capture_frequency_hz", "interval_s", "cron")
@@ -55,7 +54,7 @@ _SCHEDULES = ("capture_frequency_hz", "interval_s", "cron")
 # ---------------------------------------------------------------------- the verbs
 
 
-async def _help(_courier: Courier, _arguments: Arguments) -> dict[str, Any]:
+async def _help(_control: Control, _arguments: Arguments) -> dict[str, Any]:
     return {
         verb.name: {
             "summary": verb.summary,
@@ -65,14 +64,14 @@ async def _help(_courier: Courier, _arguments: Arguments) -> dict[str, Any]:
     }
 
 
-async def _status(courier: Courier, _arguments: Arguments) -> dict[str, Any]:
-    return status_of(courier)
+async def _status(control: Control, _arguments: Arguments) -> dict[str, Any]:
+    return control.status()
 
 
 class _Burst:
     """The captures of one source for a ``capture`` command."""
 
-    def __init__(self, courier: Courier, collector: Collector, shot: Shot, arguments: Arguments) -> None:
+    def __init__(self, control: Control, collector: Collector, shot: Shot, arguments: Arguments) -> None:
         self.captured = 0
         self.uploaded: list[str] = []
         self.error: str | None = None
@@ -80,7 +79,7 @@ class _Burst:
         self._shot = shot
         self._arguments = arguments
         self._shots = 0
-        self._waiting = Waiting(courier)
+        self._waiting = Waiting(control)
 
     async def shoot(self) -> None:
         """Take all captures, and wait until the cloud has them if the command asks for that."""
@@ -113,8 +112,8 @@ class _Burst:
         self.error = self.error or error
 
 
-async def _capture(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    chosen = collectors_of(courier, "capture", arguments["sources"])
+async def _capture(control: Control, arguments: Arguments) -> dict[str, Any]:
+    chosen = sources_of(control, "capture", arguments["sources"])
     order = Order(
         tags=arguments["tags"],
         dataset_ids=arguments["dataset_ids"],
@@ -123,8 +122,8 @@ async def _capture(courier: Courier, arguments: Arguments) -> dict[str, Any]:
         method_parameters=json.loads(arguments["method_parameters"] or "null"),
     )
     shots = {source: collector.shot(order) for source, collector in chosen.items()}
-    await courier.opened()
-    bursts = {source: _Burst(courier, chosen[source], shot, arguments) for source, shot in shots.items()}
+    await control.opened()
+    bursts = {source: _Burst(control, chosen[source], shot, arguments) for source, shot in shots.items()}
     tasks = [asyncio.create_task(burst.shoot(), name=f"courier-burst-{source}") for source, burst in bursts.items()]
     try:
         if tasks:
@@ -145,9 +144,9 @@ async def _capture(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     }
 
 
-async def _trigger(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    chosen = collectors_of(courier, "trigger", arguments["sources"])
-    await courier.opened()
+async def _trigger(control: Control, arguments: Arguments) -> dict[str, Any]:
+    chosen = sources_of(control, "trigger", arguments["sources"])
+    await control.opened()
     for source in arguments["sources"] or ():
         if not chosen[source].has_gate:
             raise refuse("trigger.sources", source, "sources that have a gate")
@@ -155,10 +154,10 @@ async def _trigger(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     return {"opened": list(kept), "kept_before": kept}
 
 
-async def _set_schedule(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+async def _set_schedule(control: Control, arguments: Arguments) -> dict[str, Any]:
     if arguments["source"] is None:
-        raise refuse("set_schedule.source", None, f"one of {', '.join(courier.collectors) or 'none'}")
-    (collector,) = collectors_of(courier, "set_schedule", [arguments["source"]]).values()
+        raise refuse("set_schedule.source", None, f"one of {', '.join(control.sources) or 'none'}")
+    (collector,) = sources_of(control, "set_schedule", [arguments["source"]]).values()
     given = {name: arguments[name] for name in _SCHEDULES if arguments[name] is not None}
     if len(given) != 1:
         raise CommandError(f"set_schedule: allowed is exactly one of {', '.join(_SCHEDULES)}")
@@ -173,8 +172,8 @@ async def _set_schedule(courier: Courier, arguments: Arguments) -> dict[str, Any
     return {"source": arguments["source"], "schedule": text, "until": until}
 
 
-async def _set_tags(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    chosen = collectors_of(courier, "set_tags", arguments["sources"])
+async def _set_tags(control: Control, arguments: Arguments) -> dict[str, Any]:
+    chosen = sources_of(control, "set_tags", arguments["sources"])
     for collector in chosen.values():
         collector.set_tags(Labels(arguments["tags"], arguments["dataset_ids"]))
     return {
@@ -184,9 +183,8 @@ async def _set_tags(courier: Courier, arguments: Arguments) -> dict[str, Any]:
     }
 
 
-async def _failures(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    await courier.opened()
-    found = await courier.store.failures(arguments["limit"])
+async def _failures(control: Control, arguments: Arguments) -> dict[str, Any]:
+    found, total = await control.failures(arguments["limit"])
     failures = [
         {
             "id": failure.id,
@@ -198,19 +196,15 @@ async def _failures(courier: Courier, arguments: Arguments) -> dict[str, Any]:
         }
         for failure in found
     ]
-    return {"failures": failures, "total": courier.store.failed}
+    return {"failures": failures, "total": total}
 
 
-async def _retry(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    await courier.opened()
-    sequences = await courier.store.sequences.retry() if arguments["ids"] is None else 0
-    return {"retried": await courier.store.retry(arguments["ids"]) + sequences}
+async def _retry(control: Control, arguments: Arguments) -> dict[str, Any]:
+    return {"retried": await control.retry(arguments["ids"])}
 
 
-async def _discard(courier: Courier, arguments: Arguments) -> dict[str, Any]:
-    await courier.opened()
-    sequences = await courier.store.sequences.discard() if arguments["ids"] is None else 0
-    return {"discarded": await courier.store.discard(arguments["ids"]) + sequences}
+async def _discard(control: Control, arguments: Arguments) -> dict[str, Any]:
+    return {"discarded": await control.discard(arguments["ids"])}
 
 
 _FAILURE_IDS = Argument("ids", ids, None, "list of ids of failures; all")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from module.courier import Courier
+from module.control import Control
 from module.errors import CLOSING
 
 _STAYS = "it stays in the spool"
@@ -14,13 +14,13 @@ _STAYS = "it stays in the spool"
 class Waiting:
     """Add captures right after they were spooled; call ``end`` once, whatever has happened in between."""
 
-    def __init__(self, courier: Courier) -> None:
-        self._courier = courier
+    def __init__(self, control: Control) -> None:
+        self._control = control
         self._futures: list[asyncio.Future[str]] = []
 
     def add(self, ids: Iterable[int]) -> None:
         """Wait for these captures too."""
-        self._futures += [self._courier.uploader.wait_for(capture_id) for capture_id in ids]
+        self._futures += [self._control.wait_for(capture_id) for capture_id in ids]
 
     async def until_ended(self) -> None:
         """Return once each has been delivered or rejected, or the service closes."""
@@ -45,6 +45,6 @@ class Waiting:
             else:
                 file_ids.append(future.result())
         if error is None and len(ended) < len(self._futures):
-            why = self._courier.uploader.obstacle
+            why = self._control.obstacle
             error = f"not uploaded within {timeout_s:g} s; {_STAYS}" + (f"; {why}" if why else "")
         return list(dict.fromkeys(file_ids)), error

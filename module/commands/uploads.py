@@ -31,7 +31,7 @@ from module.commands.arguments import (
 )
 from module.commands.upload_wait import Waiting
 from module.commands.verb import DATASETS, METHOD_PARAMETERS, TAGS, TIMEOUT, Arguments, Verb
-from module.courier import Courier
+from module.control import Control
 from module.delivery.wire.files import mime_type_of
 from module.errors import CommandError, EncodeError, OutsideFolder
 from module.files import threads
@@ -63,7 +63,7 @@ _MIME_TYPE = Argument("mime_type", text_or_empty(_MOST_NAME_BYTES), "", "MIME ty
 _TIMES = "pair of times, each RFC 3339 text or seconds since the epoch"
 
 
-async def _upload_data(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+async def _upload_data(control: Control, arguments: Arguments) -> dict[str, Any]:
     encoded, words = arguments["data_base64"], arguments["text"]
     if (encoded is None) == (words is None):
         raise CommandError("upload_data: allowed is exactly one of data_base64 and text")
@@ -76,19 +76,19 @@ async def _upload_data(courier: Courier, arguments: Arguments) -> dict[str, Any]
         raise CommandError("upload_data.data_request_times: a file has none; allowed with upload_as binary, streaming")
     if times is not None and len(times) != 1:
         raise CommandError(f"upload_data.data_request_times: {len(times)} pairs given; allowed is one")
-    now = courier.clock.stamp()
+    now = control.now()
     data = _limited(words) if encoded is None else await asyncio.to_thread(_decode, encoded)
     origin = Origin(
         kind=Kind.DATA if way is UploadAs.FILE else Kind.BINARY,
         upload_as=way,
         extension=extension,
         mime_type=arguments["mime_type"] or mime_type_of(extension),
-        dataset_ids=_union(courier.config.dataset_ids, arguments["dataset_ids"]),
+        dataset_ids=_union(control.config.dataset_ids, arguments["dataset_ids"]),
         clock=now.reading if times is None else NO_READING,
-        **_said(courier, "upload_data", arguments),
+        **_said(control, "upload_data", arguments),
     )
     requested_us, received_us = times[0] if times else (now.us, now.us)
-    return await _spooled(courier, [Capture(origin, requested_us, received_us, data, file_name=name)], arguments)
+    return await _spooled(control, [Capture(origin, requested_us, received_us, data, file_name=name)], arguments)
 
 
 def _named(name: str, extension: str | None, way: UploadAs) -> tuple[str, str]:
@@ -114,12 +114,12 @@ def _require(arguments: Arguments, verb: str, method: str) -> None:
             raise CommandError(f"{verb}.{argument.name}: nothing given; {method} needs it: {argument.allowed}")
 
 
-def _said(courier: Courier, verb: str, arguments: Arguments) -> dict[str, Any]:
-    """Return the fields of an origin that all data of a command has."""
+def _said(control: Control, verb: str, arguments: Arguments) -> dict[str, Any]:
+    """What an origin says of any data that a command hands over."""
     return {
         "source": verb,
         "priority": _DEFAULT_PRIORITY if arguments["priority"] is None else arguments["priority"],
-        "tags": _union(courier.config.tags, arguments["tags"]),
+        "tags": _union(control.config.tags, arguments["tags"]),
         **_component(arguments),
     }
 
@@ -156,18 +156,18 @@ def _decode(encoded: str) -> bytes:
         raise CommandError(f"upload_data.data_base64: this is no base64 (RFC 4648): {error}") from error
 
 
-async def _upload_rows(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+async def _upload_rows(control: Control, arguments: Arguments) -> dict[str, Any]:
     rows, times = arguments["rows"], arguments["data_request_times"]
     if rows is None:
         raise CommandError(f"upload_rows.rows: nothing given; allowed is a list of 1 to {MAX_ROWS} objects")
     _require(arguments, "upload_rows", "tabular_data_capture_upload")
-    now = courier.clock.stamp()
+    now = control.now()
     pairs_of_rows = [(now.us, now.us)] * len(rows) if times is None else times
     if len(pairs_of_rows) != len(rows):
         counts = f"{_counted(len(pairs_of_rows), 'pair')} given for {_counted(len(rows), 'row')}"
         raise CommandError(f"upload_rows.data_request_times: {counts}; allowed is one pair a row")
     clock = now.reading if times is None else NO_READING
-    origin = Origin(kind=Kind.ROW, clock=clock, **_said(courier, "upload_rows", arguments))
+    origin = Origin(kind=Kind.ROW, clock=clock, **_said(control, "upload_rows", arguments))
     captures: list[Capture] = []
     size = 0
     for index, (row, (requested_us, received_us)) in enumerate(zip(rows, pairs_of_rows, strict=True)):
@@ -183,24 +183,24 @@ async def _upload_rows(courier: Courier, arguments: Arguments) -> dict[str, Any]
         captures.append(Capture(origin, requested_us, received_us, payload))
         if index % _ROWS_AT_ONCE == 0:
             await asyncio.sleep(0)
-    return await _spooled(courier, captures, arguments)
+    return await _spooled(control, captures, arguments)
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-async def _upload_file(courier: Courier, arguments: Arguments) -> dict[str, Any]:
+async def _upload_file(control: Control, arguments: Arguments) -> dict[str, Any]:
     path = arguments["path"]
     if path is None:
         raise CommandError("upload_file.path: nothing given; allowed is the absolute path of a file")
-    folder, mark = await _locate(courier.config.folders, path)
+    folder, mark = await _locate(control.config.folders, path)
     origin = Origin(
         source="upload_file",
         kind=Kind.FILE,
         priority=folder.priority if arguments["priority"] is None else arguments["priority"],
-        tags=_union(courier.config.tags, folder.tags, arguments["tags"]),
-        dataset_ids=_union(courier.config.dataset_ids, folder.dataset_ids, arguments["dataset_ids"]),
+        tags=_union(control.config.tags, folder.tags, arguments["tags"]),
+        dataset_ids=_union(control.config.dataset_ids, folder.dataset_ids, arguments["dataset_ids"]),
         mime_type=arguments["mime_type"],
         file_name=arguments["file_name"],
         after_upload=folder.after_upload,
@@ -208,8 +208,8 @@ async def _upload_file(courier: Courier, arguments: Arguments) -> dict[str, Any]
         folder=folder.path,
         **_component(arguments),
     )
-    now_us = courier.clock.stamp().us
-    return await _spooled(courier, [Capture(origin, now_us, now_us, file=mark)], arguments)
+    now_us = control.now().us
+    return await _spooled(control, [Capture(origin, now_us, now_us, file=mark)], arguments)
 
 
 async def _locate(folders: Sequence[FolderConfig], path: str) -> tuple[FolderConfig, FileMark]:
@@ -233,12 +233,12 @@ def _union(*lists: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item for items in lists for item in items))
 
 
-async def _spooled(courier: Courier, captures: Sequence[Capture], arguments: Arguments) -> dict[str, Any]:
-    """Spool the data of a command, wait for the cloud if the command asks for that, and return the answer."""
-    ids = await courier.spool_data(captures)
+async def _spooled(control: Control, captures: Sequence[Capture], arguments: Arguments) -> dict[str, Any]:
+    """Spool what a command hands over, wait for the cloud if it asks for that, and make its answer."""
+    ids = await control.spool(captures)
     answer: dict[str, Any] = {"ids": ids, "file_ids": []}
     if arguments["wait"] == "uploaded":
-        waiting = Waiting(courier)
+        waiting = Waiting(control)
         waiting.add(ids)
         try:
             with contextlib.suppress(TimeoutError):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from module.collection.collector import Collector
 from module.commands.arguments import Argument, mapping, number, refuse, texts
-from module.courier import Courier
+from module.control import Control
 
 Arguments = dict[str, Any]
 
@@ -26,14 +26,14 @@ class Verb:
     name: str
     summary: str
     arguments: tuple[Argument, ...]
-    run: Callable[[Courier, Arguments], Awaitable[dict[str, Any]]]
+    run: Callable[[Control, Arguments], Awaitable[dict[str, Any]]]
 
 
-def collectors_of(courier: Courier, verb: str, ids: Sequence[str] | None) -> dict[str, Collector]:
-    """The collectors that a command's ``sources`` name, None: all; raises CommandError for an id that is not known."""
+def sources_of(control: Control, verb: str, ids: Sequence[str] | None) -> Mapping[str, Collector]:
+    """The sources that a command's ``sources`` name, None: all; raises CommandError for an id that is not known."""
     if ids is None:
-        return courier.collectors
+        return control.sources
     for index, source in enumerate(ids):
-        if source not in courier.collectors:
-            raise refuse(f"{verb}.sources[{index}]", source, f"one of {', '.join(courier.collectors) or 'none'}")
-    return {source: courier.collectors[source] for source in ids}
+        if source not in control.sources:
+            raise refuse(f"{verb}.sources[{index}]", source, f"one of {', '.join(control.sources) or 'none'}")
+    return {source: control.sources[source] for source in ids}
