@@ -1,4 +1,5 @@
 """The verbs of DoCommand: arguments → call → answer.
 
-Read ``table`` first: every verb is a row of it. A bad argument raises CommandError before anything is done.
+Read ``table`` first: it lists the verbs, which stand in a file for each subject. What they ask of the running service is
+``module.control``. A bad argument is a CommandError before anything has been done.
 """

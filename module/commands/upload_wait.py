@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from module.commands.arguments import Argument, choice
 from module.control import Control
 from module.errors import CLOSING
 
+WAIT = Argument("wait", choice("spooled", "uploaded"), "spooled", "spooled (default) or uploaded")
 _STAYS = "it stays in the spool"
 
 

@@ -29,7 +29,7 @@ from module.commands.arguments import (
     text_or_empty,
     whole,
 )
-from module.commands.upload_wait import Waiting
+from module.commands.upload_wait import WAIT, Waiting
 from module.commands.verb import DATASETS, METHOD_PARAMETERS, TAGS, TIMEOUT, Arguments, Verb
 from module.control import Control
 from module.delivery.wire.files import mime_type_of
@@ -49,7 +49,6 @@ _DEFAULT_PRIORITY = 5
 _ROWS_AT_ONCE = 50
 """Rows that are made before other tasks run again: a row takes some 20 µs."""
 
-WAIT = Argument("wait", choice("spooled", "uploaded"), "spooled", "spooled (default) or uploaded")
 _COMPONENT = tuple(
     Argument(name, text_of(_MOST_LABEL_BYTES), "", allowed)
     for name, allowed in (

@@ -1,22 +1,14 @@
-"""The verbs about what was captured at which time: ``recent``, ``start_sequence``, ``stop_sequence``."""
+"""The verbs of sequences, stretches of time that the cloud knows by name: ``start_sequence``, ``stop_sequence``."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from module.clock.machine_clock import iso
-from module.commands.arguments import Argument, refuse, text, whole
+from module.commands.arguments import Argument, refuse, text
 from module.commands.verb import SOURCES, TAGS, Arguments, Verb, sources_of
 from module.control import Control
 from module.errors import CommandError
-from module.recent import MOST
-
-
-async def _recent(control: Control, arguments: Arguments) -> dict[str, Any]:
-    source = arguments["source"]
-    if source not in control.sources:
-        raise refuse("recent.source", source, f"one of {', '.join(control.sources) or 'none'}")
-    return {"captures": control.recent(source, arguments["limit"])}
 
 
 async def _start_sequence(control: Control, arguments: Arguments) -> dict[str, Any]:
@@ -36,12 +28,6 @@ async def _stop_sequence(control: Control, arguments: Arguments) -> dict[str, An
 
 
 VERBS = (
-    Verb(
-        "recent",
-        "the last captures of a source, newest first",
-        (Argument("source", text, None, "its id"), Argument("limit", whole(1, MOST), 10, "how many; 10")),
-        _recent,
-    ),
     Verb(
         "start_sequence",
         "begin a stretch of time that the cloud will know by its sources and tags",
