@@ -15,7 +15,10 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from module import UPLOADER_MODEL
-from module.attributes.source import GateConfig, ImageConfig, OnChangeConfig, SourceConfig
+from module.attributes.gate import GateConfig
+from module.attributes.image import ImageConfig
+from module.attributes.on_change import OnChangeConfig
+from module.attributes.source import SourceConfig
 from module.attributes.uploader import (
     CloudConfig,
     Config,

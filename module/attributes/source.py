@@ -1,4 +1,4 @@
-"""The attributes of a source (its images, changes and gate), and the base of all parts of a Config.
+"""The attributes of a source: one method of one resource, polled on one schedule.
 
 The allowed values of an attribute are beside its field. A rule between two attributes is in the validator of the later
 one. It sees those earlier ones that were valid, so all refusals come at once.
@@ -6,22 +6,10 @@ one. It sees those earlier ones that were valid, so all refusals come at once.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Self, cast
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from module.attributes import allowed, resource_names
 from module.attributes.allowed import absent, choice, number, one_of, refused, text
@@ -36,7 +24,23 @@ from module.attributes.api_methods import (
     method_of,
     methods_of,
 )
-from module.attributes.condition import Condition, Test
+from module.attributes.gate import GateConfig
+from module.attributes.image import ImageConfig
+from module.attributes.on_change import OnChangeConfig
+from module.attributes.part import (
+    COMMENT,
+    NAME,
+    NOT_NEGATIVE,
+    POSITIVE,
+    PRIORITY,
+    TEXT,
+    Context,
+    Flag,
+    Part,
+    Texts,
+    Windows,
+    context_of,
+)
 from module.capture import UploadAs
 
 _ROWS = (UploadAs.AUTO, UploadAs.TABULAR, UploadAs.FILE)
@@ -45,179 +49,7 @@ _WAYS = {Returns.ROW: _ROWS, Returns.IMAGES: _PAYLOADS, Returns.BYTES: _PAYLOADS
 
 _SERVICE = "rdk:service:generic"
 """The API of the uploader itself."""
-_ONE_PATH_PART = r"[^/:\s](?:[^/:]*[^/:\s])?"
-NAME = text("a resource's name", rf"{_ONE_PATH_PART}(?::{_ONE_PATH_PART})*")
 _API = text("namespace:component:subtype or namespace:service:subtype", r"[\w-]+:(?:component|service):[\w-]+")
-TEXT = text()
-COMMENT = text("a text", r"(?s).*")
-"""For people: JSON has no comments of its own."""
-KEY = text("a dotted path into the sensor's readings")
-PRIORITY = number(at_least=0, at_most=9, whole=True)
-NOT_NEGATIVE = number(at_least=0)
-POSITIVE = number(above=0)
-BYTES = allowed.size(at_least=1)
-_PIXELS = number(at_least=1, at_most=65535, whole=True)
-
-Flag = Annotated[bool, allowed.FLAG]
-Texts = Annotated[tuple[Annotated[str, TEXT], ...], BeforeValidator(allowed.one_or_list)]
-Windows = Annotated[tuple[Annotated[str, allowed.WINDOW], ...], BeforeValidator(allowed.one_or_list)]
-
-
-class Unset(enum.Enum):
-    """The value of an operand that was left out; null is a value."""
-
-    UNSET = enum.auto()
-
-
-class ImageFormat(enum.StrEnum):
-    """The format in which an image is sent."""
-
-    PASSTHROUGH = "passthrough"
-    """The bytes unchanged; raw images as PNG."""
-
-    JPEG = "jpeg"
-    """Small, with loss."""
-
-    PNG = "png"
-    """Large, without loss."""
-
-    WEBP = "webp"
-    """Smaller than JPEG, with loss."""
-
-
-class Find(enum.StrEnum):
-    """What a gate asks a vision service for."""
-
-    DETECTIONS = "detections"
-    """Boxes with labels."""
-
-    CLASSIFICATIONS = "classifications"
-    """Labels of the whole image."""
-
-
-@dataclass
-class Context:
-    """What validators know besides the attributes; the sets collect values that must not come twice."""
-
-    service: str
-    environ: Mapping[str, str]
-    uploads_disabled: bool
-    ids: set[str] = field(default_factory=set)
-    folders: set[str] = field(default_factory=set)
-
-
-def context_of(info: ValidationInfo) -> Context:
-    """Return the context that ``parse`` passed to the validators."""
-    return cast("Context", info.context)
-
-
-class Part(BaseModel):
-    """An object of the attributes: immutable; unknown attributes are refused; null means left out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    null_is_a_value: ClassVar[frozenset[str]] = frozenset()
-    """The attributes for which null is a value."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _leave_out_nulls(cls, attributes: Any) -> Any:
-        if not isinstance(attributes, Mapping):
-            return attributes
-        return {key: value for key, value in attributes.items() if value is not None or key in cls.null_is_a_value}
-
-
-class Conditional(Part):
-    """A sensor, and a condition on its readings; the condition's attributes are in the same object."""
-
-    null_is_a_value = frozenset({"equals", "not_equals"})
-
-    sensor: Annotated[str, NAME] | None = None
-    key: Annotated[str, KEY] | None = Field(default=None, validate_default=True)
-    equals: Annotated[Any, allowed.OPERAND] = Unset.UNSET
-    not_equals: Annotated[Any, allowed.OPERAND] = Unset.UNSET
-    above: Annotated[float, number()] | None = None
-    below: Annotated[float, number()] | None = None
-
-    @field_validator("key")
-    @classmethod
-    def _key_belongs_to_sensor(cls, key: str | None, info: ValidationInfo) -> str | None:
-        if "sensor" in info.data and info.data["sensor"] is None and key is not None:
-            raise refused("a key only beside a sensor")
-        if info.data.get("sensor") is not None and key is None:
-            raise absent(KEY.sentence)
-        return key
-
-    @field_validator("equals", "not_equals", "above", "below")
-    @classmethod
-    def _one_test_of_a_sensor(cls, operand: Any, info: ValidationInfo) -> Any:
-        if operand is None and info.field_name in ("above", "below"):
-            return operand
-        if "sensor" in info.data and info.data["sensor"] is None:
-            raise refused(f"{info.field_name} only beside a sensor")
-        if any(info.data.get(other, unset) is not unset for other, unset in _TESTS.items()):
-            raise refused(f"at most one of {', '.join(_TESTS)}")
-        return operand
-
-    @property
-    def condition(self) -> Condition | None:
-        """The condition on the sensor's readings; None without a sensor."""
-        if self.sensor is None or self.key is None:
-            return None
-        for test, unset in _TESTS.items():
-            if (operand := getattr(self, test)) is not unset:
-                return Condition(self.key, Test(test), operand)
-        return Condition(self.key)
-
-
-_TESTS = {"equals": Unset.UNSET, "not_equals": Unset.UNSET, "above": None, "below": None}
-"""The tests of a condition, each with its value if it is left out."""
-
-
-class ImageConfig(Part):
-    """How a camera's images are processed before they are sent."""
-
-    format: Annotated[ImageFormat, choice(ImageFormat)] = ImageFormat.PASSTHROUGH
-    quality: Annotated[int, number(at_least=1, at_most=100, whole=True)] = 85
-    max_width: Annotated[int, _PIXELS] | None = None
-    max_height: Annotated[int, _PIXELS] | None = None
-    crop: Annotated[tuple[int, int, int, int], allowed.CROP] | None = None
-    names: Texts = ()
-
-
-class OnChangeConfig(Part):
-    """How far a capture must differ from the last one that was kept."""
-
-    deadband: Annotated[float | dict[str, float], allowed.DEADBAND] | None = None
-    min_difference: Annotated[float, number(at_least=0, at_most=1)] | None = None
-    heartbeat_s: Annotated[float, NOT_NEGATIVE] = 0
-
-
-class GateConfig(Conditional):
-    """What opens a source's gate: a sensor, a vision service, or only a command."""
-
-    poll_hz: Annotated[float, number(above=0, at_most=1000)] = 1
-    before_s: Annotated[float, NOT_NEGATIVE] = 0
-    after_s: Annotated[float, NOT_NEGATIVE] = 0
-    max_buffer_bytes: Annotated[int, BYTES] = 64 * 1024**2
-    vision: Annotated[str, NAME] | None = None
-    camera: Annotated[str, NAME] | None = None
-    find: Annotated[Find, choice(Find)] = Find.DETECTIONS
-    label: Annotated[str, text('a label, or "*" for any')] = "*"
-    min_confidence: Annotated[float, number(at_least=0, at_most=1)] = 0.5
-
-    @field_validator("vision")
-    @classmethod
-    def _sensor_or_vision(cls, vision: str | None, info: ValidationInfo) -> str | None:
-        if vision is not None and info.data.get("sensor") is not None:
-            raise refused("either a sensor or a vision service")
-        return vision
-
-    @field_validator("camera", "find", "label", "min_confidence")
-    @classmethod
-    def _belongs_to_vision(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is not None and "vision" in info.data and info.data["vision"] is None:
-            raise refused(f"{info.field_name} only beside a vision service")
-        return value
 
 
 class SourceConfig(Part):

@@ -19,7 +19,8 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationI
 from module.attributes import allowed, resource_names
 from module.attributes.allowed import Allowed, absent, choice, number, refused, text
 from module.attributes.data_home import is_deleted_by_viam_server, spool_places
-from module.attributes.source import (
+from module.attributes.gate import Conditional, GateConfig
+from module.attributes.part import (
     BYTES,
     COMMENT,
     KEY,
@@ -27,32 +28,21 @@ from module.attributes.source import (
     NOT_NEGATIVE,
     POSITIVE,
     PRIORITY,
-    Conditional,
     Context,
-    Find,
     Flag,
-    GateConfig,
-    ImageConfig,
-    ImageFormat,
-    OnChangeConfig,
     Part,
-    SourceConfig,
     Texts,
     Windows,
     context_of,
 )
+from module.attributes.source import SourceConfig
 from module.errors import ConfigError
 
 __all__ = [
     "AfterUpload",
     "CloudConfig",
     "Config",
-    "Find",
     "FolderConfig",
-    "GateConfig",
-    "ImageConfig",
-    "ImageFormat",
-    "OnChangeConfig",
     "OnlyWhenConfig",
     "SourceConfig",
     "SpoolConfig",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from module.collection.readings import plain
 
 if TYPE_CHECKING:
-    from module.attributes.uploader import OnChangeConfig
+    from module.attributes.on_change import OnChangeConfig
     from module.collection.images import GreyCopy
 
 _SLACK_S = 0.05

@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
-from module.attributes.uploader import OnChangeConfig
+from module.attributes.on_change import OnChangeConfig
 from module.capture import Capture
 from module.collection import images
 from module.collection.changes import ImageChange, ReadingsChange

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from module.attributes.uploader import ImageConfig, ImageFormat
+from module.attributes.image import ImageConfig, ImageFormat
 from module.errors import EncodeError
 
 if TYPE_CHECKING:

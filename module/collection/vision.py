@@ -18,8 +18,8 @@ from viam.proto.service.vision import (
 )
 from viam.services.vision.client import VisionClient
 
+from module.attributes.gate import Find, GateConfig
 from module.attributes.resource_names import missing
-from module.attributes.uploader import Find, GateConfig
 from module.collection.annotations import annotations_of
 from module.collection.condition_watch import Watch
 from module.collection.images import dimensions

@@ -35,8 +35,9 @@ from module import FAMILY, NAMESPACE
 from module.attributes import allowed
 from module.attributes.allowed import number
 from module.attributes.api_methods import CAMERA, GETS_IMAGES, MOVEMENT_SENSOR, POWER_SENSOR, READS, SENSOR
-from module.attributes.source import BYTES, Part
-from module.attributes.uploader import ImageConfig, ImageFormat, SourceConfig, parse
+from module.attributes.image import ImageConfig, ImageFormat
+from module.attributes.part import BYTES, Part
+from module.attributes.uploader import SourceConfig, parse
 from module.collection import images, readings
 from module.collection.sources import Answer, Row, find
 from module.discovery.proposal import Finding, Proposal, propose

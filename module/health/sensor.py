@@ -26,8 +26,8 @@ from viam.utils import SensorReading
 
 from module import MODULE_ID, UPLOADER_MODEL
 from module.attributes import allowed, resource_names
+from module.attributes.part import NAME, Flag, Part
 from module.attributes.resource_names import missing
-from module.attributes.source import NAME, Flag, Part
 from module.collection.sources import passed
 from module.errors import ConfigError
 from module.health.readings import Vitals

@@ -12,17 +12,9 @@ from pydantic import ValidationError
 
 from module.attributes.condition import Condition
 from module.attributes.condition import Test as Comparison
-from module.attributes.uploader import (
-    AfterUpload,
-    Config,
-    Find,
-    GateConfig,
-    ImageFormat,
-    SourceConfig,
-    Sync,
-    WhenFull,
-    parse,
-)
+from module.attributes.gate import Find, GateConfig
+from module.attributes.image import ImageFormat
+from module.attributes.uploader import AfterUpload, Config, SourceConfig, Sync, WhenFull, parse
 from module.capture import UploadAs
 from module.errors import ConfigError
 

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from viam.proto.common import Vector3
 
-from module.attributes.uploader import OnChangeConfig
+from module.attributes.on_change import OnChangeConfig
 from module.collection.changes import ImageChange, ReadingsChange
 from module.collection.images import GreyCopy, small_grey
 from module.demo.scene import Scene

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from module.attributes.uploader import ImageConfig
+from module.attributes.image import ImageConfig
 from module.collection.images import EncodedImage, dimensions, encode, needs_work, passthrough, small_grey
 from module.errors import EncodeError
 
@@ -393,7 +393,7 @@ def test_a_grey_copy_of_raw_images_is_made_from_their_pixels() -> None:
 
 def test_opencv_is_not_loaded_until_an_image_needs_work() -> None:
     code = (
-        "import sys; from module.collection.images import *; from module.attributes.source import ImageConfig;"
+        "import sys; from module.collection.images import *; from module.attributes.image import ImageConfig;"
         "encode(sys.stdin.buffer.read(), 'image/jpeg', ImageConfig(format='jpeg', max_width=9999));"
         "assert not {'cv2', 'numpy'} & set(sys.modules)"
     )
