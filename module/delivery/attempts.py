@@ -11,18 +11,21 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from module.attributes.uploader import UploadConfig
-from module.capture import FileMark, Item, Kind
+from module.capture import Item, Kind
 from module.delivery.backoff import Backoff
+from module.delivery.batch_split import find_bad
 from module.delivery.held_back import Aside
 from module.delivery.link import Link, State
 from module.delivery.outcome import Verdict, judge, say
+from module.delivery.rejections import Rejections
 from module.delivery.sender import METHODS, Receipt, method_of, send
+from module.delivery.spool_protocol import Spool
+from module.delivery.waiters import Waiters
 from module.delivery.wire.cloud import Cloud, NotAdmitted
 from module.delivery.wire.progress import Progress
-from module.errors import FileChanged, FileUnavailable, FileUnusable, Rejected
+from module.errors import FileChanged, FileUnavailable, FileUnusable
 from module.throttled_log import ThrottledLog
 
 UNSURE_TRIES = 10
@@ -31,50 +34,6 @@ _MOST_RECORDS = 50_000
 _RENEWALS = 2
 """How many fresh tokens may be fetched for one capture in a row."""
 _STREAMING = "streaming_data_capture_upload"
-REJECTED_IN_A_ROW = 20
-"""After so many rejections with no delivery between them, the configuration is wrong, not the captures."""
-
-
-class Barrier(Protocol):
-    """What delivery asks about all captures up to one; ``module.spool.barrier.Barrier`` has its promises."""
-
-    async def last(self) -> int:
-        """Return the id of the newest capture that waits."""
-
-    async def waiting(self, last: int) -> tuple[int, int]:
-        """Return how many captures up to this id wait, and their footprint."""
-
-
-class Spool(Protocol):
-    """What delivery needs from the spool; ``module.spool.store.Store`` has the promises."""
-
-    work: asyncio.Event
-    items: int
-
-    def choose(self, now: float, *, flushing: bool, above: int = -1) -> tuple[int | None, float]:
-        """Decide from which stream to claim."""
-
-    async def claim(self, stream: int, most: int = 1) -> list[list[Item]]:
-        """Take captures for at most so many uploads."""
-
-    def acknowledge(self, items: Sequence[Item], *, sent: Sequence[FileMark] = ()) -> asyncio.Future[None]:
-        """Take delivered captures out of the spool."""
-
-    def release(self, items: Sequence[Item]) -> None:
-        """Put claimed captures back."""
-
-    def rest(self, stream: int, seconds: float) -> None:
-        """Claim nothing from a stream for so many seconds."""
-
-    async def fail(self, items: Sequence[Item], error: str, attempts: int) -> None:
-        """Move claimed captures to the failures."""
-
-    async def retry(self, ids: Sequence[int] | None = None) -> int:
-        """Put failures back."""
-
-    @property
-    def barrier(self) -> Barrier:
-        """Answers what waits up to one capture."""
 
 
 @dataclass(slots=True)
@@ -157,27 +116,21 @@ class Carrier:
         self.unavailable = Aside(spool.release)
         """Captures that this machine cannot read for now, such as files; the cloud has no part in it."""
         self._records: dict[int, _Record] = {}
-        self._rejected: list[int] = []
+        self._rejections = Rejections()
         self._renewals = 0
-        self._waiters: dict[int, asyncio.Future[str]] = {}
+        self._waiters = Waiters()
 
     def hurry_until(self, until: float) -> None:
         """Let probes follow each other quickly until this monotonic time."""
         self.hurried_until = until
 
     def wait_for(self, capture_id: int) -> asyncio.Future[str]:
-        """Return a future of the cloud's id for a capture; it raises Rejected. Call this right after ``append``."""
-        waiter = self._waiters.get(capture_id)
-        if waiter is None:
-            waiter = self._waiters[capture_id] = asyncio.get_running_loop().create_future()
-            # Also if nobody waits any more: nothing else would remove it.
-            waiter.add_done_callback(lambda _: self._waiters.pop(capture_id, None))
-        return waiter
+        """A future of the cloud's id for a capture; raises Rejected. To be asked for right after ``append``."""
+        return self._waiters.wait_for(capture_id)
 
     def close(self) -> None:
-        """Cancel the futures of all who still wait."""
-        for waiter in self._waiters.values():
-            waiter.cancel()
+        """Let go of who waits."""
+        self._waiters.close()
 
     async def deliver(self, load: Load, items: list[Item]) -> None:
         """Try to deliver. The caller must put back what ``load`` still holds afterwards."""
@@ -194,7 +147,7 @@ class Carrier:
                 self._refuse(replace(trouble, text=f"one more capture was rejected: {trouble.text}"))
                 self.aside.until_the_link_works(load.take(items))
             elif len(items) > 1:
-                await self._bisect(load, items)
+                await self._split(load, items)
             else:
                 await self._reject(load, items[0], trouble)
         else:
@@ -271,7 +224,7 @@ class Carrier:
             self._spool.work.set()
             self.aside.link_works(self._penalty)
         self._renewals = 0
-        self._rejected.clear()
+        self._rejections.take()
         self.counts.items += len(items)
         self.counts.bytes += receipt.size
         self.counts.by_method[receipt.method] += len(items)
@@ -279,12 +232,10 @@ class Carrier:
         marks = [item.file for item in items if item.file is not None]
         # Its folder's watch puts a file away once it finds it here.
         self._spool.acknowledge(load.take(items), sent=marks)
-        if self._records or self._waiters:
+        if self._records:
             for item in items:
                 self._records.pop(item.id, None)
-                waiter = self._waiters.get(item.id)
-                if waiter is not None and not waiter.done():
-                    waiter.set_result(receipt.file_id)
+        self._waiters.delivered(items, receipt.file_id)
         self._on_delivered(items, receipt)
 
     def _record(self, item: Item) -> _Record:
@@ -354,43 +305,24 @@ class Carrier:
         await self._spool.fail([item], trouble.text, self._record(item).tries)
         load.take([item])
         self._records.pop(item.id, None)
-        waiter = self._waiters.get(item.id)
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(Rejected(trouble.text))
+        self._waiters.rejected(item, trouble.text)
         self._log.warning(item.origin.source, f"the cloud rejected a capture, kept among the failures: {trouble.text}")
         if item.origin.kind is Kind.FILE and trouble.alone:
             return
-        self._rejected.append(item.id)
-        if len(self._rejected) >= REJECTED_IN_A_ROW:
-            text = f"{len(self._rejected)} captures in a row were rejected: {trouble.text}"
+        if self._rejections.add(item.id):
+            text = f"{len(self._rejections)} captures in a row were rejected: {trouble.text}"
             self._refuse(replace(trouble, text=text))
         # Others may have been on their way to the failures when that was found.
         if self.link.state is State.REFUSED:
-            ids, self._rejected = self._rejected, []
-            await self._spool.retry(ids)
+            await self._spool.retry(self._rejections.take())
 
-    async def _bisect(self, load: Load, items: list[Item]) -> None:
-        """Find one bad capture in a rejected batch; the others are delivered, or go back for another batch.
-
-        Each step sends one half. If it is accepted, the bad capture is in the other half. If it is rejected, the other
-        half is left for later. So a batch of n with one bad row costs log2(n) + 2 more calls.
-        """
-        suspects = items
-        while len(suspects) > 1:
-            half, rest = suspects[: len(suspects) // 2], suspects[len(suspects) // 2 :]
-            answer = await self._attempt(load, half)
-            if answer is None:
-                suspects = rest
-            elif self._is_rejected(answer, half):
-                suspects = half
-            else:
-                self._postpone(load, half, answer)
-                return
-        # The last one may have been found by exclusion: send it by itself, so that the answer is about it.
-        answer = await self._attempt(load, suspects)
-        if answer is None:
+    async def _split(self, load: Load, items: list[Item]) -> None:
+        """Find one bad capture in a rejected batch; the rest is delivered, or goes back for another batch."""
+        found = await find_bad(items, lambda half: self._attempt(load, half), self._is_rejected)
+        if found is None:
             return
-        if self._is_rejected(answer, suspects):
-            await self._reject(load, suspects[0], answer)
+        suspects, trouble = found
+        if self._is_rejected(trouble, suspects):
+            await self._reject(load, suspects[0], trouble)
         else:
-            self._postpone(load, suspects, answer)
+            self._postpone(load, suspects, trouble)

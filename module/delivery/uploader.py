@@ -18,11 +18,12 @@ from typing import Any
 
 from module.attributes.uploader import UploadConfig
 from module.capture import Item
-from module.delivery.attempts import Carrier, Counts, Load, Spool
+from module.delivery.attempts import Carrier, Counts, Load
 from module.delivery.concurrency import Concurrency
 from module.delivery.link import State
 from module.delivery.rate import Rate
 from module.delivery.sender import Receipt
+from module.delivery.spool_protocol import Spool
 from module.delivery.upload_windows import Permit, Ruling, Standing
 from module.delivery.wire.cloud import Cloud
 from module.errors import CLOSING, SpoolError

@@ -1,0 +1,38 @@
+"""A batch that the cloud rejects is split, until one bad capture is found."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from module.capture import Item
+
+_Trouble = TypeVar("_Trouble")
+
+
+async def find_bad(
+    items: list[Item],
+    attempt: Callable[[list[Item]], Awaitable[_Trouble | None]],
+    is_rejected: Callable[[_Trouble, list[Item]], bool],
+) -> tuple[list[Item], _Trouble] | None:
+    """Deliver what can be, and return the captures that could not and why; None if the last one was delivered too.
+
+    They are one capture if the cloud rejected it, and more if the trouble is another. ``attempt`` uploads some of them
+    and returns its trouble; None: they were delivered.
+
+    Each step sends one half. If it is taken, the other half holds a bad one and need not be tried to know it; if it is
+    not, the other half is left for later. So a batch of n with one bad row costs log2(n) + 2 calls more.
+    """
+    suspects = items
+    while len(suspects) > 1:
+        half, rest = suspects[: len(suspects) // 2], suspects[len(suspects) // 2 :]
+        trouble = await attempt(half)
+        if trouble is None:
+            suspects = rest
+        elif is_rejected(trouble, half):
+            suspects = half
+        else:
+            return half, trouble
+    # The last one may have been found by exclusion: ask for it by name, so that the answer is its own.
+    trouble = await attempt(suspects)
+    return None if trouble is None else (suspects, trouble)

@@ -1,0 +1,45 @@
+"""Who waits for one capture to be delivered: a future each, of the cloud's id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from module.capture import Item
+from module.errors import Rejected
+
+
+class Waiters:
+    """Of all captures that somebody waits for."""
+
+    def __init__(self) -> None:
+        self._of_capture: dict[int, asyncio.Future[str]] = {}
+
+    def wait_for(self, capture_id: int) -> asyncio.Future[str]:
+        """A future of the cloud's id for a capture; raises Rejected."""
+        waiter = self._of_capture.get(capture_id)
+        if waiter is None:
+            waiter = self._of_capture[capture_id] = asyncio.get_running_loop().create_future()
+            # Also when who waited has gone: nobody else would forget it.
+            waiter.add_done_callback(lambda _: self._of_capture.pop(capture_id, None))
+        return waiter
+
+    def delivered(self, items: Iterable[Item], file_id: str) -> None:
+        """The cloud has these captures, under this id."""
+        if not self._of_capture:
+            return
+        for item in items:
+            waiter = self._of_capture.get(item.id)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(file_id)
+
+    def rejected(self, item: Item, error: str) -> None:
+        """The cloud does not take this capture."""
+        waiter = self._of_capture.get(item.id)
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(Rejected(error))
+
+    def close(self) -> None:
+        """Let go of who waits."""
+        for waiter in self._of_capture.values():
+            waiter.cancel()
