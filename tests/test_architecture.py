@@ -57,6 +57,8 @@ PURE = {
     "module.structs": CLOCKS_AND_IO,
     "module.collection.schedule": CLOCKS_AND_IO,
     "module.collection.images": CLOCKS_AND_IO,
+    "module.collection.image_header": CLOCKS_AND_IO,
+    "module.collection.image_codec": CLOCKS_AND_IO,
     "module.collection.gate": CLOCKS_AND_IO,
     "module.collection.changes": CLOCKS_AND_IO,
     "module.collection.readings": CLOCKS_AND_IO,

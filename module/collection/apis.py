@@ -27,8 +27,8 @@ from viam.utils import dict_to_struct
 from module.attributes import api_methods as apis
 from module.attributes.api_methods import Parameter
 from module.attributes.uploader import SourceConfig
-from module.collection import images
 from module.collection.annotations import annotations_of, label
+from module.collection.image_header import dimensions
 from module.collection.wav import is_pcm, wav
 from module.errors import PollError
 from module.structs import plain, plain_fields
@@ -209,7 +209,7 @@ def _capture_all(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> 
         image = response.image
         if not image.image:
             raise PollError(f"{config.name}: CaptureAllFromCamera returned no image of {camera}")
-        width, height = images.dimensions(image.image, image.mime_type) or (0, 0)
+        width, height = dimensions(image.image, image.mime_type) or (0, 0)
         seen = annotations_of(
             [each for each in response.detections if each.confidence >= least],
             [each for each in response.classifications if each.confidence >= least],

@@ -13,6 +13,8 @@ from module.capture import Capture, Kind, Origin, UploadAs
 from module.clock.machine_clock import Clock, Reading, Stamp
 from module.collection import images, readings
 from module.collection.annotations import cropped
+from module.collection.image_codec import EncodedImage
+from module.collection.image_header import dimensions
 from module.collection.kept import Labels
 from module.collection.sources import Answer, Blob, Row, Source
 from module.throttled_log import ThrottledLog
@@ -72,12 +74,12 @@ class Encoder:
         crop = self._config.image.crop
         if not blob.annotations or crop is None or blob.extension is not None:
             return blob.annotations
-        width, height = images.dimensions(blob.data, blob.mime_type) or (0, 0)
+        width, height = dimensions(blob.data, blob.mime_type) or (0, 0)
         return cropped(blob.annotations, crop, width=width, height=height)
 
-    async def _encode_blob(self, blob: Blob) -> images.EncodedImage:
+    async def _encode_blob(self, blob: Blob) -> EncodedImage:
         if blob.extension is not None:
-            return images.EncodedImage(blob.data, blob.mime_type, blob.extension)
+            return EncodedImage(blob.data, blob.mime_type, blob.extension)
         settings = self._config.image
         if not images.needs_work(blob.mime_type, settings):
             return images.encode(blob.data, blob.mime_type, settings)

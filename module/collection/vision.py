@@ -22,7 +22,7 @@ from module.attributes.gate import Find, GateConfig
 from module.attributes.resource_names import missing
 from module.collection.annotations import annotations_of
 from module.collection.condition_watch import Watch
-from module.collection.images import dimensions
+from module.collection.image_header import dimensions
 from module.collection.sources import Blob, passed
 from module.errors import NetworkError, PollError
 from module.supervised import said_of

@@ -38,7 +38,7 @@ from module.attributes.api_methods import CAMERA, GETS_IMAGES, MOVEMENT_SENSOR, 
 from module.attributes.image import ImageConfig, ImageFormat
 from module.attributes.part import BYTES, Part
 from module.attributes.uploader import SourceConfig, parse
-from module.collection import images, readings
+from module.collection import image_header, images, readings
 from module.collection.sources import Answer, Row, find
 from module.discovery.proposal import Finding, Proposal, propose
 from module.errors import ConfigError, CourierError, NothingToCapture, PollError
@@ -255,10 +255,10 @@ async def _measured(finding: Finding, answers: Sequence[Answer]) -> Finding:
             gives.append(answer.mime_type)
             continue
         settings = ImageConfig()
-        if answer.mime_type.startswith(images.RAW_RGBA):
+        if answer.mime_type.startswith(image_header.RAW_RGBA):
             # As PNG, colours would be some ten times as large.
             image_format, settings = "jpeg", ImageConfig(format=ImageFormat.JPEG)
-        dimensions = images.dimensions(answer.data, answer.mime_type)
+        dimensions = image_header.dimensions(answer.data, answer.mime_type)
         # In a thread, beside the uploader's own polls; OpenCV is loaded only for raw images.
         sent = await asyncio.to_thread(images.encode, answer.data, answer.mime_type, settings)
         size += len(sent.data)

@@ -9,63 +9,33 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from module.attributes.image import ImageConfig
-from module.collection.images import EncodedImage, dimensions, encode, needs_work, passthrough, small_grey
+from module.collection.image_codec import EncodedImage
+from module.collection.image_header import dimensions
+from module.collection.images import encode, needs_work, passthrough, small_grey
 from module.errors import EncodeError
-
-RGBA = "image/vnd.viam.rgba"
-DEPTH = "image/vnd.viam.dep"
-NOISE = np.random.default_rng(7)
+from tests.collection.image_files import (
+    DEEP_COLOUR,
+    DEPTH,
+    JPEG_FILE,
+    NOISE,
+    PNG_FILE,
+    RGBA,
+    TYPES,
+    WEBP_FILE,
+    depth,
+    file,
+    opened,
+    raw_depth,
+    raw_rgba,
+    scene,
+    with_orientation,
+)
 
 
 def settings(**given: Any) -> ImageConfig:
     return ImageConfig.model_validate(given)
-
-
-def scene(width: int, height: int, channels: int = 3) -> Any:
-    """Return a smooth picture, each of whose quarters has a colour of its own."""
-    rows, columns = np.mgrid[0:height, 0:width]
-    planes = [rows * 200 // height, columns * 200 // width, 255 - rows * 200 // height, 120 + columns * 100 // width]
-    return np.dstack(planes[:channels]).astype(np.uint8).squeeze()
-
-
-def depth(width: int, height: int) -> Any:
-    return NOISE.integers(0, 65536, (height, width), np.uint16)
-
-
-def file(extension: str, pixels: Any, *options: int) -> bytes:
-    return bytes(cv2.imencode(extension, pixels, list(options))[1])
-
-
-def opened(image: EncodedImage | bytes) -> Any:
-    data = image if isinstance(image, bytes) else image.data
-    pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    assert pixels is not None
-    return pixels
-
-
-def raw_rgba(pixels: Any) -> bytes:
-    return b"RGBA" + struct.pack(">II", pixels.shape[1], pixels.shape[0]) + bytes(pixels.tobytes())
-
-
-def raw_depth(pixels: Any) -> bytes:
-    return b"DEPTHMAP" + struct.pack(">QQ", pixels.shape[1], pixels.shape[0]) + bytes(pixels.astype(">u2").tobytes())
-
-
-def with_orientation(jpeg: bytes, orientation: int, *, junk: bytes = b"") -> bytes:
-    """Return the JPEG with an EXIF header that wants it turned."""
-    tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01" + struct.pack(">HH", orientation, 0) + b"\0\0\0\0" + junk
-    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", 8 + len(tiff)) + b"Exif\0\0" + tiff + jpeg[2:]
-
-
-JPEG_FILE = file(".jpg", scene(160, 120))
-PNG_FILE = file(".png", scene(160, 120))
-DEEP_COLOUR = scene(40, 30).astype(np.uint16) * 257
-WEBP_FILE = file(".webp", scene(160, 120), cv2.IMWRITE_WEBP_QUALITY, 90)
-TYPES = [("image/jpeg", ".jpeg", JPEG_FILE), ("image/png", ".png", PNG_FILE), ("image/webp", ".webp", WEBP_FILE)]
 
 
 @pytest.mark.parametrize(("mime_type", "extension", "data"), TYPES)
@@ -327,42 +297,6 @@ def test_other_types_that_opencv_reads_become_png_where_they_need_work() -> None
     assert (deep.dtype, deep.shape) == (np.uint16, (30, 40))
     with pytest.raises(EncodeError, match="cannot be read"):
         encode(file(".tiff", depth(40, 30).astype(np.float32)), "image/tiff", settings(format="jpeg"))
-
-
-@pytest.mark.parametrize(
-    ("data", "mime_type"),
-    [
-        (file(".jpg", scene(300, 201)), "image/jpeg"),
-        (file(".jpg", scene(300, 201), cv2.IMWRITE_JPEG_PROGRESSIVE, 1), "image/jpeg"),
-        (file(".jpg", scene(300, 201), cv2.IMWRITE_JPEG_RST_INTERVAL, 4), "image/jpeg"),
-        (with_orientation(file(".jpg", scene(300, 201)), 6, junk=b"\xff\xc0" * 700), "image/jpeg"),
-        (b"\xff\xd8\xff\xff\xff" + file(".jpg", scene(300, 201))[3:], "image/jpeg"),
-        (b"\xff\xd8\xff\x01" + file(".jpg", scene(300, 201))[2:], "image/jpeg"),
-        (b"\xff\xd8\xff\xc4\0\x0a\x08\0\x01\0\x01\0\0\0" + file(".jpg", scene(300, 201))[2:], "image/jpeg"),
-        (file(".png", scene(300, 201)), "image/png"),
-        (file(".webp", scene(300, 201), cv2.IMWRITE_WEBP_QUALITY, 50), "image/webp"),
-        (file(".webp", scene(300, 201), cv2.IMWRITE_WEBP_QUALITY, 101), "image/webp"),
-        (file(".webp", scene(300, 201, 4), cv2.IMWRITE_WEBP_QUALITY, 50), "image/webp"),
-        (raw_rgba(scene(300, 201, 4)), RGBA),
-        (raw_depth(depth(300, 201)), DEPTH),
-    ],
-)
-def test_the_size_stands_in_the_header(data: bytes, mime_type: str) -> None:
-    assert dimensions(data, mime_type) == (300, 201)
-    assert dimensions(data[:11], mime_type) is None
-    assert passthrough(data, "").mime_type == (mime_type if "viam" not in mime_type else "image/png")
-
-
-def test_a_sound_file_is_no_webp_though_both_are_riff() -> None:
-    assert passthrough(b"RIFF\0\0\0\0WAVEfmt ", "audio/wav").extension == ".wav"
-
-
-@given(st.binary(max_size=64), st.sampled_from(["image/jpeg", "image/png", "image/webp", RGBA, DEPTH, ""]))
-def test_no_bytes_bring_the_header_scan_down(data: bytes, mime_type: str) -> None:
-    for _, _, real in TYPES:
-        for mixed in (data, real[:16] + data, real[: len(data) * 8]):
-            size = dimensions(mixed, mime_type)
-            assert size is None or min(size) > 0
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".webp"])
