@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from module.local.cloud import Arrival, LocalCloud
+from module.local.calls import Arrival
+from module.local.cloud import LocalCloud
 
 CONFIG = Path(__file__).with_name("viam-server.json")
 

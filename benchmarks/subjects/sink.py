@@ -20,7 +20,8 @@ from viam.proto.app import datasync
 
 from benchmarks.identity import KEY, KEY_ID, PART
 from benchmarks.processes import serve
-from module.local.cloud import Arrival, LocalCloud
+from module.local.calls import Arrival
+from module.local.cloud import LocalCloud
 
 _OPTIONS = (
     ("grpc.so_reuseport", 0),

@@ -18,7 +18,7 @@ from viam.utils import struct_to_dict
 
 from module.demo.chronicle import Chronicle
 from module.demo.tally import identities
-from module.local.cloud import Arrival, UploadMethod
+from module.local.calls import Arrival, UploadMethod
 
 _MOST_ARRIVALS = 400
 _MOST_KEYS = 64

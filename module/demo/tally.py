@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from module.demo.report import Result
-from module.local.cloud import Arrival, UploadMethod
+from module.local.calls import Arrival, UploadMethod
 
 _IMAGES = (".jpeg", ".jpg", ".png", ".webp")
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import enum
 import errno
 import functools
 import random
@@ -23,7 +22,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,8 +31,8 @@ import grpc.aio
 from viam.gen.proto.rpc.v1.auth_pb2 import AuthenticateRequest, AuthenticateResponse
 from viam.proto.app import datasync
 from viam.proto.app.data import CreateSequenceRequest, CreateSequenceResponse
-from viam.proto.app.datasync import DataType, SensorData, SensorMetadata, UploadMetadata
 
+from module.local.calls import Arrival, Call, CreatedSequence, Refusal, UploadMethod, opened
 from module.local.shelf import Shelf
 
 _T = TypeVar("_T")
@@ -47,73 +45,6 @@ _OPTIONS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
-
-
-class Refusal(Exception):
-    """The cloud refuses a call: ``Refusal(grpc.StatusCode.UNAVAILABLE, "text")``."""
-
-
-class UploadMethod(enum.StrEnum):
-    """Which of the upload methods a call came from."""
-
-    BINARY = "binary_data_capture_upload"
-    """``DataCaptureUpload`` of one binary payload."""
-    TABULAR = "tabular_data_capture_upload"
-    """``DataCaptureUpload`` of rows."""
-    STREAMING = "streaming_data_capture_upload"
-    """``StreamingDataCaptureUpload``."""
-    FILE = "file_upload"
-    """``FileUpload``: ``file_upload`` and ``file_upload_from_path`` alike, which the wire cannot tell apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """An upload that has begun: its first message is here, nothing is stored yet."""
-
-    method: UploadMethod
-    metadata: UploadMetadata
-    sensor_metadata: SensorMetadata | None
-    """Of a binary or streaming upload; rows carry their own, files have none."""
-    first: Any
-    """The first message, whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """An upload that has been stored; the first three fields are those of its ``Call``."""
-
-    method: UploadMethod
-    metadata: UploadMetadata
-    sensor_metadata: SensorMetadata | None
-    rows: tuple[SensorData, ...]
-    """Of a tabular upload."""
-    size: int
-    """Bytes of the payload; the payload of rows is their serialised messages, joined."""
-    sha256: str
-    """Of the payload, hexadecimal."""
-    payload: bytes | None
-    """The payload, if the cloud keeps payloads."""
-    message_sizes: tuple[int, ...]
-    """Bytes of each gRPC message of the call, in order."""
-    messages: tuple[Any, ...]
-    """The messages themselves, if the cloud records them."""
-    file_id: str
-    """What the cloud answered."""
-    when: datetime
-    """When it was stored, UTC."""
-    path: Path | None = None
-    """The file that it became, or was appended to, if the cloud has a folder."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreatedSequence:
-    """A sequence that the cloud was asked for, and made."""
-
-    request: CreateSequenceRequest
-    sequence_id: str
-    """What the cloud answered."""
-    when: datetime
-    """When it was made, UTC."""
 
 
 class LocalCloud:
@@ -302,7 +233,7 @@ class LocalCloud:
     async def _receive(self, requests: AsyncIterator[_Received], context: Any) -> Arrival:
         """Take in one upload and store it, or raise ``Refusal`` and leave nothing behind."""
         received = [await anext(requests, (None, 0))]
-        call, rows = _opened(received[0][0])
+        call, rows = opened(received[0][0])
         self.calls[call.method] += 1
         await self._tell()
         if call.metadata.part_id not in self.part_ids:
@@ -345,24 +276,6 @@ class LocalCloud:
 
     async def _write(self, work: Callable[..., _T], *args: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, work, *args)
-
-
-def _opened(first: Any) -> tuple[Call, tuple[SensorData, ...]]:
-    """Read a call's first message: what it is, and the rows that it holds."""
-    if first is None or not first.HasField("metadata"):
-        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "no metadata in the first message")
-    metadata = first.metadata
-    if isinstance(first, datasync.FileUploadRequest):
-        return Call(UploadMethod.FILE, metadata, None, first), ()
-    if isinstance(first, datasync.StreamingDataCaptureUploadRequest):
-        return Call(UploadMethod.STREAMING, metadata.upload_metadata, metadata.sensor_metadata, first), ()
-    contents = tuple(first.sensor_contents)
-    if metadata.type == DataType.DATA_TYPE_TABULAR_SENSOR and contents:
-        return Call(UploadMethod.TABULAR, metadata, None, first), contents
-    if metadata.type == DataType.DATA_TYPE_BINARY_SENSOR and len(contents) == 1:
-        return Call(UploadMethod.BINARY, metadata, contents[0].metadata, first), ()
-    text = f"{len(contents)} contents of type {metadata.type}; allowed are tabular rows, or one binary"
-    raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, text)
 
 
 def _parse(message: type[Any], raw: bytes) -> _Received:

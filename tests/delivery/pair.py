@@ -12,7 +12,8 @@ from viam.app.data_client import DataClient
 
 from module.delivery.wire.cloud import Cloud
 from module.delivery.wire.methods import CourierClient
-from module.local.cloud import Arrival, LocalCloud
+from module.local.calls import Arrival
+from module.local.cloud import LocalCloud
 from tests.delivery.rig import config_of
 
 CHUNK = 4096

@@ -17,7 +17,8 @@ from module.capture import Capture, FileMark, Item, Kind, Origin
 from module.collection.readings import sensor_data
 from module.delivery.uploader import Uploader
 from module.delivery.wire.cloud import Cloud
-from module.local.cloud import Call, LocalCloud, Refusal, UploadMethod
+from module.local.calls import Call, Refusal, UploadMethod
+from module.local.cloud import LocalCloud
 from module.spool.store import Store
 
 KEY_ID, KEY, PART = "11111111-2222-3333-4444-555555555555", "the-very-secret-api-key", "part-1"

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from module.delivery.backoff import Backoff
-from module.local.cloud import Call, Refusal
+from module.local.calls import Call, Refusal
 from tests.delivery.rig import Rig, Starter, image
 
 

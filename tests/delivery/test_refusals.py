@@ -7,7 +7,7 @@ import asyncio
 import grpc
 import pytest
 
-from module.local.cloud import Call, Refusal
+from module.local.calls import Call, Refusal
 from tests.delivery.rig import KEY, PART, Crowd, Starter, image, refuse
 
 STATUS = grpc.StatusCode

@@ -20,7 +20,8 @@ from module.delivery.backoff import Backoff
 from module.delivery.sequences import SequenceMaker
 from module.delivery.wire.cloud import Cloud
 from module.errors import SpoolError
-from module.local.cloud import LocalCloud, Refusal
+from module.local.calls import Refusal
+from module.local.cloud import LocalCloud
 from module.sequence import CaptureSequence, SequenceSource
 from tests.delivery.rig import KEY, LOGGER, MOMENT_US, config_of, local_cloud
 

@@ -10,7 +10,7 @@ import time
 import grpc
 import pytest
 
-from module.local.cloud import Arrival, Call, Refusal, UploadMethod
+from module.local.calls import Arrival, Call, Refusal, UploadMethod
 from tests.delivery.rig import Crowd, Starter, image, refuse, refuse_rows, row
 
 STATUS = grpc.StatusCode

@@ -12,7 +12,7 @@ import pytest
 
 from module.capture import Capture, FileMark, Kind, Origin
 from module.delivery.held_back import MOST_LOADS
-from module.local.cloud import UploadMethod
+from module.local.calls import UploadMethod
 from tests.delivery.rig import MOMENT_US, Rig, Starter, row
 
 MANY = MOST_LOADS + 40

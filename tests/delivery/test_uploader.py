@@ -13,7 +13,7 @@ from viam.proto.app.datasync import SensorData
 from module.capture import Capture, FileMark, Item, Kind, Origin
 from module.delivery.sender import METHODS
 from module.errors import Rejected
-from module.local.cloud import Call, UploadMethod
+from module.local.calls import Call, UploadMethod
 from tests.delivery.rig import MOMENT_US, PART, Crowd, Starter, image, refuse, row
 
 

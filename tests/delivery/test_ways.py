@@ -12,7 +12,7 @@ from socket import has_dualstack_ipv6
 import pytest
 from viam.proto.rpc.auth import AuthenticateResponse
 
-from module.local.cloud import Call
+from module.local.calls import Call
 from tests.delivery.rig import Rig, Starter, config_of, file_of, image, local_cloud, row
 from tests.faults.link import ClosedDoor
 from tests.network.raw import HEADERS, OK, Connection, raw_server

@@ -11,7 +11,7 @@ from viam.proto.app.datasync import SensorData, SensorMetadata, UploadMetadata
 
 from module.demo.report import Result
 from module.demo.tally import open_images, tally
-from module.local.cloud import Arrival, UploadMethod
+from module.local.calls import Arrival, UploadMethod
 
 
 def _arrival(

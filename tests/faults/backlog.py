@@ -13,7 +13,8 @@ from typing import Any, Self
 
 from module.capture import Capture, Kind, Origin
 from module.collection.readings import sensor_data
-from module.local.cloud import Arrival, Call, LocalCloud
+from module.local.calls import Arrival, Call
+from module.local.cloud import LocalCloud
 from module.spool.database import Database
 from tests.process.rig import KEY, KEY_ID, NAME, PART, CountingSensor, Rig
 

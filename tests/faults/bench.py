@@ -21,7 +21,8 @@ from viam.proto.app.datasync import SensorData
 from viam.proto.common import ResponseMetadata
 from viam.resource.base import ResourceBase
 
-from module.local.cloud import Arrival, LocalCloud, UploadMethod
+from module.local.calls import Arrival, UploadMethod
+from module.local.cloud import LocalCloud
 from module.local.viam_server import MachineError
 from tests.faults.ledger import Key, Ledger
 from tests.faults.link import Link

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from module.local.cloud import Arrival, Call, Refusal
+from module.local.calls import Arrival, Call, Refusal
 from tests.faults.bench import CAMERA, DATA, Bench, rows_of
 
 _POISONED = "s1"

@@ -23,7 +23,7 @@ from typing import Any
 
 from grpclib import GRPCError
 
-from module.local.cloud import Arrival, UploadMethod
+from module.local.calls import Arrival, UploadMethod
 from tests.faults.bench import DATA, GONE, RATES_HZ, Bench
 from tests.faults.ledger import Row
 from tests.process.rig import CountingSensor

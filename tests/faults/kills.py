@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from module.attributes.uploader import WhenFull
-from module.local.cloud import Arrival, Call
+from module.local.calls import Arrival, Call
 from tests.faults.bench import FILLER, GONE, Bench
 from tests.process.rig import NAME
 

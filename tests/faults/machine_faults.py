@@ -15,7 +15,7 @@ from typing import Any
 
 from grpclib import GRPCError
 
-from module.local.cloud import Arrival
+from module.local.calls import Arrival
 from tests.faults.bench import RATES_HZ, Bench
 from tests.faults.ledger import Key, Row
 from tests.faults.machine import COMPILER, Clock, FickleSensor, Mood, still_image

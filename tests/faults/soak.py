@@ -20,7 +20,8 @@ from typing import Any
 import grpc
 from viam.resource.base import ResourceBase
 
-from module.local.cloud import Arrival, Call, LocalCloud, Refusal, UploadMethod
+from module.local.calls import Arrival, Call, Refusal, UploadMethod
+from module.local.cloud import LocalCloud
 from tests.faults.answers import Answers
 from tests.faults.bench import GONE, rows_of
 from tests.faults.machine import AnsweringSensor, Look, MoodyCamera, MoodyVision, Sight, Span, still_image

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from module.clock.machine_clock import NOT_SET_TAG
-from module.local.cloud import Arrival, LocalCloud, UploadMethod
+from module.local.calls import Arrival, UploadMethod
+from module.local.cloud import LocalCloud
 from tests.faults.machine import Clock
 from tests.process.rig import KEY, KEY_ID, PART, CountingSensor, Rig, StillCamera
 

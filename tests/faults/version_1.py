@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from module.collection.readings import sensor_data
-from module.local.cloud import LocalCloud, UploadMethod
+from module.local.calls import UploadMethod
+from module.local.cloud import LocalCloud
 from tests.faults.ledger import Row
 from tests.process.rig import KEY, KEY_ID, PART, Rig
 

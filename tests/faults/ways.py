@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from module.local.cloud import Call
+from module.local.calls import Call
 from tests.delivery.proxy import counting_proxy
 from tests.delivery.rig import Rig, config_of, file_of, image, local_cloud, row
 from tests.faults.report import Finding

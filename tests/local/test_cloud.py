@@ -27,7 +27,8 @@ from viam.proto.app.datasync import (
 )
 from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub
 
-from module.local.cloud import Arrival, Call, LocalCloud, Refusal, UploadMethod
+from module.local.calls import Arrival, Call, Refusal, UploadMethod
+from module.local.cloud import LocalCloud
 from tests.local.rig import channel_to, client_on, local_cloud, token
 
 RECEIVED = datetime(2025, 1, 2, 3, 4, 6, tzinfo=UTC)

@@ -14,7 +14,8 @@ from viam.app.data_client import DataClient
 from viam.proto.app.data import CreateSequenceRequest, SequenceResourceFilter
 from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credentials
 
-from module.local.cloud import LocalCloud, Refusal
+from module.local.calls import Refusal
+from module.local.cloud import LocalCloud
 
 START, END = datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC), datetime(2025, 1, 2, 3, 5, tzinfo=UTC)
 RESOURCES = [SequenceResourceFilter(resource_name="eye", method_name="GetImages")]

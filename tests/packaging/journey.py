@@ -21,7 +21,8 @@ import numpy as np
 from viam.components.sensor.client import SensorClient
 from viam.services.discovery.client import DiscoveryClient
 
-from module.local.cloud import Arrival, LocalCloud, UploadMethod
+from module.local.calls import Arrival, UploadMethod
+from module.local.cloud import LocalCloud
 from module.local.viam_server import ViamServer
 from tests.faults.certificates import Authority
 from tests.faults.link import Link

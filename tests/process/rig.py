@@ -21,7 +21,8 @@ from viam.proto.common import ResponseMetadata
 from viam.proto.component.camera import GetPropertiesResponse
 from viam.resource.base import ResourceBase
 
-from module.local.cloud import Arrival, LocalCloud, UploadMethod
+from module.local.calls import Arrival, UploadMethod
+from module.local.cloud import LocalCloud
 from module.local.viam_server import ViamServer
 
 ROOT = Path(__file__).parents[2]

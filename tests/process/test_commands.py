@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpclib import GRPCError, Status
 
-from module.local.cloud import Call, Refusal, UploadMethod
+from module.local.calls import Call, Refusal, UploadMethod
 from tests.process.rig import CountingSensor, Starter
 
 

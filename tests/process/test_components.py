@@ -35,7 +35,7 @@ from viam.services.vision import CaptureAllResult, Vision
 from viam.streams import StreamWithIterator
 
 from module.attributes.api_methods import methods_of
-from module.local.cloud import Arrival, UploadMethod
+from module.local.calls import Arrival, UploadMethod
 from module.local.viam_server import MachineError
 from tests.process.rig import Rig, Starter, StillCamera
 from tests.process.test_sources import JPEG

@@ -18,7 +18,7 @@ from viam.components.power_sensor import PowerSensor
 from viam.resource.base import ResourceBase
 
 from module.conversion.machine import convert
-from module.local.cloud import Arrival, UploadMethod
+from module.local.calls import Arrival, UploadMethod
 from tests.process.rig import NAME, ROOT, CountingSensor, Rig, Starter, StillCamera
 from tests.process.test_components import Pin, fake
 from tests.process.test_sources import JPEG

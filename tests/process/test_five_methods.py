@@ -20,7 +20,7 @@ from viam.app.data_client import DataClient
 from viam.proto.rpc.auth import AuthenticateRequest, AuthServiceStub, Credentials
 
 from module.delivery.wire.messages import method_parameters
-from module.local.cloud import Arrival
+from module.local.calls import Arrival
 from tests.process.rig import KEY, KEY_ID, PART, ROOT, Rig, Starter
 
 T1 = datetime(2025, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

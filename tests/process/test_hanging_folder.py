@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from module.local.cloud import UploadMethod
+from module.local.calls import UploadMethod
 from tests.process.rig import NAME, CountingSensor, Starter
 
 HANGING = Path(__file__).parent / "hanging"

@@ -11,7 +11,7 @@ from grpclib import GRPCError
 from viam.components.sensor.client import SensorClient
 from viam.services.generic import Generic
 
-from module.local.cloud import Call, Refusal
+from module.local.calls import Call, Refusal
 from tests.process.rig import NAME, CountingSensor, Rig, Starter
 
 HEALTH = {"model": "courier:capture:health", "api": "rdk:component:sensor"}

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from grpclib import GRPCError, Status
 
-from module.local.cloud import UploadMethod
+from module.local.calls import UploadMethod
 from tests.process.rig import NAME, CountingSensor, Rig, Starter
 
 pytestmark = pytest.mark.slow

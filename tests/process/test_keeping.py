@@ -17,7 +17,7 @@ from viam.components.sensor import Sensor
 from viam.proto.app.data import Annotations
 from viam.services.vision import Detection, Vision
 
-from module.local.cloud import UploadMethod
+from module.local.calls import UploadMethod
 from tests.process.rig import Beside, CountingSensor, Rig, Starter, StillCamera
 
 

@@ -10,7 +10,7 @@ from google.protobuf.struct_pb2 import Value
 from grpclib import GRPCError, Status
 from viam.components.board import Board
 
-from module.local.cloud import Arrival, UploadMethod
+from module.local.calls import Arrival, UploadMethod
 from tests.process.rig import CountingSensor, Starter
 from tests.process.test_components import Pin, fake
 

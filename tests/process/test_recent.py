@@ -9,7 +9,7 @@ import grpc
 import pytest
 from grpclib import GRPCError, Status
 
-from module.local.cloud import Call, Refusal
+from module.local.calls import Call, Refusal
 from tests.process.rig import CountingSensor, Rig, Starter, StillCamera
 
 

@@ -11,7 +11,8 @@ import pytest
 from grpclib import GRPCError, Status
 from viam.proto.app.data import CreateSequenceRequest
 
-from module.local.cloud import Call, CreatedSequence, LocalCloud, Refusal
+from module.local.calls import Call, CreatedSequence, Refusal
+from module.local.cloud import LocalCloud
 from tests.process.rig import PART, CountingSensor, Rig, Starter, StillCamera
 
 JPEG = [("color", b"\xff\xd8\xff" + bytes(1000), "image/jpeg")]

@@ -14,7 +14,7 @@ from viam.components.movement_sensor import MovementSensor
 from viam.errors import NoCaptureToStoreError
 from viam.proto.common import GeoPoint, Vector3
 
-from module.local.cloud import UploadMethod
+from module.local.calls import UploadMethod
 from module.local.viam_server import GENERIC_SERVICE as GENERIC
 from module.local.viam_server import MachineError
 from tests.process.rig import NAME, CountingSensor, Starter, StillCamera

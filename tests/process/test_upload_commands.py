@@ -17,7 +17,7 @@ from viam.proto.common import DoCommandRequest, DoCommandResponse
 from viam.proto.service.generic import GenericServiceStub
 
 from module.delivery.wire import messages
-from module.local.cloud import UploadMethod
+from module.local.calls import UploadMethod
 from tests.process.rig import NAME, CountingSensor, Rig, Starter
 
 COMPONENT = {"component_type": "rdk:component:sensor", "component_name": "s", "method_name": "Readings"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from viam.components.sensor import Sensor
 
-from module.local.cloud import Call, UploadMethod
+from module.local.calls import Call, UploadMethod
 from tests.delivery.proxy import counting_proxy
 from tests.process.rig import CountingSensor, Rig, Starter, StillCamera
 

@@ -8,7 +8,7 @@ from viam.components.arm import Arm
 from viam.proto.common import Pose
 from viam.resource.registry import Registry
 
-from module.local.cloud import UploadMethod
+from module.local.calls import UploadMethod
 from tests.process.rig import Starter
 from tests.process.test_components import POSE_ROW, fake
 

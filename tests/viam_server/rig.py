@@ -24,7 +24,8 @@ from viam.proto.common import DoCommandRequest
 from viam.proto.service.generic import GenericServiceStub
 from viam.utils import dict_to_struct
 
-from module.local.cloud import LocalCloud, UploadMethod
+from module.local.calls import UploadMethod
+from module.local.cloud import LocalCloud
 from tests.process.rig import ROOT
 
 BINARY = shutil.which("viam-server")

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Value
 from viam.proto.app.datasync import DataCaptureMetadata, SensorData
 
-from module.local.cloud import Arrival
+from module.local.calls import Arrival
 from tests.viam_server.rig import Maker, config_of, uploader
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,8 @@ from module.delivery.outcome import Verdict, judge, say
 from module.delivery.wire import cloud as cloud_module
 from module.delivery.wire.cloud import Cloud, NotAdmitted, Session
 from module.errors import NetworkError
-from module.local.cloud import LocalCloud, Refusal
+from module.local.calls import Refusal
+from module.local.cloud import LocalCloud
 from tests.delivery.rig import KEY, KEY_ID, PART, config_of, local_cloud
 
 

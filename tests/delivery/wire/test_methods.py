@@ -23,7 +23,7 @@ from module.collection.readings import sensor_data
 from module.delivery.wire.files import OpenFile
 from module.delivery.wire.methods import SerialisedRows
 from module.errors import FileChanged, FileUnavailable
-from module.local.cloud import Call, Refusal
+from module.local.calls import Call, Refusal
 from tests.delivery.pair import CAMERA, CHUNK, T1, T2, Pair, assert_same, connected
 from tests.delivery.rig import PART, local_cloud
 
