@@ -63,7 +63,7 @@ class Control:
             raise Unavailable(CLOSING) from error
 
     async def spool(self, captures: Sequence[Capture]) -> list[int]:
-        """Put captures into the spool, all or none; durable when it returns, with their ids."""
+        """Put captures into the spool, all or none. Returns their ids once they are durable."""
         async with self._store() as store:
             return await store.append(captures)
 

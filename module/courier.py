@@ -170,7 +170,7 @@ class Courier:
             self._tasks[name] = asyncio.create_task(self._works[name].run(), name=f"courier {name}")
 
     async def _open_store(self) -> None:
-        # The spool may be held for long; its pauses hold all the same.
+        # Another instance may hold the spool for long; what is paused must be so meanwhile too.
         await self.switch.recall()
         while True:
             warning = asyncio.get_running_loop().call_later(_LONG_WAIT_S, self._warn_of_the_wait)

@@ -89,7 +89,7 @@ class PauseSwitch:
         self._may_write = True
 
     async def keep(self) -> str | None:
-        """Write down what is paused, so that it outlives a restart; returns why that could not be done.
+        """Write down what is paused, so that it outlives a restart; returns the reason if that failed, otherwise None.
 
         Nothing is written before ``allow_writing``.
         """

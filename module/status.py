@@ -1,4 +1,4 @@
-"""The state of everything that a Courier owns, as the command ``status`` answers it. Nothing here waits."""
+"""The answer to the command ``status``: the state of everything that a Courier owns. Nothing here waits."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ from module.attributes.part import BYTES, KEY, NAME, NOT_NEGATIVE, Part
 
 
 class Unset(enum.Enum):
-    """Tells an operand that was not given from one that was given as null."""
+    """The value of an operand that was left out; null is a value."""
 
     UNSET = enum.auto()
 
 
 class Conditional(Part):
-    """A sensor, and a condition on its readings that stands flat beside it."""
+    """A sensor, and a condition on its readings; the condition's attributes are in the same object."""
 
     null_is_a_value = frozenset({"equals", "not_equals"})
 
@@ -53,7 +53,7 @@ class Conditional(Part):
 
     @property
     def condition(self) -> Condition | None:
-        """What must hold of the sensor's readings; None without a sensor."""
+        """The condition on the sensor's readings; None without a sensor."""
         if self.sensor is None or self.key is None:
             return None
         for test, unset in _TESTS.items():
@@ -63,7 +63,7 @@ class Conditional(Part):
 
 
 _TESTS = {"equals": Unset.UNSET, "not_equals": Unset.UNSET, "above": None, "below": None}
-"""The tests of a condition, with what each holds when it isn't given."""
+"""The tests of a condition, each with its value if it is left out."""
 
 
 class Find(enum.StrEnum):
@@ -77,7 +77,7 @@ class Find(enum.StrEnum):
 
 
 class GateConfig(Conditional):
-    """What opens a source: a sensor, a vision service, or neither of them and only a command."""
+    """What opens a source's gate: a sensor, a vision service, or only a command."""
 
     poll_hz: Annotated[float, number(above=0, at_most=1000)] = 1
     before_s: Annotated[float, NOT_NEGATIVE] = 0

@@ -13,10 +13,10 @@ _PIXELS = number(at_least=1, at_most=65535, whole=True)
 
 
 class ImageFormat(enum.StrEnum):
-    """What an image is sent as."""
+    """The format in which an image is sent."""
 
     PASSTHROUGH = "passthrough"
-    """The bytes as they came; raw ones as PNG."""
+    """The bytes unchanged; raw images as PNG."""
 
     JPEG = "jpeg"
     """Small, with loss."""
@@ -29,7 +29,7 @@ class ImageFormat(enum.StrEnum):
 
 
 class ImageConfig(Part):
-    """What becomes of a camera's images before they travel."""
+    """How a camera's images are processed before they are sent."""
 
     format: Annotated[ImageFormat, choice(ImageFormat)] = ImageFormat.PASSTHROUGH
     quality: Annotated[int, number(at_least=1, at_most=100, whole=True)] = 85

@@ -29,7 +29,7 @@ Windows = Annotated[tuple[Annotated[str, allowed.WINDOW], ...], BeforeValidator(
 
 @dataclass
 class Context:
-    """What validators know beside the attributes; the sets gather what must not come twice."""
+    """What validators know besides the attributes; the sets collect values that must not come twice."""
 
     service: str
     environ: Mapping[str, str]
@@ -39,16 +39,16 @@ class Context:
 
 
 def context_of(info: ValidationInfo) -> Context:
-    """Return what ``parse`` handed to the validators."""
+    """Return the context that ``parse`` passed to the validators."""
     return cast("Context", info.context)
 
 
 class Part(BaseModel):
-    """An object of the attributes: immutable, and without attributes that it does not know; null means left out."""
+    """An object of the attributes: immutable; unknown attributes are refused; null means left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     null_is_a_value: ClassVar[frozenset[str]] = frozenset()
-    """The attributes for which it does not."""
+    """The attributes for which null is a value."""
 
     @model_validator(mode="before")
     @classmethod

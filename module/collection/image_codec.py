@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Pixels: TypeAlias = npt.NDArray[Any]
 
 _MAX_PIXELS = 1 << 27
-"""Of an image that is to be decoded (400 MB in colour): a few bytes can claim to be far more."""
+"""Limit of an image to decode (400 MB in colour), because a few bytes can claim to be a huge image."""
 
 _OPAQUE = 0xFF
 _GREY_AXES = 2
@@ -35,7 +35,7 @@ _GREY_AXES = 2
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """An image as it will travel, with the type and the extension (dot included) of the bytes that it really holds."""
+    """An image as it will be sent, with the true type and extension (dot included) of its bytes."""
 
     data: bytes
     mime_type: str
@@ -91,7 +91,7 @@ def _unreadable(data: bytes, mime_type: str) -> str:
 
 
 def decode_raw(data: bytes, mime_type: str) -> Pixels:
-    """Return BGRA pixels, BGR where all are opaque, or depth in millimetres."""
+    """Return BGRA pixels, BGR if all are opaque, or depth in millimetres."""
     import numpy as np  # noqa: PLC0415 - as above
 
     magic, dimension, pixel = RAW_LAYOUT[mime_type]

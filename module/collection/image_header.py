@@ -41,7 +41,7 @@ _WEBP_HEADER = 30
 
 
 def dimensions(data: bytes, mime_type: str) -> tuple[int, int] | None:
-    """Return width and height in pixels as the header of the bytes says, without decoding; None where it says none.
+    """Return width and height in pixels from the header, without decoding; None if the header does not have them.
 
     Reads JPEG (ITU T.81, annex B), PNG (its IHDR), WebP (RFC 9649) and Viam's raw RGBA and depth.
     """
@@ -60,12 +60,12 @@ def dimensions(data: bytes, mime_type: str) -> tuple[int, int] | None:
 
 
 def _integer(data: bytes, start: int, length: int, order: Literal["big", "little"] = "big") -> int:
-    """Return an unsigned integer, 0 where the data end before it does."""
+    """Return an unsigned integer; 0 if the data is too short."""
     return int.from_bytes(data[start : start + length], order) if len(data) >= start + length else 0
 
 
 def _jpeg_frame(data: bytes) -> int | None:
-    """Return where the marker of the frame header (SOF) stands, None where scans or the end come first."""
+    """Return the position of the marker of the frame header (SOF); None if scans or the end come first."""
     at = 2
     while at + 4 <= len(data) and data[at] == _MARKER:
         marker = data[at + 1]
@@ -100,12 +100,12 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def bare(mime_type: str) -> str:
-    """Return the type alone, without parameters and without the SDK's mark of lazy decoding."""
+    """Return the type without parameters and without the SDK's mark of lazy decoding."""
     return mime_type.partition(";")[0].strip().lower().removesuffix("+lazy")
 
 
 def true_type(data: bytes, mime_type: str) -> str:
-    """Return the type that the first bytes show, else the one given: cameras have been seen to tell another."""
+    """Return the type that the first bytes show, otherwise ``mime_type``: some cameras report a wrong type."""
     for magic, shown in MAGIC:
         if data.startswith(magic):
             return shown
@@ -122,7 +122,7 @@ def extension_of(mime_type: str) -> str:
 
 
 def is_complete(data: bytes, mime_type: str) -> bool:
-    """Tell whether the end is there: some versions of OpenCV fill what is missing with grey, and say nothing."""
+    """Return whether the end is there: some versions of OpenCV fill a missing end with grey and report no error."""
     if mime_type == JPEG:
         # From the frame on: the thumbnail within an EXIF header has an end of its own.
         frame = _jpeg_frame(data)

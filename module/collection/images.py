@@ -1,8 +1,8 @@
 """Image bytes → image bytes: unchanged if they need no change, otherwise decoded, cropped, scaled and encoded.
 
-Pure. OpenCV and numpy are imported only when an image needs work: a service without such a source saves their memory.
-``crop`` counts in stored pixels: an EXIF orientation is not applied, and it travels on only in bytes that pass
-untouched. ``image_header`` reads types and sizes, ``image_codec`` decodes and encodes.
+Pure. OpenCV and numpy are imported only when an image needs work, so a service without such a source saves their
+memory. An EXIF orientation is not applied: ``crop`` counts in pixels as they are stored. Only images that are sent
+unchanged keep their EXIF data. ``image_header`` reads types and sizes, ``image_codec`` decodes and encodes.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _shapes(settings: ImageConfig) -> bool:
 
 
 def _target(data: bytes, mime_type: str, wanted: ImageFormat) -> str:
-    """Return the type to encode to; what has none of its own among JPEG, PNG and WebP becomes PNG."""
+    """Return the type to encode to; an image that is neither JPEG, PNG nor WebP becomes PNG."""
     deep_png = mime_type == PNG and data[24:26] == DEEP_GREY
     if deep_png or mime_type == RAW_DEPTH:
         return PNG

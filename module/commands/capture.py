@@ -20,7 +20,7 @@ _MOST_CAPTURES = 10_000
 
 
 class _Burst:
-    """What one source gave to a ``capture`` command."""
+    """The captures of one source for a ``capture`` command."""
 
     def __init__(self, control: Control, collector: Collector, shot: Shot, arguments: Arguments) -> None:
         self.captured = 0
@@ -33,7 +33,7 @@ class _Burst:
         self._waiting = Waiting(control)
 
     async def shoot(self) -> None:
-        """Take all captures, and wait for them if that is asked for."""
+        """Take all captures, and wait until the cloud has them if the command asks for that."""
         start = time.monotonic()
         for shot in range(self._arguments["count"]):
             await asyncio.sleep(max(0.0, start + shot * self._arguments["interval_s"] - time.monotonic()))
@@ -52,7 +52,7 @@ class _Burst:
         await self._waiting.until_ended()
 
     def end(self) -> None:
-        """Note what became of it by the time that it has ended, or has to."""
+        """Note the result, once all is done or the time is over."""
         timeout_s = self._arguments["timeout_s"]
         self.uploaded, error = self._waiting.end(timeout_s)
         if self.error is None and self._shots < self._arguments["count"]:

@@ -21,7 +21,7 @@ def _chosen(control: Control, verb: str, arguments: Arguments) -> dict[str, Any]
     what, named = arguments["what"], arguments["sources"]
     # Refuses what is no source.
     sources_of(control, verb, named)
-    # Uploads are of the whole service: "all" with named sources only means their captures.
+    # Uploads belong to the whole service: a command that names sources means only their captures.
     uploads = what == "upload" or (what == "all" and named is None)
     return {"captures": what != "upload", "uploads": uploads, "sources": named}
 

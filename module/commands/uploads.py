@@ -114,7 +114,7 @@ def _require(arguments: Arguments, verb: str, method: str) -> None:
 
 
 def _said(control: Control, verb: str, arguments: Arguments) -> dict[str, Any]:
-    """What an origin says of any data that a command hands over."""
+    """Return the fields of an origin that all data of a command has."""
     return {
         "source": verb,
         "priority": _DEFAULT_PRIORITY if arguments["priority"] is None else arguments["priority"],
@@ -233,7 +233,7 @@ def _union(*lists: Sequence[str]) -> tuple[str, ...]:
 
 
 async def _spooled(control: Control, captures: Sequence[Capture], arguments: Arguments) -> dict[str, Any]:
-    """Spool what a command hands over, wait for the cloud if it asks for that, and make its answer."""
+    """Spool the data of a command, wait for the cloud if the command asks for that, and return the answer."""
     ids = await control.spool(captures)
     answer: dict[str, Any] = {"ids": ids, "file_ids": []}
     if arguments["wait"] == "uploaded":

@@ -125,11 +125,11 @@ class Carrier:
         self.hurried_until = until
 
     def wait_for(self, capture_id: int) -> asyncio.Future[str]:
-        """A future of the cloud's id for a capture; raises Rejected. To be asked for right after ``append``."""
+        """Return a future of the cloud's id for a capture; it raises Rejected. Call this right after ``append``."""
         return self._waiters.wait_for(capture_id)
 
     def close(self) -> None:
-        """Let go of who waits."""
+        """Cancel the futures of all who still wait."""
         self._waiters.close()
 
     async def deliver(self, load: Load, items: list[Item]) -> None:
@@ -317,7 +317,7 @@ class Carrier:
             await self._spool.retry(self._rejections.take())
 
     async def _split(self, load: Load, items: list[Item]) -> None:
-        """Find one bad capture in a rejected batch; the rest is delivered, or goes back for another batch."""
+        """Find one bad capture in a rejected batch; the others are delivered, or go back for another batch."""
         found = await find_bad(items, lambda half: self._attempt(load, half), self._is_rejected)
         if found is None:
             return

@@ -20,8 +20,8 @@ async def find_bad(
     They are one capture if the cloud rejected it, and more if the trouble is another. ``attempt`` uploads some of them
     and returns its trouble; None: they were delivered.
 
-    Each step sends one half. If it is taken, the other half holds a bad one and need not be tried to know it; if it is
-    not, the other half is left for later. So a batch of n with one bad row costs log2(n) + 2 calls more.
+    Each step sends one half. If it is accepted, the bad capture is in the other half. If it is rejected, the other half
+    is left for later. So a batch of n with one bad row costs log2(n) + 2 more calls.
     """
     suspects = items
     while len(suspects) > 1:
@@ -33,6 +33,6 @@ async def find_bad(
             suspects = half
         else:
             return half, trouble
-    # The last one may have been found by exclusion: ask for it by name, so that the answer is its own.
+    # The last one may have been found by exclusion: send it by itself, so that the answer is about it.
     trouble = await attempt(suspects)
     return None if trouble is None else (suspects, trouble)

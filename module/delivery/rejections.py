@@ -1,4 +1,4 @@
-"""Rejections in a row with nothing delivered between: many are a matter of configuration, not of the captures."""
+"""Rejections in a row: after many with no delivery between them, the configuration is wrong, not the captures."""
 
 from __future__ import annotations
 

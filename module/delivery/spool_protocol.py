@@ -13,10 +13,10 @@ class Barrier(Protocol):
     """What delivery asks about captures up to one of them."""
 
     async def last(self) -> int:
-        """Tell the newest capture that waits."""
+        """Return the id of the newest capture that waits."""
 
     async def waiting(self, last: int) -> tuple[int, int]:
-        """Tell how many captures up to one wait, and their footprint."""
+        """Return how many captures up to this id wait, and their footprint."""
 
 
 class Spool(Protocol):
@@ -26,7 +26,7 @@ class Spool(Protocol):
     items: int
 
     def choose(self, now: float, *, flushing: bool, above: int = -1) -> tuple[int | None, float]:
-        """Decide which stream is to be claimed from."""
+        """Decide from which stream to claim."""
 
     async def claim(self, stream: int, most: int = 1) -> list[list[Item]]:
         """Take captures for at most so many uploads."""
@@ -38,7 +38,7 @@ class Spool(Protocol):
         """Put claimed captures back."""
 
     def rest(self, stream: int, seconds: float) -> None:
-        """Let nothing of a stream be claimed for so long."""
+        """Claim nothing from a stream for so many seconds."""
 
     async def fail(self, items: Sequence[Item], error: str, attempts: int) -> None:
         """Move claimed captures to the failures."""
@@ -48,4 +48,4 @@ class Spool(Protocol):
 
     @property
     def barrier(self) -> Barrier:
-        """What waits up to one capture."""
+        """Answers what waits up to one capture."""

@@ -20,7 +20,7 @@ class Waiters:
         waiter = self._of_capture.get(capture_id)
         if waiter is None:
             waiter = self._of_capture[capture_id] = asyncio.get_running_loop().create_future()
-            # Also when who waited has gone: nobody else would forget it.
+            # Also if nobody waits any more: nothing else would remove it.
             waiter.add_done_callback(lambda _: self._of_capture.pop(capture_id, None))
         return waiter
 
@@ -40,6 +40,6 @@ class Waiters:
             waiter.set_exception(Rejected(error))
 
     def close(self) -> None:
-        """Let go of who waits."""
+        """Cancel the futures of all who still wait."""
         for waiter in self._of_capture.values():
             waiter.cancel()
