@@ -1,4 +1,4 @@
-"""The resources of the demo's machine: this computer's metrics as a sensor, and cameras."""
+"""The resources of the demo's machine: a work cell's cameras, sensors and vision, and this computer's metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from viam.components.camera import Camera
 from viam.components.sensor import Sensor
@@ -18,8 +18,16 @@ from viam.proto.common import ResponseMetadata
 from viam.resource.base import ResourceBase
 
 from module.demo import scene
+from module.demo.cell import Cell
+from module.demo.inspector import Inspector
 from module.demo.scene import Scene
+from module.demo.sensors import ConveyorSensor, DriveSensor, GpsSensor, GripperSensor
 from module.demo.webcam import Webcam
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels: TypeAlias = npt.NDArray[Any]
 
 _MEGABYTE = 1_000_000
 _CPU_WINDOW_S = 0.5
@@ -27,15 +35,22 @@ _PROC = Path("/proc")
 _THERMAL = Path("/sys/class/thermal")
 
 
-def resources() -> list[ResourceBase]:
-    """What the machine has: ``host``, ``front``, ``depth`` and ``panorama``; takes up to a few seconds."""
-    view = Scene(640, 480)
+def resources(cell: Cell) -> list[ResourceBase]:
+    """What the machine has, ``webcam`` only if this computer has one; takes up to a few seconds."""
+    view = Scene(640, 480, cell=cell)
+    found = Webcam.find()
     return [
         HostSensor("host"),
-        SceneCamera("front", view, Webcam.find()),
+        ConveyorSensor("conveyor", cell),
+        GripperSensor("gripper", cell),
+        DriveSensor("drive", cell),
+        GpsSensor("gps"),
+        Inspector("inspector"),
+        SceneCamera("front", view),
         DepthCamera("depth", view),
         # Large enough that its JPEG, above 1 MB, goes in chunks.
-        SceneCamera("panorama", Scene(2560, 1920, seed=2)),
+        SceneCamera("panorama", Scene(2560, 1920, seed=2, cell=cell)),
+        *([WebcamCamera("webcam", found)] if found is not None else ()),
     ]
 
 
@@ -114,13 +129,11 @@ def _temperature() -> dict[str, float]:
     return {"temperature_c": max(degrees)} if degrees else {}
 
 
-class SceneCamera(Camera):
-    """A webcam, or the scene if there is none: one JPEG image, named ``color``."""
+class _ColorCamera(Camera):
+    """One JPEG image, named ``color``, of what ``_picture`` returns."""
 
-    def __init__(self, name: str, view: Scene, webcam: Webcam | None = None) -> None:
-        super().__init__(name)
-        self._view = view
-        self._webcam = webcam
+    def _picture(self, at_s: float) -> Pixels:
+        raise NotImplementedError
 
     async def get_images(
         self, *, filter_source_names: Sequence[str] | None = None, **_: Any
@@ -133,8 +146,7 @@ class SceneCamera(Camera):
         return [image for image in images if not filter_source_names or image.name in filter_source_names], metadata
 
     def _take(self, at_s: float) -> list[NamedImage]:
-        picture = self._view.picture(at_s) if self._webcam is None else self._webcam.picture()
-        return [_image("color", scene.jpeg(picture), CameraMimeType.JPEG)]
+        return [_image("color", scene.jpeg(self._picture(at_s)), CameraMimeType.JPEG)]
 
     async def get_point_cloud(self, **_: Any) -> tuple[bytes, str]:
         """Refuse: a picture has no depth."""
@@ -144,10 +156,31 @@ class SceneCamera(Camera):
         """Tell what it gives."""
         return Camera.Properties(supports_pcd=False, mime_types=[CameraMimeType.JPEG])
 
+
+class SceneCamera(_ColorCamera):
+    """The work cell in colour."""
+
+    def __init__(self, name: str, view: Scene) -> None:
+        super().__init__(name)
+        self._view = view
+
+    def _picture(self, at_s: float) -> Pixels:
+        return self._view.picture(at_s)
+
+
+class WebcamCamera(_ColorCamera):
+    """The webcam of this computer."""
+
+    def __init__(self, name: str, webcam: Webcam) -> None:
+        super().__init__(name)
+        self._webcam = webcam
+
+    def _picture(self, at_s: float) -> Pixels:  # noqa: ARG002 - a webcam has one time only: now
+        return self._webcam.picture()
+
     async def close(self) -> None:
         """Let go of the webcam."""
-        if self._webcam is not None:
-            await asyncio.to_thread(self._webcam.close)
+        await asyncio.to_thread(self._webcam.close)
 
 
 class DepthCamera(SceneCamera):

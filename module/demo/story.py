@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import secrets
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from grpclib.exceptions import StreamTerminatedError
 from viam.proto.common import LogEntry
 
 from module.demo import configuration, machine, report
+from module.demo.cell import Cell
 from module.demo.chronicle import Chronicle
 from module.demo.exhibit import Exhibit
 from module.demo.report import Outcome
@@ -29,6 +31,8 @@ _SERVICE = "courier"
 _LARGE_FILE_BYTES = 20_000_000
 _SETTLE_LIMIT_S = 15.0
 _FLUSH_LIMIT_S = 60.0
+_JAM_PART = 0.36
+"""When the belt jams first, of the time that there is."""
 _HANDING_IN = ("upload_data", "upload_file")
 _DOING = (*_HANDING_IN, "capture", "pause", "resume", "trigger")
 _TOLD_LEVELS = ("warn", "warning", "error")
@@ -44,7 +48,8 @@ class Story:
         self._folder = folder
         self._seconds = seconds
         self._outbox, self._reports = folder / "outbox", folder / "reports"
-        self._sources = configuration.sources(datetime.now(UTC))
+        self._sources: list[dict[str, Any]] = []
+        self._cell = Cell()
         self._files = 0
         self._handed_in = 0
         key_id, key, part_id = str(uuid.uuid4()), secrets.token_urlsafe(), str(uuid.uuid4())
@@ -73,12 +78,15 @@ class Story:
         address = await self._cloud.start()
         self._cloud_is_up = True
         try:
-            resources = await asyncio.to_thread(machine.resources)
+            resources = await asyncio.to_thread(machine.resources, self._cell)
+            webcam = any(resource.name == "webcam" for resource in resources)
+            self._sources = configuration.sources(datetime.now(UTC), webcam=webcam)
             async with ViamServer(resources, **self._machine_options) as self._server:
                 await asyncio.to_thread(self._prepare_folders)
                 await self._server.add_resource(_SERVICE, self._attributes(address))
                 self._began = asyncio.get_running_loop().time()
                 self._chronicle.begin()
+                self._cell.jam_first(time.time() + _JAM_PART * self._seconds)
                 async with self._progress():
                     await self._act()
                     await self._drain()
@@ -140,7 +148,6 @@ class Story:
         await self._command("pause", what="capture", sources=["front"])
         await self._until(0.425)
         await self._command("resume", what="capture", sources=["front"])
-        await self._command("trigger", sources=["event"])
         await self._until(0.525)
         await self._cut_off(until=0.725)
 
@@ -171,6 +178,8 @@ class Story:
             if spool["items"] == 0 or spool["oldest_age_s"] < passed:
                 self._drain_s = passed
                 self._say(f"the backlog is in the cloud, {passed:.1f} s after its return")
+        await self._until(0.85)
+        await self._command("trigger", sources=["event"])
         await self._until(1.0)
 
     async def _settle(self) -> tuple[dict[str, Any], int]:

@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from viam.components.camera import Camera
 
-from module.demo import machine, webcam
-from module.demo.machine import DepthCamera, HostSensor, SceneCamera
+from module.demo import configuration, machine, webcam
+from module.demo.cell import Cell
+from module.demo.machine import DepthCamera, HostSensor, SceneCamera, WebcamCamera
 from module.demo.scene import Scene
 from module.demo.webcam import Webcam
 
@@ -136,13 +138,35 @@ async def test_taking_a_picture_leaves_the_event_loop_free(view: Scene, monkeypa
     await taking
 
 
-async def test_the_machine_has_a_sensor_and_cameras_one_of_them_large(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_machine_has_sensors_a_vision_service_and_cameras_one_of_them_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(Webcam, "find", lambda: None)
-    host, front, depth, panorama = machine.resources()
-    assert [resource.name for resource in (host, front, depth, panorama)] == ["host", "front", "depth", "panorama"]
+    made = {resource.name: resource for resource in machine.resources(Cell())}
+    assert list(made) == ["host", *("conveyor", "gripper", "drive", "gps"), "inspector", "front", "depth", "panorama"]
+    panorama = made["panorama"]
     assert isinstance(panorama, SceneCamera)
     (image,), _ = await panorama.get_images()
     assert len(image.data) > 1_000_000
+
+
+async def test_a_webcam_is_a_camera_beside_those_of_the_cell(hardware: type[_Capture]) -> None:
+    (webcam,) = (resource for resource in machine.resources(Cell()) if resource.name == "webcam")
+    assert isinstance(webcam, WebcamCamera)
+    (image,), _ = await webcam.get_images()
+    assert _decoded(image.data).shape == (4, 6, 3)
+    await webcam.close()
+    assert hardware.released == 1
+
+
+@pytest.mark.parametrize("webcam", [False, True])
+def test_every_source_is_of_something_that_the_machine_has(webcam: bool, hardware: type[_Capture]) -> None:
+    hardware.opens = webcam
+    names = {resource.name for resource in machine.resources(Cell())}
+    configured = configuration.sources(datetime.now(UTC), webcam=webcam)
+    assert {source["name"] for source in configured} == names - {"inspector"}
+    gates = [source["gate"] for source in configured if "gate" in source]
+    assert {gate.get("sensor") or gate["vision"] for gate in gates} <= names
 
 
 class _Capture:
@@ -179,15 +203,6 @@ def hardware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_
         monkeypatch.setenv(name, "")
     yield _Capture
     _Capture.opens, _Capture.reads = True, True
-
-
-async def test_a_webcam_is_taken_where_one_opens(hardware: type[_Capture], view: Scene) -> None:
-    found = Webcam.find()
-    camera = SceneCamera("front", view, found)
-    (image,), _ = await camera.get_images()
-    assert _decoded(image.data).shape == (4, 6, 3)
-    await camera.close()
-    assert hardware.released == 1
 
 
 @pytest.mark.parametrize("fault", ["opens", "reads"])

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from module.demo import scene
+from module.demo.backdrop import PER_METRE, STATION
+from module.demo.cell import JAM_S, Cell
 from module.demo.scene import Scene
 
 
@@ -17,12 +19,13 @@ def view() -> Scene:
 
 @pytest.mark.parametrize("at_s", [0, 1.5, 1_763_712_000.25])
 def test_a_picture_compresses_like_a_photograph(view: Scene, at_s: float) -> None:
+    """Within a fifth of two bits a pixel."""
     data = scene.jpeg(view.picture(at_s))
-    assert 1.5 < 8 * len(data) / (640 * 480) < 3
+    assert 1.6 < 8 * len(data) / (640 * 480) < 2.4
 
 
 def test_a_large_view_compresses_like_a_photograph_too() -> None:
-    assert 1.5 < 8 * len(scene.jpeg(Scene(1280, 960).picture(7))) / (1280 * 960) < 3
+    assert 1.6 < 8 * len(scene.jpeg(Scene(1280, 960).picture(7))) / (1280 * 960) < 2.4
 
 
 def test_no_two_pictures_are_the_same(view: Scene) -> None:
@@ -30,18 +33,41 @@ def test_no_two_pictures_are_the_same(view: Scene) -> None:
     assert len({scene.jpeg(view.picture(at_s)) for at_s in (3, 3, 3, 3.2, 3.4)}) >= 4
 
 
-def test_the_scene_moves(view: Scene) -> None:
-    earlier, later = (cv2.blur(view.picture(at_s), (15, 15)).astype(int) for at_s in (3, 4))
-    assert np.abs(earlier - later).mean() > 5
+def test_a_jam_is_seen(view: Scene) -> None:
+    """The part at the gripper stands askew, and the lamp turns from green to red."""
+    upright, askew = (view.picture(at_s).astype(int) for at_s in (JAM_S + 0.1, 0.1))
+    changed = cv2.blur(np.abs(upright - askew).max(axis=2).astype(np.float32), (9, 9)) > 40
+    across = round(STATION * 640)
+    assert changed[280:370, across - 60 : across + 60].mean() > 0.1
+    lamp_x, lamp_y = across + round(0.47 * 480), round(0.33 * 480)
+    assert changed[lamp_y - 30 : lamp_y + 60, lamp_x - 15 : lamp_x + 15].mean() > 0.3
+    # Above it is the clock.
+    assert changed[60:, :200].mean() == 0
+
+
+def test_the_belt_brings_the_next_part(view: Scene) -> None:
+    """To the right, as far as the cell says."""
+    cell = Cell()
+    times = (JAM_S + 2.1, JAM_S + 2.4)
+    columns = []
+    for at_s in times:
+        hsv = cv2.cvtColor(view.picture(at_s), cv2.COLOR_BGR2HSV)
+        pump = cv2.inRange(hsv[270:370], np.array((98, 110, 50)), np.array((116, 255, 255)))
+        columns.append(np.nonzero(pump)[1].mean())
+    gone = cell.moment(times[1]).belt_m - cell.moment(times[0]).belt_m
+    assert columns[1] - columns[0] == pytest.approx(gone * PER_METRE * 480, abs=8)
 
 
 def test_the_depth_is_of_the_same_view(view: Scene) -> None:
-    """Where a ball is near, its colour is in the picture."""
-    picture, depth = view.picture(12), view.depth(12)
+    """Where a part is near, its colour is in the picture; the belt comes nearer from row to row."""
+    picture, depth = view.picture(0.5), view.depth(0.5)
     assert (str(depth.dtype), depth.shape) == ("uint16", (480, 640))
-    near = depth == 1100
-    assert near.any()
-    assert np.abs(np.median(picture[near], axis=0) - (70, 170, 90)).max() < 4
+    part = depth == 1330
+    hues = cv2.cvtColor(picture, cv2.COLOR_BGR2HSV)[..., 0]
+    (_, orange, blue) = (part.sum(), *((part & (abs(hues.astype(int) - hue) < 8)).sum() for hue in (13, 104)))
+    assert (orange + blue) / part.sum() > 0.7
+    belt = depth[round(0.61 * 480) : round(0.80 * 480), 630].astype(int)
+    assert (np.diff(belt) < 0).all()
     assert ((depth > 500) & (depth < 5000)).all()
 
 

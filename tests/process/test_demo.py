@@ -19,7 +19,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("host", "host-log", "front", "snapshot", "depth", "depth-cloud", "panorama", "outbox", "upload_data")
-SHAPED = ("host-moves", "host-hours", "thumbnail", "event")
+CELL = ("gripper", "conveyor", "drive", "gps")
+SHAPED = ("parts", "event", "thumbnail", "gripper-moves", "gripper-hours")
 
 
 async def _start(folder: Path, seconds: float) -> asyncio.subprocess.Process:
@@ -41,7 +42,7 @@ async def test_the_demo_delivers_all_that_it_captures_by_all_five_methods(tmp_pa
         out = (await process.communicate())[0].decode()
     assert process.returncode == 0, out
     assert "\r" not in out
-    assert all(f"\n{source} " in out for source in (*SOURCES, *SHAPED, "upload_file", "total")), out
+    assert all(f"\n{source} " in out for source in (*SOURCES, *CELL, *SHAPED, "upload_file", "total")), out
     assert all(method in out for method in METHODS), out
     assert "the cloud is back after" in out
     assert "the backlog is in the cloud" in out
@@ -58,7 +59,7 @@ async def test_the_demo_delivers_all_that_it_captures_by_all_five_methods(tmp_pa
     (sent,) = (path for name in ("outbox", "sent") if (path := run / name / "large.bin").exists())
     assert (run / "cloud" / "files" / "large.bin").read_bytes() == sent.read_bytes()
     assert len(list(run.glob("cloud/depth/NextPointCloud/*.pcd"))) >= 2
-    assert len((run / "cloud" / "host" / "Readings.ndjson").read_text().splitlines()) >= 50
+    assert len((run / "cloud" / "gripper" / "Readings.ndjson").read_text().splitlines()) >= 50
 
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
