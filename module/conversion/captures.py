@@ -18,27 +18,25 @@ _MOST_HZ = 1000
 _TIMEOUT_S = 10
 _READS_ONE_IMAGE = "ReadImage"
 _OF_THE_CLOUD = ("retention_policy", "recent_data_store")
-"""What the cloud reads from a capture method, whoever captures."""
+"""Attributes of a capture method that the cloud reads, also if the data manager captures nothing."""
 _OF_ITS_FILES = ("capture_queue_size", "capture_buffer_size", "capture_directory", "cache_size_kb")
 _KNOWN = {"name", "method", "capture_frequency_hz", "disabled", "tags", "additional_params", *_OF_ITS_FILES}
 
 
 @dataclass(slots=True)
 class Captures:
-    """Gathers the sources of a machine, and what is to be said of them."""
+    """Collects the sources of a machine, and the findings about them."""
 
     off: bool
-    """The data manager captures nothing at all: the sources are disabled."""
+    """Whether the data manager captures nothing at all; then the sources are disabled."""
     findings: list[Finding]
     sources: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, methods: list[Place], *, api: str | None, name: str) -> list[dict[str, Any]]:
-        """Add the sources of one resource's methods, or (no ``api``) of those that each name a resource of a remote.
+        """Add the sources of the methods of one resource, or (no ``api``) of a remote, where each names its resource.
 
-        ``name`` is the resource's, or the remote's prefix.
-
-        Returns those methods, disabled, that must stay where they are because the cloud reads something from them.
-        Raises ConfigError.
+        ``name`` is the resource's name, or the remote's prefix. Returns the methods that must stay in the config,
+        disabled, because the cloud reads something from them. Raises ConfigError.
         """
         stay = []
         for method in methods:
@@ -50,7 +48,7 @@ class Captures:
         return stay
 
     def finished(self) -> list[dict[str, Any]]:
-        """Return the sources, each with an id if its name alone would not do."""
+        """Return the sources, each with an id if its name is not unique."""
         names = collections.Counter(source["name"] for source in self.sources)
         bases = collections.Counter(_base(source) for source in self.sources)
         taken = {name for name, count in names.items() if count == 1}
@@ -114,7 +112,7 @@ class Captures:
         if is_variable(off) and not self.off and hz:
             schedule["disabled"] = off
         elif off or self.off or not hz:
-            # Without a frequency the data manager captures nothing; a source without one waits for commands.
+            # Without a frequency the data manager captures nothing, but a source would wait for commands.
             schedule["disabled"] = True
         return schedule
 
@@ -142,7 +140,7 @@ class Captures:
 
 
 def _of_remote(place: Place, prefix: str) -> tuple[str, str]:
-    """Return the API of a remote's resource, and its name on this machine: the remote's prefix and its own name."""
+    """Return the API of a remote's resource, and its name on this machine: the remote's prefix and its name."""
     text = place.text()
     api, slash, name = "", "", ""
     if isinstance(text, str):
@@ -169,7 +167,7 @@ def _base(source: dict[str, Any]) -> str:
 
 
 def _ids(source: dict[str, Any], *, alone: bool) -> Iterator[str]:
-    """Yield ids that tell a source from similar ones: by its method, by a parameter of that, by a number."""
+    """Yield possible ids of a source: with its method, with a parameter of the method, with a number."""
     told = next((value for value in source.get("extra", {}).values() if isinstance(value, str)), None)
     base = _base(source) if alone or told is None else f"{_base(source)}-{told}"
     yield base

@@ -1,4 +1,4 @@
-"""Values of a JSON document, each with the path that leads to it, so that every refusal names its place."""
+"""Values of a JSON document, each with its path, so that every refusal names the path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from module.errors import ConfigError
 
 
 def is_variable(value: Any) -> bool:
-    """Whether this stands for a value that each machine fills in: ``{"$variable": {"name": …}}`` of a fragment."""
+    """Whether this is a variable of a fragment, ``{"$variable": {"name": …}}``, whose value each machine sets."""
     return isinstance(value, dict) and "$variable" in value
 
 
@@ -19,8 +19,8 @@ def is_variable(value: Any) -> bool:
 class Place:
     """A value and its path, e.g. ``components[0].service_configs[1]``.
 
-    What is asked for as a text, a number and so on comes back as it stands, a fragment's variable included; anything
-    else raises ConfigError, which says what was given and what is allowed.
+    The methods return the value if it has the type that they ask for, or if it is a variable of a fragment. Otherwise
+    they raise ConfigError, which says what was given and what is allowed.
     """
 
     path: str
@@ -37,12 +37,12 @@ class Place:
         return self.value
 
     def get(self, key: str) -> Place | None:
-        """Return what an object has under a key; None if it has nothing, or null."""
+        """Return the value of a key of an object; None if it is missing or null."""
         value = self.object().get(key)
         return None if value is None else self._below(key, value)
 
     def need(self, key: str) -> Place:
-        """Return what an object must have under a key."""
+        """Return the value of a required key of an object."""
         found = self.get(key)
         if found is None:
             raise ConfigError(f"{self._below(key, None).path}: nothing given; it is required")

@@ -1,4 +1,4 @@
-"""What became of each part of a data manager's config: the lines of the report."""
+"""The lines of the report: how each part of a data manager's config was converted."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 
 class Kind(enum.StrEnum):
-    """How a part of the data manager's config carries over; the value is the report's heading."""
+    """How a part of the data manager's config was converted; the value is the report's heading."""
 
     LOST = "cannot be mapped"
-    """The machine did this before, and does it no more."""
+    """The machine did this before, and does not do it any more."""
 
     DIFFERS = "mapped, but not the same"
-    """It is done in another way, which may matter."""
+    """It is done in another way, and the difference may matter."""
 
     MAPPED = "mapped"
     """It is done as before."""
@@ -29,12 +29,12 @@ class Finding:
 
     kind: Kind
     path: str
-    """Where it stands in the config that was given."""
+    """Its path in the original config."""
     text: str
 
 
 def report(findings: Iterable[Finding]) -> str:
-    """Return the findings under their headings, what is lost first; a line each."""
+    """Return the findings under their headings, one line each; what cannot be mapped comes first."""
     found = list(findings)
     lines = []
     for kind in Kind:

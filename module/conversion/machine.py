@@ -1,4 +1,4 @@
-"""A whole machine's config: the uploader put in, the data manager switched off."""
+"""Converts a whole machine's config: adds the uploader, and switches the data manager off."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from module.errors import ConfigError
 _MODULE = {"type": "registry", "name": MODULE_ID.replace(":", "_"), "module_id": MODULE_ID, "version": "latest"}
 _MANAGER = "rdk:service:data_manager"
 _MACHINE = {"VIAM_MODULE_DATA": "/", "VIAM_MACHINE_PART_ID": "-", "VIAM_API_KEY_ID": "-", "VIAM_API_KEY": "-"}
-"""What a machine will know and this program does not."""
+"""Variables that a machine has and this program does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A machine's config with the uploader in it, and what became of each part of the data manager's."""
+    """A machine's config with the uploader, and the findings about each part of the data manager's."""
 
     config: dict[str, Any]
     findings: tuple[Finding, ...]
 
     @property
     def complete(self) -> bool:
-        """Whether the machine captures and uploads all that it did."""
+        """Whether the machine captures and uploads everything that it did before."""
         return not any(finding.kind is Kind.LOST for finding in self.findings)
 
 
 def convert(config: Any, *, name: str = "uploader", drain: bool = False) -> Conversion:
     """Return the config of a machine, or a fragment, with an uploader of that name in place of the data manager.
 
-    The data manager stays, capturing and syncing nothing; with ``drain`` it still syncs what it has captured before.
-    The variables of a fragment are kept where they stand for what is taken over as it is. Raises ConfigError, which
-    names the path in the config.
+    The data manager stays in the config, but captures and syncs nothing; with ``drain`` it still syncs what it has
+    captured before. A fragment's variable is kept if its value is used unchanged. Raises ConfigError, which names the
+    path in the config.
     """
     root = Place("", config)
     root.each("modules")
@@ -71,7 +71,7 @@ def convert(config: Any, *, name: str = "uploader", drain: bool = False) -> Conv
 
 
 def _resources(root: Place, findings: list[Finding]) -> Iterator[tuple[Place, str | None, str]]:
-    """Yield all that may have capture methods: with its API and name, or, a remote, with its prefix only."""
+    """Yield everything that may have capture methods: a resource with its API and name, a remote with its prefix."""
     for kind in ("component", "service"):
         for place in root.each(f"{kind}s"):
             api = _api(place, kind)
@@ -81,7 +81,7 @@ def _resources(root: Place, findings: list[Finding]) -> Iterator[tuple[Place, st
 
 
 def _prefix(remote: Place, findings: list[Finding]) -> str:
-    """Return the prefix of a remote's resources; none if a variable stands for it, which the report then says."""
+    """Return the prefix of a remote's resources; empty if it is a variable, and then the report says so."""
     prefix = remote.get("prefix")
     if prefix is None or prefix.value == "":
         return ""
@@ -121,7 +121,7 @@ def _flag(manager: Place, key: str) -> Any:
 
 
 def _take(captures: Captures, place: Place, api: str | None, name: str, converted: dict[str, Any]) -> bool:
-    """Turn a resource's capture methods into sources, and take them out of the config; whether it had any."""
+    """Turn a resource's capture methods into sources, and remove them; returns whether there were any."""
     had = False
     kept = []
     for config in place.each("service_configs"):
@@ -152,7 +152,7 @@ def _at(converted: dict[str, Any], place: Place) -> dict[str, Any]:
 def _switch_off(
     manager: Place, converted: dict[str, Any], settings: Settings, findings: list[Finding], *, drain: bool
 ) -> None:
-    """Have the data manager capture nothing, and sync nothing, or only what it has captured before."""
+    """Make the data manager capture nothing, and sync nothing or only what it has captured before."""
     if drain and settings.within is not None:
         text = "lies in capture_dir, from where --drain would upload its files a second time"
         raise ConfigError(
@@ -189,7 +189,7 @@ def _add(converted: dict[str, Any], name: str, attributes: dict[str, Any]) -> No
 
 
 def _filled(value: Any) -> Any:
-    """Return the attributes without what a variable stands for, or with a text where something must stand."""
+    """Return the attributes without variables; a variable that must have a value becomes a text."""
     if isinstance(value, dict) and not is_variable(value):
         filled = {key: "x" if key == "sensor" and is_variable(each) else _filled(each) for key, each in value.items()}
         if isinstance(value.get("extra"), dict):

@@ -16,7 +16,7 @@ _CONVERTED, _REFUSED, _INCOMPLETE = 0, 1, 3
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Convert a file. Exit status: 0 if all carries over, 3 if something does not, 1 if nothing is printed."""
+    """Convert a file. Exit status: 0 if everything was mapped, 3 if something was not, 1 if nothing is printed."""
     options = _options(arguments)
     try:
         text = sys.stdin.read() if options.file == "-" else _read(options.file)

@@ -17,10 +17,10 @@ _ITS_FOLDERS = ["**/failed/", "**/datasetUpload/"]
 
 
 class Settings:
-    """Gathers ``tags``, ``folders``, ``upload`` and ``spool``, and what is to be said of them."""
+    """Collects ``tags``, ``folders``, ``upload`` and ``spool``, and the findings about them."""
 
     within: Place | None = None
-    """A folder that lies in the data manager's own, from where it syncs too."""
+    """A folder inside the data manager's capture directory, from which it syncs too."""
 
     def __init__(self, manager: Place | None, findings: list[Finding]) -> None:
         self._findings = findings
@@ -43,7 +43,7 @@ class Settings:
         if captures is not None and isinstance(captures.value, str) and captures.value.startswith("/"):
             self._captures = PurePosixPath(captures.value)
         self._folders(attributes)
-        # Empty, as the app leaves it, it means the default.
+        # Empty, as the app may leave it, it means the default.
         if captures is not None and captures.value and captures.text():
             self._directory(captures)
 
@@ -89,7 +89,7 @@ class Settings:
             self._say(Kind.MAPPED, place, "upload.concurrency")
 
     def _selective_syncer(self, place: Place) -> None:
-        # Empty, as the app leaves it, it means none.
+        # Empty, as the app may leave it, it means none.
         if place.value:
             self._set("upload", "only_when", {"sensor": place.text(), "key": "should_sync"})
             self._say(Kind.MAPPED, place, "upload.only_when")
@@ -123,7 +123,7 @@ class Settings:
         return float(settle_ms or _SETTLE_MS)
 
     def _folder(self, place: Place, before: list[Place], after: list[Place]) -> Any:
-        """Return the path of a folder; None where it can be none, or its files come with another one's."""
+        """Return the path of a folder; None if it cannot be mapped, or if another folder includes its files."""
         if is_variable(place.value):
             return place.value
         path = PurePosixPath(place.text())
@@ -139,7 +139,7 @@ class Settings:
         return str(path)
 
     def _captured_in(self, place: Place) -> list[str]:
-        """Return the patterns of what the data manager has captured in a folder, which is no file to upload."""
+        """Return patterns for the data manager's own captures in a folder, which must not be uploaded as files."""
         if self._captures is None or is_variable(place.value):
             return []
         path = PurePosixPath(place.value)

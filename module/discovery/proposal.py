@@ -1,8 +1,8 @@
-"""What a machine's sensors and cameras gave → the config of an uploader, with rates that keep to a budget; pure.
+"""The answers of a machine's sensors and cameras → the config of an uploader within a budget of bytes; pure.
 
-Rates come from a ladder of periods. Every source starts on the first rung, one poll a second, or on the first that
-lasts twice as long as its answer took. While a day's bytes are above the budget, the source with the most of them goes
-one rung further.
+Periods come from a list. Every source starts with the first one, a poll a second, or with the first that is at least
+twice as long as its answer took. While a day's bytes exceed the budget, the source with the most bytes gets the next
+longer period.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ HEALTH_S = 60
 DAY_S = 86_400
 _HEALTH_BYTES = 600
 _SLACK = 2.0
-"""How many times what an answer took a period lasts at least."""
+"""A period is at least this many times as long as an answer took."""
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one resource gave when it was asked once."""
+    """The answer of one resource that was asked once."""
 
     name: str
     api: str
     method: str = ""
     answers: int = 0
     size: int = 0
-    """Bytes of all the answers of one poll, as they would travel."""
+    """Bytes of all answers of one poll, as they would be sent."""
     took_s: float = 0.0
     gives: str = ""
-    """In words, e.g. "640x480 image/jpeg"."""
+    """The answer in words, e.g. "640x480 image/jpeg"."""
     image_format: str | None = None
-    """What images become whose bytes are too many as they come."""
+    """The format for images that would be too large unchanged; None: they stay unchanged."""
     problem: str | None = None
-    """Why it gave nothing; it is not polled then."""
+    """Why it returned nothing; then it is not polled."""
 
     def plain(self) -> dict[str, Any]:
-        """It as JSON has it, for the ``report`` command."""
+        """Return it as a JSON object, for the ``report`` command."""
         known = {"name": self.name, "api": self.api, "method": self.method}
         if self.problem is not None:
             return {**known, "problem": self.problem}
@@ -53,19 +53,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An uploader's attributes, and what they come to."""
+    """An uploader's attributes, and the bytes of a day with them."""
 
     attributes: dict[str, Any]
     bytes_per_day: int
     periods_s: dict[tuple[str, str], int]
-    """By API and name, of what is polled."""
+    """The period of each polled resource, by API and name."""
 
 
 def propose(findings: Sequence[Finding], *, health: str, daily_budget_bytes: int, cloud_is_known: bool) -> Proposal:
-    """The attributes of an uploader that polls all that gave something, and knows of the rest.
+    """Return the attributes of an uploader that polls all resources that answered.
 
-    What gave nothing is there too, disabled, with the reason in its comment. ``health`` names the health sensor that is
-    captured beside them. Without a cloud (no part id or API key) uploads are disabled: captures stay on disk.
+    The others are in it too, disabled, with the reason in their comment. ``health`` is the name of the health sensor,
+    which is captured too. Without a cloud (no part id or API key) uploads are disabled: captures stay on the disk.
     """
     working = [each for each in findings if each.problem is None]
     periods_s = _periods_s(working, daily_budget_bytes - _HEALTH_BYTES * DAY_S // HEALTH_S)
@@ -110,7 +110,7 @@ def _periods_s(working: Sequence[Finding], budget_bytes: int) -> dict[tuple[str,
 def _source(finding: Finding, period_s: int | None, *, twin: bool) -> dict[str, Any]:
     source: dict[str, Any] = {"name": finding.name}
     if twin:
-        # Two resources bear this name: viam-server has to be told which, and status and commands too.
+        # Two resources have this name: the config must say which is meant, and the status and commands need two ids.
         source |= {"api": finding.api, "id": f"{finding.name}-{finding.api.rpartition(':')[2]}"}
     if period_s is None:
         return source | {"disabled": True, "comment": finding.problem}
@@ -125,7 +125,7 @@ def _source(finding: Finding, period_s: int | None, *, twin: bool) -> dict[str, 
 
 
 def amount(size: float) -> str:
-    """Bytes in words, with the decimal unit that leaves at most three digits before the point."""
+    """Return bytes in words, with the decimal unit that needs at most three digits before the point."""
     unit = 0
     while size >= 999.5 and unit < len(_UNITS) - 1:  # noqa: PLR2004 - what would be shown as 1000
         size, unit = size / 1000, unit + 1

@@ -1,8 +1,8 @@
 """The discovery service: asks each sensor and camera of the machine once, and proposes an uploader that fits them.
 
-It knows the machine's resources as the SDK's module does, by the connection to viam-server over which dependencies
-travel: no API key, no network. viam-server lists there what it could build (rdk, ``ResourceNames``), and in its status
-what it could not.
+It finds the machine's resources over the module's connection to viam-server, so it needs no API key and no network.
+There viam-server lists the resources that it could build (rdk, ``ResourceNames``), and in its status those that it
+could not.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _METHODS = {
     MOVEMENT_SENSOR: (READS,),
     POWER_SENSOR: (READS,),
 }
-"""What each API's resources are asked for, in this order, until one gives something."""
+"""The methods to try for each API, in this order, until one returns something."""
 _AT_ONCE = 16
 _LIST_S = 5.0
 _CLOUD = ("VIAM_MACHINE_PART_ID", "VIAM_API_KEY_ID", "VIAM_API_KEY")
@@ -75,7 +75,7 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
 
     @classmethod
     def find_machine_by(cls, machine: Callable[[], RobotClient | None]) -> None:
-        """Go by the module's connection to viam-server, which ``machine`` returns once there is one."""
+        """Use the module's connection to viam-server, which ``machine`` returns once there is one."""
         cls.machine = staticmethod(machine)
 
     @classmethod
@@ -86,7 +86,7 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
 
     @classmethod
     def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> Self:  # noqa: ARG003, the SDK's
-        """Make the service; it asks for nothing before it is called. Raises ConfigError."""
+        """Make the service; it asks nothing before it is called. Raises ConfigError."""
         self = cls(config.name)
         self._config = _parse(config)
         return self
@@ -100,8 +100,8 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
     ) -> list[ComponentConfig]:
         """Return two configs: an uploader ``courier`` for what was found, and its health sensor ``courier-health``.
 
-        What gives nothing within ``timeout_s`` is in the uploader's sources all the same, disabled, with the reason in
-        its ``comment``. Raises UNAVAILABLE if viam-server itself cannot be asked.
+        A resource that returns nothing within ``timeout_s`` is among the uploader's sources too, disabled, with the
+        reason in its ``comment``. Raises UNAVAILABLE if viam-server itself cannot be asked.
         """
         proposal = (await self._look(timeout))[1]
         return [
@@ -116,7 +116,7 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
         timeout: float | None = None,  # noqa: ASYNC109, the SDK names it
         **_: Any,
     ) -> Mapping[str, ValueTypes]:
-        """Answer ``{"command": "report"}``: what each resource gave, and what a day of the proposal comes to, in bytes.
+        """Answer ``{"command": "report"}``: the answer of each resource, and the bytes of a day of the proposal.
 
         Raises INVALID_ARGUMENT for any other command.
         """
@@ -163,7 +163,7 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
         for full in machine.resource_names:
             api = str(API.from_resource_name(full))
             if _is_asked(api, full.name):
-                # It may have gone since.
+                # The resource may be gone by now.
                 with contextlib.suppress(ResourceNotFoundError):
                     clients[api, full.name] = machine.get_component(full)
         problems = [
@@ -216,7 +216,7 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
 
 
 def _is_asked(api: str, name: str) -> bool:
-    # The health sensor of an earlier proposal is in each new one anyhow.
+    # Each proposal has the health sensor anyway.
     return api in _METHODS and name != _HEALTH
 
 
@@ -231,7 +231,7 @@ async def _unbuilt(machine: RobotClient) -> Sequence[ResourceStatus]:
 
 
 def _source(api: str, name: str, method: str, timeout_s: float) -> SourceConfig:
-    """A source as the uploader would have it. Raises ConfigError for a name that none can bear."""
+    """Return a source as the uploader would have it. Raises ConfigError for a name that no source can have."""
     attributes = {
         "sources": [{"name": name, "api": api, "method": method, "timeout_s": timeout_s}],
         "spool": {"directory": "/"},
@@ -241,7 +241,7 @@ def _source(api: str, name: str, method: str, timeout_s: float) -> SourceConfig:
 
 
 async def _measured(finding: Finding, answers: Sequence[Answer]) -> Finding:
-    """The finding with what its answers are, and how many bytes of them would travel. Raises CourierError."""
+    """Return the finding with its answers in words and the bytes that they would send. Raises CourierError."""
     size, gives, image_format = 0, [], None
     for answer in answers:
         if isinstance(answer, Row):

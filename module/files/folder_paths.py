@@ -1,8 +1,8 @@
-"""The one place that decides whether a path lies in a configured folder, and that opens what lies there.
+"""Decides whether a path is in a configured folder, and opens files there. No other file does this.
 
-The configured folder and the way to it are trusted; what lies below it is not, since whoever may write there may put a
-link there, or swap one in between a check and an open. Hence ``resolve_inside`` answers what a path means now, while
-``open_inside`` and ``parent_inside`` walk down from the folder one component at a time and follow no link at all.
+The configured folder and the path to it are trusted. Everything below it is not: somebody who may write there can make
+a link, or swap one in between a check and an open. So ``resolve_inside`` only says what a path means now.
+``open_inside`` and ``parent_inside`` go down from the folder one component at a time, and follow no link at all.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def resolve_inside(folder: str, path: str) -> str:
     """Return the real path, all links resolved, of the regular file that ``path`` names inside ``folder``.
 
-    A relative path is taken from the folder. Raises ``OutsideFolder`` for what lies elsewhere, existing or not, so that
-    no answer tells what exists there; ``FileNotFoundError``, ``PermissionError``, ``IsADirectoryError`` or another
-    ``OSError`` for what lies inside and is no file to read.
+    A relative path begins at the folder. Raises ``OutsideFolder`` for a path outside, whether it exists or not, so that
+    nobody can find out what exists there. Raises ``FileNotFoundError``, ``PermissionError``, ``IsADirectoryError`` or
+    another ``OSError`` for a path inside that is no readable file.
     """
     try:
         root = os.path.realpath(folder)
@@ -44,9 +44,9 @@ def resolve_inside(folder: str, path: str) -> str:
 
 
 def mark_inside(folder: str, path: str) -> FileMark:
-    """Return which file ``path`` names inside ``folder``, and its state; raises as ``resolve_inside`` does.
+    """Return the mark of the file that ``path`` names inside ``folder``; raises as ``resolve_inside`` does.
 
-    Raises ``UnicodeEncodeError`` if a link leads to a name that is no UTF-8: no upload's metadata can hold such a name.
+    Raises ``UnicodeEncodeError`` if a link leads to a name that is not UTF-8: no upload's metadata can hold it.
     """
     real = resolve_inside(folder, path)
     real.encode()
@@ -54,14 +54,14 @@ def mark_inside(folder: str, path: str) -> FileMark:
 
 
 def open_inside(folder: str, path: str) -> int:
-    """Open a regular file below ``folder`` for reading and return its descriptor, whatever is swapped in meanwhile.
+    """Open a regular file below ``folder`` for reading, and return its descriptor, even if a link is swapped in.
 
-    ``path`` is absolute and free of links below the folder, as ``resolve_inside`` returns it. Raises ``OutsideFolder``
-    for a path that lies elsewhere or leads through a link; ``IsADirectoryError`` for a folder; ``OSError`` (``EINVAL``)
-    for a fifo, a device or a socket, none of which is ever opened; any other ``OSError`` as it comes.
+    ``path`` is absolute and has no links below the folder, as ``resolve_inside`` returns it. Raises ``OutsideFolder``
+    for a path outside or through a link; ``IsADirectoryError`` for a folder; ``OSError`` (``EINVAL``) for a fifo, a
+    device or a socket, which are never opened; and any other ``OSError`` of the system.
     """
     with parent_inside(folder, path) as (parent, name), naming(path), _refusing_links(path, parent, name):
-        # Looked at before it is opened, since to open a device can do something; and after, since it may be swapped.
+        # Checked before it is opened, because opening a device can have effects; and after, because it may be swapped.
         _require_regular(os.stat(name, dir_fd=parent, follow_symlinks=False), path)
         descriptor = os.open(name, _OPEN_FILE, dir_fd=parent)
         try:
@@ -74,7 +74,7 @@ def open_inside(folder: str, path: str) -> int:
 
 @contextlib.contextmanager
 def parent_inside(folder: str, path: str) -> Iterator[tuple[int, str]]:
-    """Return the open directory that ``path`` lies in, reached from ``folder`` through no link, and the last component.
+    """Yield the open directory of ``path``, reached from ``folder`` without any link, and the last component.
 
     Raises as ``open_inside`` does.
     """
@@ -106,7 +106,7 @@ def parts_inside(folder: str, path: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Let each ``OSError`` of the block name a whole path: its own if that is absolute, otherwise this one."""
+    """Make each ``OSError`` of the block name a whole path: its own if that is absolute, otherwise this one."""
     try:
         yield
     except OSError as error:
@@ -130,11 +130,11 @@ def _require_regular(info: os.stat_result, path: str) -> None:
 
 @contextlib.contextmanager
 def _refusing_links(path: str, parent: int, name: str) -> Iterator[None]:
-    """Tell a link that was met at ``name`` from what else fails there."""
+    """Raise ``OutsideFolder`` if ``name`` is a link; other errors stay as they are."""
     try:
         yield
     except OSError as error:
-        # A link met with O_NOFOLLOW is ELOOP; with O_DIRECTORY as well, Linux says ENOTDIR.
+        # A link with O_NOFOLLOW is ELOOP; if O_DIRECTORY is set too, Linux returns ENOTDIR.
         if error.errno in {errno.ELOOP, errno.ENOTDIR} and _is_link(parent, name):
             raise _link(path) from error
         raise

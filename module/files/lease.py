@@ -1,8 +1,8 @@
-"""Whether anybody has a file open for writing, as the kernel knows it: by a read lease (fcntl(2), "Leases").
+"""Asks the kernel whether anybody has a file open for writing, by a read lease (fcntl(2), "Leases").
 
-A lease is refused with EAGAIN while somebody has the file open for writing, or mapped so. While it is held, whoever
-opens the file for writing waits until it is dropped, 45 s at most: hold it for as short as can be. Linux only. A lease
-may be had of a file of one's own, or with CAP_LEASE of anybody's, and not on every file system.
+A lease is refused with EAGAIN while somebody has the file open or mapped for writing. While it is held, a program that
+opens the file for writing waits until it is released, at most 45 s. So hold it as short as possible. Linux only. A
+process gets a lease for files of its user, or with CAP_LEASE for all files, and not on every file system.
 """
 
 from __future__ import annotations
@@ -17,45 +17,45 @@ from dataclasses import dataclass
 
 
 class Standing(enum.Enum):
-    """What the kernel says of a file."""
+    """What the kernel says about a file."""
 
     FREE = "free"
     """Nobody has it open for writing."""
     WRITTEN = "written"
     """Somebody has it open for writing."""
     UNKNOWN = "unknown"
-    """There is no way to tell."""
+    """It cannot be known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A file on which a lease was asked for."""
+    """A file for which a lease was requested."""
 
     descriptor: int
     standing: Standing
-    """As it was then."""
+    """The standing at that moment."""
     reason: str = ""
     """Why it is UNKNOWN."""
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody writes, nor waits for the lease's end to do so, as far as there is a way to tell."""
+        """Whether, as far as it can be known, nobody writes, and nobody waits for the end of the lease to write."""
         if self.standing is Standing.FREE:
             return fcntl.fcntl(self.descriptor, fcntl.F_GETLEASE) == fcntl.F_RDLCK
         return self.standing is Standing.UNKNOWN
 
 
 def ignore_signal() -> None:
-    """Ignore SIGIO, by which the kernel says that somebody waits for a lease's end; on the main thread.
+    """Ignore SIGIO, which the kernel sends if somebody waits for the end of a lease. Call it on the main thread.
 
-    Its default ends the process. No lease is taken before.
+    By default SIGIO ends the process, so no lease is taken before this call.
     """
     signal.signal(signal.SIGIO, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
 def held(descriptor: int) -> Iterator[Lease]:
-    """Hold a read lease on a file that is open for reading, if there is one to be had."""
+    """Hold a read lease on a file that is open for reading, if the kernel allows one."""
     lease = _taken(descriptor)
     try:
         yield lease

@@ -1,7 +1,7 @@
-"""Threads for blocking work on files: each folder has a few, so that one that hangs holds up no other.
+"""Threads for blocking work on files. Each folder has a few, so that a folder that hangs delays no other.
 
-They are daemons, and end by themselves once there is nothing to do. A network share that never answers keeps those of
-its folder, and no more: they outlive the service that asked, so that its next instance makes no others.
+They are daemons, and end once there is nothing to do. A network share that never answers blocks only the threads of its
+folder. These outlive the service, so that its next instance makes no more of them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 from module.errors import FileUnavailable
 
 MOST_THREADS = 4
-"""Of one folder."""
+"""Limit of threads for one folder."""
 ANSWER_S = 5.0
-"""A disk that has not answered by then hangs, as far as one can tell."""
+"""Seconds after which a disk that has not answered counts as hanging."""
 _IDLE_S = 10.0
 
 _T = TypeVar("_T")
@@ -28,7 +28,7 @@ _Job = Callable[[], None]
 
 
 class _Threads:
-    """Those of one folder."""
+    """The threads of one folder."""
 
     def __init__(self) -> None:
         self._jobs: collections.deque[_Job] = collections.deque()
@@ -36,7 +36,7 @@ class _Threads:
         self._count = 0
         self._idle = 0
         self._begun: dict[int, float] = {}
-        """By thread, the monotonic time at which it began what it does now."""
+        """By thread, the monotonic time at which it began its present work."""
 
     def put(self, job: _Job) -> None:
         with self._ready:
@@ -85,9 +85,9 @@ def _threads_of(folder: str) -> _Threads:
 
 
 def start(folder: str, work: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
-    """Run blocking work on the files of a folder, in a thread of that folder; returns what ``work`` returns or raises.
+    """Run blocking work on the files of a folder in a thread of that folder; returns a future of its result.
 
-    Cancelling the future takes back what has not begun. Raises FileUnavailable if all of the folder's threads hang.
+    To cancel the future takes back work that has not begun. Raises FileUnavailable if all threads of the folder hang.
     """
     threads = _threads_of(folder)
     if threads.hang:
@@ -115,18 +115,18 @@ def start(folder: str, work: Callable[..., _T], *args: Any) -> asyncio.Future[_T
 
 
 async def answer(folder: str, work: Callable[..., _T], *args: Any, within_s: float = ANSWER_S) -> _T:
-    """Run quick work on the files of a folder; raises as ``start`` and as ``work`` do.
+    """Run quick work on the files of a folder, and return its result; raises as ``start`` and as ``work`` do.
 
-    Raises FileUnavailable if there is no answer within so many seconds.
+    Raises FileUnavailable if there is no answer within ``within_s`` seconds.
     """
     done = start(folder, work, *args)
     return await within(folder, done, within_s)
 
 
 async def within(folder: str, done: asyncio.Future[_T], seconds: float) -> _T:
-    """Wait for what was started; raises FileUnavailable if there is no answer within so many seconds.
+    """Wait for a future of ``start``; raises FileUnavailable if there is no answer within ``seconds``.
 
-    The future is not cancelled by it.
+    The future is not cancelled then.
     """
     await asyncio.wait({done}, timeout=seconds)
     if not done.done():
@@ -135,8 +135,8 @@ async def within(folder: str, done: asyncio.Future[_T], seconds: float) -> _T:
 
 
 def close(folder: str, descriptor: int) -> None:
-    """Close a file of a folder: at once as far as its owner is concerned, and as soon as the folder allows."""
-    # Even this may hang: it tells the other end of a network share.
+    """Close a file of a folder; returns at once, and a thread closes it as soon as the folder allows."""
+    # Even this may hang: it sends a message to the server of a network share.
     _threads_of(folder).put(lambda: _closed(descriptor))
 
 

@@ -1,7 +1,7 @@
-"""The uploader's status → flat readings, and whether all is well; pure, the clocks are handed in.
+"""The uploader's status → flat readings, and whether all is well; pure, the clocks are arguments.
 
-``ok`` says what is the matter now, not what once was: it looks at states and standing errors, and of the counters only
-at what they grew by in the last minute. Whatever a person chose (a pause, a disabled source, hours) is no trouble.
+``ok`` is about the present, not about the past: it depends on states, on present errors, and on how much the counters
+grew in the last minute. A person's choice (a pause, a disabled source, hours) is no trouble.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 WINDOW_S = 60.0
-"""Over which rates are taken, and after which a loss is no longer news."""
+"""Rates are computed over this time; after it, a loss is no longer a reason."""
 _APART_S = 1.0
 _SLOW_S = 2.0
-"""A disk that is further behind makes sources miss ticks."""
+"""If a disk is further behind, sources miss ticks."""
 _LONGEST = 240
-"""Of ``reason``, characters."""
+"""Characters of ``reason``, at most."""
 _OF_SOURCE = ("captured", "filtered", "missed", "errors", "dropped")
 
 Readings = dict[str, float | int | bool | str]
@@ -26,7 +26,7 @@ Readings = dict[str, float | int | bool | str]
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What the counters were at one time."""
+    """The counters at one time."""
 
     at: float
     counters: Mapping[str, float]
@@ -34,22 +34,22 @@ class _Look:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What the counters grew by, and in how many seconds; nothing if there was no earlier look."""
+    """How much the counters grew, and in how many seconds; 0 if there was no earlier look."""
 
     seconds: float
     by: Mapping[str, float]
 
     def of(self, counter: str) -> float:
-        """By how much."""
+        """Return how much a counter grew."""
         return self.by.get(counter, 0)
 
     def per_s(self, counter: str) -> float:
-        """At what rate, rounded to thousandths."""
+        """Return the rate of a counter, rounded to thousandths."""
         return round(self.of(counter) / self.seconds, 3) if self.seconds > 0 else 0.0
 
 
 class Vitals:
-    """Remembers the last minute of one uploader. ``now`` is monotonic seconds, ``at`` the time of day, aware."""
+    """Remembers the last minute of one uploader. ``now`` is in monotonic seconds."""
 
     def __init__(self, service: str, *, per_source: bool) -> None:
         self._service = service
@@ -58,11 +58,11 @@ class Vitals:
         """When the cloud was last seen not to be away."""
 
     def silent(self, why: str) -> Readings:
-        """The readings if the uploader does not answer: no number is made up."""
+        """Return the readings if the uploader does not answer: no number is made up."""
         return {"ok": False, "reason": _short([f"{self._service}: {why}"])}
 
     def read(self, status: Mapping[str, Any], *, now: float) -> Readings:
-        """The readings of a ``status`` answer. Raises KeyError, TypeError or ValueError if it is none."""
+        """Return the readings of a ``status`` answer. Raises KeyError, TypeError or ValueError if it is none."""
         sources, spool, upload = status["sources"], status["spool"], status["upload"]
         growth = self._grown(now, float(status["uptime_s"]), _counters(status))
         offline_s = float(upload["offline_s"])
@@ -87,7 +87,7 @@ class Vitals:
             "clock_state": _clock(status),
             "offline_s": offline_s,
             **{count: total[count] for count in _OF_SOURCE if count != "dropped"},
-            # The spool's own count, which has files and what is no source's too.
+            # The spool's count, which includes files and captures of commands.
             "dropped": _whole(spool["dropped"]),
             "failed": _whole(spool["failed"]),
             "disk_free_bytes": _whole(spool["free_disk_bytes"]),
@@ -97,10 +97,10 @@ class Vitals:
         }
 
     def _grown(self, now: float, uptime_s: float, counters: Mapping[str, float]) -> Growth:
-        """Compare with a look of a minute ago, or the oldest since the uploader's start."""
+        """Compare with the look of a minute ago, or with the oldest since the uploader's start."""
         looks, started = self._looks, now - uptime_s
         if looks and looks[-1].at < started:
-            # Its counters began anew.
+            # Its counters began at 0 again.
             looks.clear()
         if not looks and uptime_s <= WINDOW_S:
             looks.append(_Look(started, {}))
@@ -111,7 +111,7 @@ class Vitals:
             base = looks[0]
             by = {name: max(0.0, count - base.counters.get(name, 0)) for name, count in counters.items()}
             growth = Growth(now - base.at, by)
-        # However often it is read, a minute is some sixty looks.
+        # At most some sixty looks are kept for a minute, however often the sensor is read.
         if not looks or now - looks[-1].at >= _APART_S:
             looks.append(_Look(now, counters))
         return growth
@@ -133,7 +133,7 @@ def _counters(status: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _troubles(status: Mapping[str, Any], growth: Growth, offline_s: float) -> Iterator[str]:
-    """What is the matter, the gravest first: what is lost or cannot be kept, what is not sent, what is not had."""
+    """Yield the present troubles, the worst first: captures are lost, are not sent, or cannot be made."""
     yield from _not_kept(status["spool"], growth)
     yield from _not_sent(status, offline_s)
     for name, error in status.get("failing", {}).items():
@@ -190,7 +190,7 @@ def _each(sources: Mapping[str, Mapping[str, Any]], growth: Growth) -> Iterator[
 
 
 def prefixes(ids: Iterable[str]) -> list[str]:
-    """``source_`` and the id with what is no letter, digit or underscore made one; numbered if two become alike."""
+    """Return ``source_`` and the id for each, with "_" for all but letters, digits and "_"; equal ones get a number."""
     made: list[str] = []
     for key in ids:
         plain = "source_" + re.sub(r"[^0-9A-Za-z_]", "_", key)

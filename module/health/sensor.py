@@ -1,9 +1,9 @@
 """The health sensor: asks the uploader for its status, and returns it as flat readings.
 
-It asks through viam-server, by the ``status`` command, so that the uploader may live anywhere. The uploader is an
-*optional* dependency: the sensor is there, and says what is the matter, also while the uploader cannot be built. And
-the uploader may capture this sensor: viam-server orders resources by their required dependencies only, and tells each
-of the two once more when the other has appeared (rdk, ``robot/impl/local_robot.go``).
+It asks through viam-server, by the ``status`` command, so the uploader may be on any machine. The uploader is an
+*optional* dependency: the sensor exists, and reports the trouble, even if the uploader cannot be built. The uploader
+may also capture this sensor: viam-server orders resources only by their required dependencies, and builds each of the
+two again once the other has appeared (rdk, ``robot/impl/local_robot.go``).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from module.health.readings import Vitals
 from module.structs import plain_fields
 
 _ANSWER_S = 3.0
-"""How long the uploader has to answer; its status never waits, so that this is long."""
+"""Seconds that the uploader has to answer. That is plenty, because its status never waits."""
 
 
 class HealthConfig(Part):
@@ -45,7 +45,7 @@ class HealthConfig(Part):
 
     @property
     def dependencies(self) -> tuple[str, ...]:
-        """The uploader as viam-server's dependencies name it."""
+        """The uploader's names among viam-server's dependencies."""
         return resource_names.asked(self.service, str(Generic.API))
 
 
@@ -65,7 +65,7 @@ class Health(Sensor, EasyResource):  # type: ignore[misc, no-untyped-call]
 
     @classmethod
     def new(cls, config: ComponentConfig, dependencies: Mapping[ResourceName, ResourceBase]) -> Self:
-        """Make the sensor; it asks for nothing before it is read. Raises ConfigError."""
+        """Make the sensor; it asks nothing before it is read. Raises ConfigError."""
         self = cls(config.name)
         self._config = _parse(config)
         services = {name: each for name, each in dependencies.items() if API.from_resource_name(name) == Generic.API}
@@ -80,9 +80,9 @@ class Health(Sensor, EasyResource):  # type: ignore[misc, no-untyped-call]
         timeout: float | None = None,  # noqa: ASYNC109, as above
         **_: Any,
     ) -> Mapping[str, SensorReading]:
-        """Return what ``docs/health.md`` lists; if the uploader does not answer, only ``ok`` and ``reason``.
+        """Return the readings of ``docs/health.md``; if the uploader does not answer, only ``ok`` and ``reason``.
 
-        Raises nothing on the uploader's account: a dashboard sees ``ok`` fall, and why.
+        Trouble of the uploader raises no error: a dashboard sees that ``ok`` is false, and the reason.
         """
         if self._uploader is None:
             return self._vitals.silent(missing(self._config.service))

@@ -1,1 +1,1 @@
-"""A local cloud and a stand-in for viam-server: tests, benchmarks and the demo stand on them."""
+"""A local cloud and a stand-in for viam-server, which tests, benchmarks and the demo use."""

@@ -2,7 +2,7 @@
 
 It answers ``proto.rpc.v1.AuthService/Authenticate``, the calls of ``viam.app.datasync.v1.DataSyncService``, and
 ``viam.app.data.v1.DataService/CreateSequence`` through gRPC's C core, which shares no code with the client of this
-module. An upload answers only once it is stored, and one that breaks off leaves nothing behind. In the folder stand:
+module. An upload is answered only once it is stored, and one that breaks off leaves nothing behind. The folder has:
 
 - ``<component>/<method>.ndjson``: rows, one JSON object a line;
 - ``<component>/<method>/<time>-<n>.<extension>``: images and point clouds;
@@ -50,34 +50,34 @@ _OPTIONS = (
 class LocalCloud:
     """Viam's cloud for one organisation: it checks keys, tokens and part ids, and keeps what arrives in ``folder``.
 
-    ``start`` after ``stop`` comes back on the same port with the same tokens: an outage. What a test may change at any
-    time stands in the public attributes.
+    ``stop`` and then ``start`` is an outage: the port and the tokens stay the same. A test may change the public
+    attributes at any time.
     """
 
     api_keys: dict[str, str]
-    """Key id → key. Whoever presents another one is UNAUTHENTICATED."""
+    """Key id → key. A client with another key gets UNAUTHENTICATED."""
     part_ids: set[str]
-    """The machine parts that exist; an upload of another one is UNKNOWN, as in Viam's cloud."""
+    """The machine parts that exist. An upload of another part gets UNKNOWN, as in Viam's cloud."""
     token_lifetime_s: float | None = None
-    """Seconds from its making until a token is UNAUTHENTICATED; None: for ever."""
+    """Seconds for which a token is valid; None: for ever."""
     judge: Callable[[Call], Awaitable[None]] | None = None
-    """Called before a call is stored: it may raise ``Refusal``, or take its time."""
+    """Called before a call is stored; it may raise ``Refusal``, or take any time."""
     after: Callable[[Arrival], Awaitable[None]] | None = None
-    """Called between storing and answering: raising ``Refusal`` here loses the answer to what has been stored."""
+    """Called between storing and answering; if it raises ``Refusal``, the upload is stored and its answer is lost."""
 
     judge_sequence: Callable[[CreateSequenceRequest], Awaitable[None]] | None = None
     """As ``judge``, for ``CreateSequence``."""
 
     arrivals: list[Arrival]
-    """All that was stored, oldest first."""
+    """All uploads that were stored, oldest first."""
     sequences: list[CreatedSequence]
     """All sequences, oldest first."""
     calls: collections.Counter[UploadMethod]
-    """Uploads begun with a good token, whatever became of them."""
+    """Uploads that began with a valid token, also those that failed later."""
     authentications: int = 0
-    """Tokens given out."""
+    """How many tokens were issued."""
     unauthenticated: int = 0
-    """Calls refused because of their key or token."""
+    """How many calls were refused because of their key or token."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class LocalCloud:
         record_messages: bool = False,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
-        """``options``: more of gRPC's own, e.g. how old a connection may become."""
+        """``options``: more options of gRPC, e.g. how old a connection may become."""
         self.api_keys = dict(api_keys)
         self.part_ids = set(part_ids)
         self.arrivals = []
@@ -111,7 +111,7 @@ class LocalCloud:
         self._writer = ThreadPoolExecutor(1)
 
     async def start(self) -> str:
-        """Serve, and give the address, ``http://127.0.0.1:PORT``; the port stays the same from the first start on."""
+        """Serve; returns the address, ``http://127.0.0.1:PORT``. The port stays the same from the first start on."""
         self._shelf.open()
         limit = ("grpc.max_receive_message_length", self._max_message_bytes)
         server = grpc.aio.server(options=[*self._options, limit])
@@ -138,11 +138,11 @@ class LocalCloud:
         await asyncio.to_thread(writer.shutdown)
 
     def forget_tokens(self) -> None:
-        """Make every token given out so far UNAUTHENTICATED."""
+        """Make every token invalid that was issued so far."""
         self._tokens.clear()
 
     async def wait_for(self, predicate: Callable[[], bool], timeout_s: float) -> None:
-        """Return once ``predicate()`` holds, asked whenever a call comes in or is stored, else raise TimeoutError."""
+        """Return once ``predicate()`` is true; it is called when a call comes in or is stored. Raises TimeoutError."""
         try:
             async with asyncio.timeout(timeout_s), self._changed:
                 await self._changed.wait_for(predicate)
@@ -151,7 +151,7 @@ class LocalCloud:
             raise TimeoutError(f"not within {timeout_s} s; {seen}") from None
 
     def _services(self) -> tuple[grpc.GenericRpcHandler, ...]:
-        """Give gRPC the three services; viam's own bindings are for another gRPC library."""
+        """Return the three services for gRPC; viam's bindings are for another gRPC library."""
         authenticate = grpc.unary_unary_rpc_method_handler(
             self._authenticate, AuthenticateRequest.FromString, AuthenticateResponse.SerializeToString
         )
@@ -172,7 +172,7 @@ class LocalCloud:
 
     async def _authenticate(self, request: AuthenticateRequest, context: Any) -> AuthenticateResponse:
         if _bearer(context):
-            # Viam's servers hold that whoever has a token needs none.
+            # In Viam's servers a client that has a token needs no other.
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this caller is authenticated already")
         given, known = request.credentials, self.api_keys.get(request.entity, "")
         if not known or given.type != "api-key" or not secrets.compare_digest(given.payload.encode(), known.encode()):
@@ -186,7 +186,7 @@ class LocalCloud:
         return AuthenticateResponse(access_token=token)
 
     async def _admit(self, context: Any) -> None:
-        """Abort the call unless its token is good."""
+        """Abort the call if its token is not valid."""
         made, lifetime = self._tokens.get(_bearer(context)), self.token_lifetime_s
         if made is None or (lifetime is not None and time.monotonic() >= made + lifetime):
             self.unauthenticated += 1
@@ -213,7 +213,7 @@ class LocalCloud:
             await self.judge_sequence(request)
 
     async def _upload(self, response: type[Any], requests: AsyncIterator[_Received], context: Any) -> Any:
-        """Serve one upload of any kind: the token first, the answer last, refusals as statuses."""
+        """Serve one upload of any kind: check the token, store the upload, and answer; refusals become statuses."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - gRPC runs each call in a task of its own
         self._under_way.add(task)
@@ -231,7 +231,7 @@ class LocalCloud:
             self._under_way.discard(task)
 
     async def _receive(self, requests: AsyncIterator[_Received], context: Any) -> Arrival:
-        """Take in one upload and store it, or raise ``Refusal`` and leave nothing behind."""
+        """Receive one upload and store it, or raise ``Refusal`` and leave nothing behind."""
         received = [await anext(requests, (None, 0))]
         call, rows = opened(received[0][0])
         self.calls[call.method] += 1
@@ -288,7 +288,7 @@ def _bearer(context: Any) -> str:
 
 
 def _quiet_port() -> int:
-    """Find a free port below those of outgoing connections: no client can take it, or meet itself there, meanwhile."""
+    """Return a free port below those of outgoing connections, so that no client's connection can take it meanwhile."""
     for port in random.sample(range(20_000, 32_000), 100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED:

@@ -1,4 +1,4 @@
-"""The machine's side of the socket that a module dials: its resources, and what the SDK's robot service leaves out."""
+"""The server of a machine that a module connects to: its resources, and calls that the SDK's robot service lacks."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from viam.rpc.server import Server
 
 
 class MachineServer(Server):
-    """The SDK's server without its signal handlers, which belong to the program that it runs in."""
+    """The SDK's server without signal handlers, because signals belong to the program around it."""
 
     def __init__(
         self, resources: Sequence[ResourceBase], on_log: Callable[[LogEntry], None], poses: Mapping[str, Pose]
     ) -> None:
-        """Listen to nothing yet. ``poses``: where the frame system has components, in its world."""
+        """Make the server; it does not listen yet. ``poses``: the poses of components in the frame system's world."""
         self._robot = _Robot(self, on_log, poses)
         # Services that come later override those that came before: this one, the SDK's own RobotService.
         super().__init__(list(resources), module_service=cast("Any", self._robot))
@@ -47,12 +47,12 @@ class MachineServer(Server):
         await asyncio.to_thread(shutil.rmtree, self.sockets)
 
     def full_names(self) -> set[str]:
-        """``namespace:type:subtype/name`` of all that the machine has."""
+        """The name of each resource of the machine, as ``namespace:type:subtype/name``."""
         return {f"{n.namespace}:{n.type}:{n.subtype}/{n.name}" for n in self._robot.names()}
 
 
 class _Robot(RobotService):
-    """The SDK's robot service, which takes a module's logs and knows where components are too."""
+    """The SDK's robot service, which also takes a module's logs and knows the poses of components."""
 
     def __init__(self, machine: Server, on_log: Callable[[LogEntry], None], poses: Mapping[str, Pose]) -> None:
         super().__init__(machine)

@@ -1,6 +1,6 @@
-"""The folder of the local cloud: where each upload goes, as ordinary files.
+"""The folder of the local cloud, which stores each upload as ordinary files.
 
-A payload stands in a hidden file until it is whole, so that an upload which breaks off leaves nothing behind.
+A payload is in a hidden file until it is complete, so that an upload that breaks off leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from viam.utils import struct_to_dict
 
 
 class Shelf:
-    """One folder, or None: then nothing is kept. All but ``open`` runs in the one thread that writes."""
+    """One folder, or None: then nothing is kept. All methods except ``open`` run in the thread that writes."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -30,7 +30,7 @@ class Shelf:
             self._folder.mkdir(parents=True, exist_ok=True)
 
     def sink(self, *, keep: bool, on_disk: bool) -> Sink:
-        """A place for one payload on its way in; ``keep``: in memory too."""
+        """Return a sink for one payload; ``keep``: keep it in memory too."""
         return Sink(self._folder if on_disk else None, keep=keep)
 
     def store(
@@ -40,7 +40,7 @@ class Shelf:
         sink: Sink,
         rows: Collection[SensorData],
     ) -> Path | None:
-        """Append rows to the NDJSON file of their method, or give a payload its name; returns the file, if any."""
+        """Append rows to the NDJSON file of their method, or rename a payload's file; returns the file, if any."""
         if self._folder is None:
             return None
         of_method = self._folder / _safe(metadata.component_name) / _safe(metadata.method_name)
@@ -58,7 +58,7 @@ class Shelf:
 
 
 class Sink:
-    """One payload on its way in: counted and hashed, and held in a hidden file until it is whole."""
+    """Receives one payload: counts and hashes it, and holds it in a hidden file until it is complete."""
 
     def __init__(self, folder: Path | None, *, keep: bool) -> None:
         self.size = 0
@@ -68,7 +68,7 @@ class Sink:
         self._part = None if folder is None else (folder / f".{uuid.uuid4().hex}.part").open("wb")
 
     def add(self, chunk: bytes) -> None:
-        """Take in the next bytes."""
+        """Add the next bytes."""
         self.size += len(chunk)
         self.sha256.update(chunk)
         if self._keep:
@@ -77,7 +77,7 @@ class Sink:
             self._part.write(chunk)
 
     def keep_as(self, path: Path) -> Path | None:
-        """Give the payload this name, or one like it if that is taken; returns the file, if there is one."""
+        """Rename the payload's file to this name, or a similar one if it exists; returns the file, if there is one."""
         if self._part is None:
             return None
         self._part.close()
@@ -89,18 +89,18 @@ class Sink:
         return path
 
     def discard(self) -> None:
-        """Remove what has not been given a name."""
+        """Delete the file if it was not renamed."""
         if self._part is not None:
             self._part.close()
             Path(self._part.name).unlink()
 
 
 def _line(row: SensorData, tags: list[str]) -> str:
-    """Write a row as a line of JSON: its times, its upload's tags, and what it holds."""
+    """Return a row as a line of JSON: its times, its upload's tags, and its values."""
     times = {name: getattr(row.metadata, name).ToJsonString() for name in ("time_requested", "time_received")}
     return json.dumps({**struct_to_dict(row.struct), **times, "tags": tags}, ensure_ascii=False) + "\n"
 
 
 def _safe(text: str) -> str:
-    """Make any text one file name: no separator, no leading dot, never empty, below 255 bytes; its end is kept."""
+    """Turn any text into a file name: no separator, no leading dot, never empty, below 255 bytes; its end is kept."""
     return re.sub(r"[^\w.\- ]", "_", text).strip(". ")[-60:].lstrip(". ") or "unnamed"

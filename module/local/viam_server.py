@@ -1,7 +1,7 @@
-"""What viam-server does for a module: serve a machine's resources, start the module's process, configure it.
+"""Does what viam-server does for a module: serves a machine's resources, starts the module's process, configures it.
 
-As in viam-server (rdk's ``module/modmanager``), the module is a process of its own that dials the machine's unix
-socket, ValidateConfig comes before AddResource, and dependencies travel as full names.
+As in viam-server (rdk's ``module/modmanager``), the module is a separate process that connects to the machine's unix
+socket, ValidateConfig comes before AddResource, and dependencies are passed as full names.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _EXIT_S = 10.0
 
 
 class MachineError(CourierError):
-    """The machine could not do what was asked: the module did not start, has gone, or lacks a dependency."""
+    """The machine failed: the module did not start, has ended, or lacks a dependency."""
 
 
 class Exit(NamedTuple):
     """How a module's process ended."""
 
     seconds: float
-    """From the signal to the end."""
+    """Time from the signal to the end."""
     code: int
     """The exit status, or the negative number of the signal that ended it."""
 
@@ -60,20 +60,21 @@ class Exit(NamedTuple):
 class ViamServer:
     """A machine with these resources, and one module: ``command`` plus a socket's path and a log level.
 
-    ``home`` holds what outlives the process (``VIAM_HOME``; the module's own folder in it is ``module_data``), ``root``
-    is the process's working directory, ``log_file`` gets all that the process prints. The credentials reach the module
-    as on a cloud-managed machine, if they are given. ``on_log`` is called with each record that the module logs.
+    ``home`` has the files that outlive the process (``VIAM_HOME``; the module's folder in it is ``module_data``).
+    ``root`` is the process's working directory; ``log_file`` gets everything that the process prints. Credentials, if
+    there are any, reach the module as on a cloud-managed machine. ``on_log`` is called with each record that the module
+    logs.
 
-    Use it as an async context manager, or call ``start`` and ``close``. What goes wrong in the machine is a
-    ``MachineError``; what the module answers with an error is its ``GRPCError``.
+    Use it as an async context manager, or call ``start`` and ``close``. A failure of the machine is a ``MachineError``;
+    an error that the module answers is its ``GRPCError``.
     """
 
     logs: list[LogEntry]
-    """What the module has logged through the machine, oldest first."""
+    """The records that the module has logged through the machine, oldest first."""
     module_data: Path
     """The module's persistent folder, ``VIAM_MODULE_DATA``."""
     poses: dict[str, Pose]
-    """Where the machine's frame system has components, in its world; whoever uses this fills it in."""
+    """The poses of components in the frame system's world; the caller fills this in."""
 
     def __init__(
         self,
@@ -124,7 +125,7 @@ class ViamServer:
         await self.close()
 
     async def start(self) -> None:
-        """Serve the machine, start the module, and return once it is ready; else leave nothing running."""
+        """Serve the machine and start the module; returns once it is ready. If that fails, nothing is left running."""
         try:
             self._machine = MachineServer(self._resources, self._log, self.poses)
             await self._machine.open()
@@ -134,7 +135,7 @@ class ViamServer:
             raise
 
     async def close(self) -> None:
-        """Remove the module's resources, end its process, and take the machine down. Idempotent."""
+        """Remove the module's resources, end its process, and stop the machine. Idempotent."""
         with contextlib.suppress(GRPCError, StreamTerminatedError, OSError, TimeoutError):
             async with asyncio.timeout(_REMOVE_S):
                 for name in list(self._configs) if self.running else ():
@@ -145,11 +146,11 @@ class ViamServer:
             await machine.shut()
 
     def add(self, resource: ResourceBase) -> None:
-        """Make a resource appear on the running machine."""
+        """Add a resource to the running machine."""
         self._served().register(resource)
 
     async def remove(self, resource: ResourceBase) -> None:
-        """Make a resource vanish from the running machine, and close it."""
+        """Remove a resource from the running machine, and close it."""
         resources = self._served().resources
         for name in [name for name, other in resources.items() if other is resource]:
             del resources[name]
@@ -173,17 +174,17 @@ class ViamServer:
     async def validate(
         self, name: str, attributes: Mapping[str, Any], *, model: str = UPLOADER_MODEL, api: str = GENERIC_SERVICE
     ) -> tuple[list[str], list[str]]:
-        """Have the module check attributes: its required and its optional dependencies, as it names them."""
+        """Let the module check attributes; returns the names of its required and its optional dependencies."""
         return await self._validate(_config(name, attributes, model, api))
 
     async def add_resource(
         self, name: str, attributes: Mapping[str, Any], *, model: str = UPLOADER_MODEL, api: str = GENERIC_SERVICE
     ) -> None:
-        """Validate a resource, add it to the module with the dependencies that the machine has, and serve it there."""
+        """Validate a resource, add it to the module with the dependencies that the machine has, and serve it."""
         await self._add(_config(name, attributes, model, api))
 
     async def reconfigure_resource(self, name: str, attributes: Mapping[str, Any] | None = None) -> None:
-        """Give a resource new attributes, or (None) what has appeared on or vanished from the machine since."""
+        """Reconfigure a resource with new attributes, or (None) with the dependencies that have come or gone since."""
         config = self._configs[name]
         if attributes is not None:
             config = _config(name, attributes, config.model, config.api)
@@ -234,7 +235,7 @@ class ViamServer:
 
     @property
     def running(self) -> bool:
-        """Whether the module's process lives."""
+        """Whether the module's process runs."""
         return self._process is not None and not self._process.ended.done()
 
     @property
@@ -243,15 +244,15 @@ class ViamServer:
         return self._running().process.pid
 
     async def terminate(self) -> Exit | None:
-        """Ask the process to end, and kill it after ten seconds; how it ended, None if none ran."""
+        """Ask the process to end, and kill it after ten seconds; returns how it ended, or None if none ran."""
         return await self._end(signal.SIGTERM)
 
     async def kill(self) -> Exit | None:
-        """End the process at once (``kill -9``), with whatever it has started; how it ended, None if none ran."""
+        """End the process and its children at once (``kill -9``); returns how it ended, or None if none ran."""
         return await self._end(signal.SIGKILL)
 
     async def restart(self) -> None:
-        """Start the module again, ending it first if it still runs, and add the resources it had."""
+        """Start the module again (end it first if it runs), and add the resources that it had."""
         await self.terminate()
         configs, self._configs = self._configs, {}
         while self._clients:
@@ -300,7 +301,7 @@ class ViamServer:
         raise MachineError(f"the module ended with status {code} before it was ready{self._words()}")
 
     def _words(self) -> str:
-        """Quote the end of the log file."""
+        """Return the end of the log file, for errors."""
         lines = self._log_file.read_text(errors="replace").splitlines()[-20:]
         return "; its last lines:\n" + "\n".join(lines) if lines else "; it printed nothing"
 
@@ -342,7 +343,7 @@ class _Process:
 
 
 async def _relay(method: Callable[..., Awaitable[Any]], *args: Any, metadata: Any = None, **kwargs: Any) -> Any:  # noqa: ARG001
-    """Call a method of an SDK client for the SDK's server, whose metadata the client could not read."""
+    """Call a method of an SDK client for the SDK's server, without the metadata, which the client could not read."""
     return await method(*args, **kwargs)
 
 

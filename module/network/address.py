@@ -1,4 +1,4 @@
-"""Where a channel leads."""
+"""The address of a server, for a channel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Address:
     port: int | None = None
     tls: bool = False
     socket: str | None = None
-    """The path of a unix socket, which is connected to instead of the host."""
+    """The path of a unix socket; if set, it is used instead of the host."""
 
     @property
     def origin(self) -> str:
@@ -23,12 +23,12 @@ class Address:
         return f"{'https' if self.tls else 'http'}://{_bracketed(self.host)}{port}"
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the address for people to read."""
         return self.socket or f"{_bracketed(self.host)}:{self.port}"
 
 
 def unix(path: str) -> Address:
-    """The server behind a unix socket."""
+    """Return the address of the server of a unix socket."""
     return Address("localhost", socket=path)
 
 

@@ -1,11 +1,11 @@
-"""What the headers and trailers of an answer say; pure.
+"""Reads the headers and trailers of an answer; pure.
 
-libcurl hands over one line after another: the status line, the headers, an empty line, and after the body the
-trailers. An answer that is one block only (gRPC's Trailers-Only) has its ``grpc-status`` among the headers. Each status
-line begins again: what came before was a proxy's answer, or an interim one.
+libcurl passes one line after another: the status line, the headers, an empty line, and after the body the trailers. An
+answer of only one block (gRPC's Trailers-Only) has its ``grpc-status`` among the headers. A new status line replaces
+everything before it, which was a proxy's answer or an interim one.
 
-Only ``grpc-status`` is the other side's verdict (GRPCError). An answer without one was made by something else on the
-way, a proxy or a load balancer: it says nothing about the call (NetworkError).
+Only ``grpc-status`` is the server's verdict on the call (GRPCError). An answer without it comes from something on the
+way, such as a proxy or a load balancer, and says nothing about the call (NetworkError).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RESERVED = ("grpc-", ":")
 
 
 class Answer:
-    """What has come of the headers and trailers so far."""
+    """The headers and trailers that have come so far."""
 
     __slots__ = ("_headers", "_trailers", "http_status")
 
@@ -51,7 +51,7 @@ class Answer:
 
     @property
     def is_grpc(self) -> bool:
-        """Whether it is what a gRPC server answers: HTTP's 200, and gRPC's content type."""
+        """Whether it is the answer of a gRPC server: HTTP's 200, and gRPC's content type."""
         return self.http_status == _OK and self._headers.get("content-type", "").startswith("application/grpc")
 
     @property
@@ -60,7 +60,7 @@ class Answer:
         return "grpc-status" in self._last
 
     def check(self) -> None:
-        """Return if the call ended well. Raises GRPCError for any other status, NetworkError without a status."""
+        """Return if the call succeeded. Raises GRPCError for any other status, and NetworkError without a status."""
         said = self._last.get("grpc-status")
         if said is None:
             raise NetworkError(self._without_status())
@@ -98,7 +98,7 @@ class Answer:
 
 @functools.lru_cache(maxsize=32)
 def answer_of(lines: tuple[bytes, ...]) -> Answer:
-    """The answer of these lines; a server says the same again and again, so that the last few are read once."""
+    """Return the answer of these lines. Servers repeat the same lines, so the last few results are cached."""
     return Answer(lines)
 
 
@@ -115,7 +115,7 @@ def _details(status: Status, message: str | None, value: str | None) -> Sequence
     try:
         details: Sequence[Any] = ProtoStatusDetailsCodec().decode(status, message, _binary(value))
     except (DecodeError, ValueError):
-        # They explain the status; it counts without them.
+        # They explain the status, which is valid without them.
         return None
     return details
 

@@ -18,21 +18,21 @@ from module.network.transfer import Transfer
 
 
 class Lender(Protocol):
-    """Lends transfers to calls; a channel."""
+    """Lends transfers to calls; the channel does this."""
 
     def take(self) -> Transfer:
-        """One that nobody uses. Raises NetworkError once the channel is closed."""
+        """Return a transfer that is not in use. Raises NetworkError once the channel is closed."""
 
     def give_back(self, transfer: Transfer) -> None:
-        """End what is under way on it, and have it for the next call."""
+        """End the call on a transfer, and keep the transfer for the next call."""
 
 
 class Call:
     """One call of a channel; a context, in which messages are sent and received.
 
-    - GRPCError is what the other side said of the call (``grpc-status``), TimeoutError says that its time is up, and
-      NetworkError is everything else that goes wrong on the way.
-    - Leaving the context early, with an error or cancelled, tells the other side by RST_STREAM.
+    - GRPCError is the server's verdict (``grpc-status``), TimeoutError means that the time is over, and NetworkError is
+      every other failure on the way.
+    - If the context is left early, by an error or a cancellation, the other side gets RST_STREAM.
     """
 
     __slots__ = (
@@ -91,15 +91,15 @@ class Call:
                 self._lender.give_back(transfer)
 
     async def send_request(self, *, end: bool = False) -> None:
-        """Begin the call, before there is a message; ``end``: and there will be none."""
+        """Begin the call before there is a message; ``end``: there will be no message."""
         self._begin(None)
         if end:
             await self.end()
 
     async def send_message(self, message: Any, *, end: bool = False) -> None:
-        """Send a message, which has ``SerializeToString``; the only one, or one of many of which ``end`` is the last.
+        """Send a message, which must have ``SerializeToString``; ``end``: it is the last one.
 
-        Messages are dropped once the other side has ended the call: its answer, or its error, is there to be received.
+        If the other side has ended the call, messages are dropped; its answer or error can be received.
         """
         data = framed(message.SerializeToString())
         end = end or not self._cardinality.client_streaming
@@ -113,12 +113,12 @@ class Call:
             await self.end()
 
     async def end(self) -> None:
-        """Say that all has been sent."""
+        """Send no more messages."""
         self._all_sent = True
         self._begun.send_no_more()
 
     async def recv_message(self) -> Any:
-        """The next message of the answer; None: there is no more. Raises what the call ended with."""
+        """Return the next message of the answer; None: there is no more. Raises the error that the call ended with."""
         transfer = self._begun
         if self._cardinality.server_streaming:
             while not transfer.ended and not transfer.messages:
@@ -135,7 +135,7 @@ class Call:
             raise NetworkError(f"the answer is no {self._reply.DESCRIPTOR.full_name}: {error}") from error
 
     async def recv_trailing_metadata(self) -> None:
-        """Wait until the call has ended. Raises what it ended with."""
+        """Wait until the call has ended. Raises the error that it ended with."""
         transfer = self._begun
         if not transfer.ended:
             await transfer.over()
@@ -153,32 +153,32 @@ class Call:
 
     @property
     def initial_metadata(self) -> list[Pair]:
-        """What came before the answer, once the call has ended."""
+        """The metadata before the answer, once the call has ended."""
         return [] if self._answer is None else self._answer.headers
 
     @property
     def trailing_metadata(self) -> list[Pair]:
-        """What came after the answer, once the call has ended."""
+        """The metadata after the answer, once the call has ended."""
         return [] if self._answer is None else self._answer.trailers
 
     @property
     def sent_bytes(self) -> int:
-        """Of the messages, framed: what libcurl has taken to send."""
+        """How many bytes of framed messages libcurl has taken."""
         return 0 if self._transfer is None else self._transfer.sent_bytes
 
     @property
     def passed(self) -> Passed | None:
-        """How far the connection has come that carries this call; None: there is none, or the system does not say."""
+        """The bytes that the connection of this call has sent; None: there is none, or the system does not say."""
         return None if self._transfer is None else self._transfer.passed
 
     @property
     def throttled(self) -> bool:
-        """Whether it waits for its turn to send."""
+        """Whether the call waits for the bandwidth cap."""
         return self._transfer is not None and self._transfer.throttled
 
     @property
     def all_taken(self) -> bool:
-        """Whether libcurl has taken all that there is to send."""
+        """Whether libcurl has taken everything that is to be sent."""
         return self._all_sent and self._transfer is not None and self._transfer.all_taken
 
     @property

@@ -1,15 +1,15 @@
-"""A channel of gRPC over libcurl, in the place of grpclib's under the SDK's generated stubs.
+"""A channel of gRPC over libcurl, which the SDK's generated stubs use instead of grpclib's.
 
 Its invariants:
 
-- **Nothing blocks**, and each call ends: with its answer, with what the other side said (GRPCError), with its time
-  (TimeoutError), with what went wrong on the way (NetworkError), or by its caller's cancellation.
-- **A call is made at most once.** Only what the other side has refused to look at is repeated.
-- **Only ``grpc-status`` is a verdict.** A page of something on the way is a NetworkError.
-- **What has been said counts**: a status that comes before all was sent, or before the connection broke, is the call's.
-- **Calls share one connection**; beyond what the server allows at once they wait. A connection that the server ages out
-  (GOAWAY) carries to their end the calls that it has, and new calls go to a new one.
-- **Nothing is left over**: what a call leaves is one easy handle, for the next call.
+- **Nothing blocks**, and each call ends: with its answer, with the server's error (GRPCError), at the end of its time
+  (TimeoutError), with a failure on the way (NetworkError), or by its caller's cancellation.
+- **A call is made at most once.** It is repeated only if the other side has refused to look at it.
+- **Only ``grpc-status`` is a verdict.** A page of a proxy or a balancer is a NetworkError.
+- **A status that has come is valid**, even if not all was sent, or if the connection broke afterwards.
+- **Calls share one connection.** If there are more calls than the server allows, they wait. If the server wants to
+  close a connection (GOAWAY), the calls on it continue to their end, and new calls go to a new one.
+- **Nothing is left over** after a call, except one easy handle, which the next call uses.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from module.network.throttle import Throttle
 from module.network.transfer import Transfer
 
 MOST_ANSWER_BYTES = 256 * 1024 * 1024
-"""Of one message of an answer; a longer one ends its call."""
+"""Limit of one message of an answer; a longer one ends its call."""
 CONNECT_TIMEOUT_S = 20.0
 _FIRST_WINDOW_BYTES = 64 * 1024
 _MOST_IDLE_HANDLES = 100
@@ -53,7 +53,7 @@ Metadata = Mapping[str, str | bytes] | Collection[tuple[str, str | bytes]]
 
 
 class Channel:
-    """See the module's docstring. Made anywhere, used on one event loop."""
+    """A channel to one server; see the top of this file. It may be made anywhere, and is used on one event loop."""
 
     def __init__(
         self,
@@ -65,10 +65,10 @@ class Channel:
         short_answers: bool = False,
         throttle: Throttle | None = None,
     ) -> None:
-        """``configure`` sets the options of a handle that this road needs; without it no proxy is asked.
+        """``configure`` sets options of a handle, such as TLS and a proxy; without it no proxy is used.
 
-        ``short_answers``: libcurl need not widen the window of each call, for which it sends a packet; an answer of
-        more than 64 KiB then comes slowly.
+        ``short_answers``: libcurl does not widen the window of each call, which saves a packet a call. Answers of more
+        than 64 KiB are then slow.
         """
         self.address = address
         self._configure = configure or _without_proxy
@@ -92,15 +92,15 @@ class Channel:
         timeout: float | None = None,
         metadata: Metadata | None = None,
     ) -> Call:
-        """A call of the method with this path, as grpclib's ``ServiceMethod.open`` asks for one; nothing is sent yet.
+        """Return a call of the method with this path, as grpclib's ``ServiceMethod.open`` needs it; sends nothing yet.
 
-        ``timeout``, in seconds, runs from the moment that the call's context is entered.
+        ``timeout``, in seconds, begins when the call's context is entered.
         """
         headers = _HEADERS if timeout is None and not metadata else self._headers_of(timeout, metadata or ())
         return Call(self, name, cardinality=cardinality, reply=reply_type, headers=headers, timeout=timeout)
 
     def _headers_of(self, timeout: float | None, metadata: Metadata) -> Sequence[str]:
-        """The same object for the same metadata: a handle that has these headers does not take them again."""
+        """Return the same object for the same metadata, so that a handle need not set the same headers again."""
         pairs = tuple(metadata.items() if isinstance(metadata, Mapping) else metadata)
         known = self._headers.get((timeout, pairs))
         if known is None:
@@ -147,7 +147,7 @@ class Channel:
             self._idle.append(transfer)
 
     async def connect(self) -> None:
-        """Connect, and say nothing. Raises NetworkError; a later call may take another connection."""
+        """Connect without a call. Raises NetworkError. A later call may use another connection."""
         curl, driver = self._handle(), self._drive()
         curl.setopt(pycurl.CONNECT_ONLY, 1)
         outcome: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
@@ -193,7 +193,7 @@ class Channel:
         # With TLS it is the one protocol that is offered (ALPN).
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
         if self._short_answers:
-            # The window is as wide as what may come in a second, which is what it begins with.
+            # The window is as wide as the bytes that may come in a second, and has this width from the start.
             curl.setopt(pycurl.MAX_RECV_SPEED_LARGE, _FIRST_WINDOW_BYTES)
         if self.address.socket is not None:
             curl.setopt(pycurl.UNIX_SOCKET_PATH, self.address.socket)
@@ -208,7 +208,7 @@ def _without_proxy(curl: pycurl.Curl) -> None:
 
 
 def _grpc_timeout(seconds: float) -> str:
-    """As gRPC writes it: at most eight digits, in the finest unit that they reach."""
+    """Return a timeout as gRPC writes it: at most eight digits, in the finest unit that fits."""
     for unit, per_second in _UNITS:
         number = math.ceil(max(0.0, seconds) * per_second)
         if number < 10**_MOST_DIGITS:

@@ -1,10 +1,10 @@
-"""Has libcurl work on the event loop: its sockets and its timer are the loop's readers, writers and timers.
+"""Runs libcurl on the event loop: its sockets and its timer become the loop's readers, writers and timers.
 
-Not pycurl's own ``AsyncCurlMulti``: that one closes only within a coroutine, and cancels the futures of what is under
-way, so that their tasks seem cancelled.
+pycurl's ``AsyncCurlMulti`` is not used: it closes only within a coroutine, and cancels the futures of running
+transfers, so that their tasks look cancelled.
 
-- Nothing here blocks, and nothing of ours runs in a thread. (libcurl resolves names in threads of its own.)
-- libcurl's callbacks may not call into it. So a callback only notes what has come, and the loop calls whoever waits.
+- Nothing here blocks, and no thread is made here. (libcurl itself resolves names in threads.)
+- libcurl's callbacks must not call libcurl. So a callback only notes what has come, and the loop then calls the waiter.
 - A transfer that was added ends in one of two ways, once: its ``ended`` is called, or it is removed.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import pycurl
 
 Ended = Callable[[int, str], None]
-"""Called with libcurl's code (0: all is well) and its words."""
+"""Called with libcurl's code (0: success) and its text."""
 _MOST_STREAMS = 10_000
 """More than any server allows: its own limit is what counts."""
 
@@ -26,10 +26,10 @@ class Driver:
     """One multi handle. Made and used on one event loop."""
 
     def __init__(self, most_connections: int) -> None:
-        """``most_connections``: to one server; calls beyond what these may carry wait."""
+        """``most_connections``: to one server; calls that do not fit on these connections wait."""
         self._loop = asyncio.get_running_loop()
         self.turn = 0
-        """Counts the times that libcurl was let work."""
+        """How often libcurl has worked."""
         self._ended: dict[pycurl.Curl, Ended] = {}
         self._watched: dict[int, int] = {}
         self._soon: asyncio.Handle | None = None
@@ -42,7 +42,7 @@ class Driver:
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, most_connections)
 
     def add(self, curl: pycurl.Curl, ended: Ended) -> None:
-        """Begin a transfer; its first bytes leave once the loop has run what is ready."""
+        """Begin a transfer; its first bytes leave after the callbacks that are ready now have run."""
         self._ended[curl] = ended
         self._multi.add_handle(curl)
 
@@ -56,7 +56,7 @@ class Driver:
         return self._watched.keys()
 
     def close(self) -> None:
-        """Close all connections at once. What is under way has been removed before."""
+        """Close all connections at once. All transfers must have been removed before."""
         for timer in (self._soon, self._timer):
             if timer is not None:
                 timer.cancel()

@@ -1,4 +1,4 @@
-"""What libcurl's errors mean, in words for the reader of a log; the one place that knows its codes."""
+"""Turns libcurl's errors into sentences for the reader of a log. Only this file knows libcurl's codes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _E_PROXY = 97
 
 
 def fault(address: Address, code: int, words: str) -> NetworkError:
-    """The error of a call that ended without an answer; ``words`` are libcurl's own, if it has any."""
+    """Return the error of a call that ended without an answer; ``words`` is libcurl's text, if there is one."""
     words = words or pycurl.easy_strerror(code)
     if code == pycurl.E_COULDNT_RESOLVE_HOST:
         return NetworkError(f"the name {address.host} does not resolve: {words}")
@@ -26,6 +26,6 @@ def fault(address: Address, code: int, words: str) -> NetworkError:
     if code == pycurl.E_PEER_FAILED_VERIFICATION:
         return NetworkError(meaning(address.host, words))
     if code == pycurl.E_SEND_FAIL_REWIND:
-        # libcurl's words are about repeating the call, which is not allowed.
+        # libcurl's text is about repeating the call, which is not allowed here.
         words = "it ended before the answer"
     return NetworkError(f"the connection to {address} broke: {words}")

@@ -1,6 +1,6 @@
-"""gRPC's length-prefixed messages, whatever pieces they come in; pure.
+"""gRPC's length-prefixed messages, in pieces of any size; pure.
 
-gRPC over HTTP/2: a message is one byte (1: compressed), its length in four, the most significant first, and itself.
+gRPC over HTTP/2: one byte (1: compressed), four bytes for the length (the most significant first), and the message.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ _HEAD_BYTES = 5
 
 
 def framed(message: bytes) -> bytes:
-    """The message as it travels."""
+    """Return the message with its prefix."""
     # A flag of 0 is the first of five bytes; one addition copies a large message once.
     return len(message).to_bytes(_HEAD_BYTES, "big") + message
 
 
 class Unframer:
-    """Makes messages of pieces. What it holds is never more than one message and the pieces that came with its end."""
+    """Joins pieces to messages. It never holds more than one message and the pieces that came with its end."""
 
     __slots__ = ("_have", "_most", "_need", "_pieces")
 
     def __init__(self, most_bytes: int) -> None:
-        """``most_bytes``: the longest message that is taken."""
+        """``most_bytes``: the longest message that is accepted."""
         self._most = most_bytes
         self.clear()
 
     def clear(self) -> None:
-        """Begin again with an empty stream."""
+        """Forget all bytes, for a new stream."""
         self._pieces: list[bytes] = []
         self._have = 0
         self._need = _HEAD_BYTES
@@ -38,9 +38,9 @@ class Unframer:
         return self._have > 0
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """Take the next bytes; returns the messages that they complete.
+        """Add the next bytes; returns the messages that are now complete.
 
-        Raises NetworkError for a message that is compressed, which nobody asked for, or too long.
+        Raises NetworkError for a message that is too long, or compressed, because compression was not requested.
         """
         if not self._pieces and len(piece) > _HEAD_BYTES and len(piece) == _HEAD_BYTES + self._length(piece, 0):
             return [piece[_HEAD_BYTES:]]

@@ -1,6 +1,6 @@
-"""The machine's road: its resources, asked over our channel instead of the SDK's.
+"""Calls the machine's resources over our channel instead of the SDK's.
 
-Whatever else needs the SDK's channel keeps it: the resources that viam-server handed over are not touched.
+The resources that viam-server passed stay as they are, so other code can go on using the SDK's channel.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from module.network.channel import Channel
 
 
 class MachineRoad:
-    """The clients of a machine's resources, on one channel to each address that they have."""
+    """The clients of a machine's resources, with one channel for each address."""
 
     def __init__(self, resources: Mapping[ResourceName, ResourceBase]) -> None:
-        """Connect to nothing yet. ``resources``: as viam-server handed them over."""
+        """Connect to nothing yet. ``resources``: those that viam-server passed."""
         self._channels: dict[Address, Channel] = {}
         self.resources = {name: self._on_ours(name, resource) for name, resource in resources.items()}
-        """The same, by the same names; those that are no clients, or that need credentials, are themselves."""
+        """Our clients, by the same names. A resource that is no client, or that needs credentials, is unchanged."""
 
     def _on_ours(self, name: ResourceName, resource: ResourceBase) -> ResourceBase:
         address = _address_of(getattr(resource, "channel", None))

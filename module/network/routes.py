@@ -1,9 +1,9 @@
 """The ways to the cloud: directly, or through a proxy, as viam-server goes.
 
-- ``cloud.proxy`` is the only way if it is set; so is ``SOCKS_PROXY`` if ``ONLY_SOCKS_PROXY`` is set beside it.
-- Otherwise the direct way comes first, and ``SOCKS_PROXY`` is tried too if that does not connect within 300 ms.
-- On the direct way ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` mean what they mean to curl.
-- Loopback is never behind a proxy. A proxy's password is in no text.
+- If ``cloud.proxy`` is set, it is the only way. So is ``SOCKS_PROXY`` if ``ONLY_SOCKS_PROXY`` is set too.
+- Otherwise the direct way comes first. If it does not connect within 300 ms, ``SOCKS_PROXY`` is tried too.
+- On the direct way, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` mean the same as for curl.
+- Loopback addresses never use a proxy. A proxy's password is in no text.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ import pycurl
 from module.network.channel import Channel
 
 FALLBACK_S = 0.3
-"""How long the first way has before the next is tried beside it."""
+"""Seconds after which the next way is tried too."""
 SCHEMES = ("socks5", "socks5h", "http", "https")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One way; without a proxy it is the direct one."""
+    """One way to the cloud; without a proxy it is the direct one."""
 
     proxy: str | None = field(default=None, repr=False)
-    """With its password, as libcurl takes it; empty: not even one that the environment names."""
+    """The proxy with its password, as libcurl takes it; empty: no proxy, not even one of the environment."""
 
     def __str__(self) -> str:
-        """For people, without the password."""
+        """Return the way for people to read, without the password."""
         if not self.proxy:
             return "directly"
         parts = urlsplit(self.proxy)
@@ -40,15 +40,15 @@ class Route:
         return f"through the proxy {parts.hostname}{port}"
 
     def take(self, curl: pycurl.Curl) -> None:
-        """Have a handle go this way."""
+        """Set the options of a handle for this way."""
         if self.proxy is not None:
             curl.setopt(pycurl.PROXY, self.proxy)
-            # What the environment excepts was meant for its own proxies.
+            # NO_PROXY of the environment is only for the proxies of the environment.
             curl.setopt(pycurl.NOPROXY, "")
 
 
 def routes(host: str, proxy: str | None, environ: Mapping[str, str]) -> Sequence[Route]:
-    """The ways to a host, the first one first; ``proxy`` is the one that is configured."""
+    """Return the ways to a host, in the order in which they are tried; ``proxy`` is the configured one."""
     if _is_loopback(host):
         return (Route(""),)
     if proxy:
@@ -61,9 +61,9 @@ def routes(host: str, proxy: str | None, environ: Mapping[str, str]) -> Sequence
 
 
 async def first_open(ways: Sequence[Route], channel_by: Callable[[Route], Channel]) -> Channel:
-    """The channel by the first way that connects, each begun a little after the one before it.
+    """Return the channel of the way that connects first. Each way begins ``FALLBACK_S`` after the one before it.
 
-    Where there is one way only, nothing is tried. Raises NetworkError, the first way's, if none connects.
+    If there is only one way, nothing is tried. If none connects, raises the NetworkError of the first one.
     """
     if len(ways) == 1:
         return channel_by(ways[0])

@@ -1,4 +1,4 @@
-"""What the kernel knows of a TCP connection, and what it is asked to do for one."""
+"""What the kernel knows about a TCP connection, and the options that are set on one."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _MOST_REMEMBERED = 64
 
 
 class Passed(NamedTuple):
-    """Bytes of one connection."""
+    """Bytes that one connection has sent."""
 
     written: int
-    """That the kernel has taken."""
+    """Bytes that the kernel has taken."""
     acknowledged: int
-    """That the other end has got, out of these."""
+    """Bytes of these that the other end has acknowledged."""
 
 
 def passed(fd: int) -> Passed | None:
-    """How far a connection has come; None: it is no TCP connection, or the system does not say."""
+    """Return the bytes that a connection has sent; None: it is no TCP connection, or the system does not say."""
     if fd < 0 or not hasattr(socket, "TCP_INFO"):
         return None
     try:
@@ -47,19 +47,19 @@ def passed(fd: int) -> Passed | None:
 
 
 class Counter:
-    """All bytes that the connections of some time have written."""
+    """Counts all bytes that some connections have written, also those that are closed by now."""
 
     def __init__(self) -> None:
         self.written = 0
         self._of: dict[int, int] = {}
 
     def look(self, fds: Iterable[int]) -> None:
-        """Count what has been written since the last look on these, a connection's first bytes too."""
+        """Add the bytes that these have written since the last look; for a new connection, all its bytes."""
         for fd in fds:
             now = passed(fd)
             if now is None:
                 continue
-            # A number is given again once its file is closed; an inode's number is not, for a long time.
+            # A descriptor's number is used again once its file is closed; an inode's number is not, for a long time.
             key = os.fstat(fd).st_ino
             self.written += max(0, now.written - self._of.pop(key, 0))
             self._of[key] = now.written
@@ -68,9 +68,10 @@ class Counter:
 
 
 def watchful(timeout_s: float) -> Callable[[int, int], int]:
-    """What prepares a new socket: the kernel gives up a connection whose bytes stay unacknowledged for so long.
+    """Return the function that prepares a new socket.
 
-    And it takes no megabytes ahead of what the road carries, behind which an alarm would have to wait.
+    The kernel then ends a connection whose bytes stay unacknowledged for ``timeout_s``. It also takes only a little
+    more than the link carries: behind megabytes in the kernel an alarm would have to wait.
     """
     options = [("TCP_NOTSENT_LOWAT", _UNSENT_BYTES), ("TCP_USER_TIMEOUT", max(1, int(timeout_s * 1000)))]
 

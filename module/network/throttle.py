@@ -1,8 +1,8 @@
-"""The bandwidth cap: so many bytes a second leave, over all calls and connections of a road.
+"""The bandwidth cap: a limit of bytes a second for all calls and connections to the cloud together.
 
-What counts is what the kernel's sockets have been given: payloads, and all that travels around them. A call asks
-before each piece, and gets as much as may leave at once; what the sockets then turn out to have sent beside it, a TLS
-handshake among it, is paid back before the next piece. So one large message is as evenly spread as many small ones.
+All bytes that the kernel's sockets get are counted: payloads, and everything around them. A call asks before each
+piece, and may send as much as the cap allows at once. If the sockets have sent more, such as a TLS handshake, that is
+subtracted before the next piece. So one large message is spread as evenly as many small ones.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from collections.abc import Callable, Collection
 from module.network.sockets import Counter
 
 CREDIT_S = 0.1
-"""What was not sent may be made up for, but for no more than this many seconds of the rate."""
+"""Unused bandwidth may be used later, but only that of so many seconds."""
 FRAME_S = 0.05
-"""What one piece takes at most of the rate. With the credit that is 3 % of what five seconds may send."""
+"""The largest piece, in seconds of the rate. With the credit that is 3 % of the bytes that five seconds may send."""
 _NAP_S = 0.01
 _LEAST_FRAME_BYTES = 256
 
 
 class Bucket:
-    """A token bucket, which may be overdrawn by what is sent at once; pure, the monotonic clock is handed in."""
+    """A token bucket, which one piece may overdraw; pure, the monotonic clock is an argument."""
 
     def __init__(self, bytes_per_s: float, now: float) -> None:
         self._rate = bytes_per_s
@@ -36,7 +36,7 @@ class Bucket:
         self._tokens -= size
 
     def wait_s(self, now: float) -> float:
-        """Seconds until more may be sent; 0: at once. Not less than a nap, so that a fast rate needs few of them."""
+        """Seconds until more may be sent; 0: now. Otherwise at least a short nap, so that there are few naps."""
         self._fill(now)
         return 0.0 if self._tokens >= 0 else _NAP_S - self._tokens / self._rate
 
@@ -46,10 +46,10 @@ class Bucket:
 
 
 class Throttle:
-    """One cap, and the queue of those who want to send: first come, first served, a piece a turn."""
+    """One cap, and the queue of the calls that want to send: first come, first served, one piece a turn."""
 
     def __init__(self, bytes_per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """``clock`` gives monotonic seconds."""
+        """``clock`` returns monotonic seconds."""
         self._clock = clock
         self._bucket = Bucket(bytes_per_s, clock())
         self._waiting: deque[Callable[[], None]] = deque()
@@ -60,14 +60,14 @@ class Throttle:
         self.frame_bytes = max(_LEAST_FRAME_BYTES, int(bytes_per_s * FRAME_S))
         """How much may be sent in one turn."""
         self.sockets: set[Callable[[], Collection[int]]] = set()
-        """Return the descriptors of sockets that send under this cap.
+        """Functions that return the descriptors of sockets under this cap.
 
-        If the system does not say what they have sent, only what calls send counts.
+        If the system does not say how much these have sent, only the bytes of calls are counted.
         """
         self._counter = Counter()
 
     def take(self, most: int, go_on: Callable[[], None]) -> int:
-        """How many bytes the caller sends now, which are spent; 0: ``go_on`` is called when it may ask again."""
+        """Count and return the bytes that the caller sends now; 0: ``go_on`` is called when it may ask again."""
         if self._turn is not go_on:
             if go_on not in self._waiting:
                 self._waiting.append(go_on)
@@ -82,7 +82,7 @@ class Throttle:
         return size
 
     def leave(self, go_on: Callable[[], None]) -> None:
-        """Want nothing any more."""
+        """Leave the queue."""
         if self._turn is go_on:
             self._turn = None
             self._serve()
@@ -106,7 +106,7 @@ class Throttle:
             self._turn()
 
     def _pay(self) -> None:
-        """Spend what has left beside the pieces; what libcurl still holds of those makes it look less."""
+        """Count the bytes that were sent beside the pieces; pieces that libcurl still holds make them look fewer."""
         for sockets in self.sockets:
             self._counter.look(sockets())
         beside = self._counter.written - self._given

@@ -1,7 +1,7 @@
-"""Whom a TLS connection trusts, and what it means when a certificate does not verify.
+"""The certificates that a TLS connection trusts, and the meaning of a certificate that does not verify.
 
-libcurl's wheel brings OpenSSL with the places of the system that built it, which no Debian has. So the store is named:
-by ``SSL_CERT_FILE`` as OpenSSL has it, otherwise the first of a list that exists; macOS has its own.
+libcurl's wheel brings an OpenSSL that looks in the places of the system that built it, and no Debian has these. So the
+store is set here: ``SSL_CERT_FILE`` as for OpenSSL, otherwise the first of a list that exists; macOS has its own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MEANINGS = (
 
 
 def verify(curl: pycurl.Curl, environ: Mapping[str, str] = os.environ) -> None:
-    """Have a handle take TLS 1.2 or newer, and verify chain and name by the system's store.
+    """Make a handle use TLS 1.2 or newer, and verify chain and name by the system's store.
 
     Raises NetworkError if this machine has none.
     """
@@ -50,13 +50,13 @@ def verify(curl: pycurl.Curl, environ: Mapping[str, str] = os.environ) -> None:
     folder = environ.get("SSL_CERT_DIR")
     if store is None and not folder:
         raise NetworkError("this machine has no store of certificates: install ca-certificates or set SSL_CERT_FILE")
-    # Both, or the wheel's places would stand.
+    # Both must be set, or the wheel's places would stay.
     curl.setopt(pycurl.CAINFO, store) if store else curl.unsetopt(pycurl.CAINFO)
     curl.setopt(pycurl.CAPATH, folder) if folder else curl.unsetopt(pycurl.CAPATH)
 
 
 def meaning(host: str, words: str) -> str:
-    """What libcurl's words about a certificate mean."""
+    """Return the meaning of libcurl's text about a certificate."""
     now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     for sign, means in _MEANINGS:
         if sign in words:

@@ -1,11 +1,11 @@
-"""What libcurl knows of a call: one easy handle, which is used again and again, and the state of its present call.
+"""libcurl's side of a call: one easy handle, which many calls use in turn, and the state of its present call.
 
 - libcurl calls ``_read``, ``_write``, ``_head`` and ``_rewind`` in the middle of its work. They never raise and never
-  call into it; what they find wrong becomes ``_fault``, and the transfer ends.
-- A call is made once. libcurl would repeat a call whose connection died under it before any answer, though the other
-  side may have carried it out: ``_rewind`` refuses, always. What the other side cannot have carried out is begun again
-  here: a call that it refused to look at (GOAWAY and REFUSED_STREAM, RFC 9113, 8.7), and one that never left.
-- What waits to be sent is one message beside the one that leaves.
+  call libcurl. If they find an error, they set ``_fault`` and end the transfer.
+- A call is made once. If a connection breaks before any answer, libcurl would repeat the call, although the other side
+  may have carried it out. So ``_rewind`` always refuses. This file begins a call again only if the other side cannot
+  have carried it out: it refused to look at it (GOAWAY and REFUSED_STREAM, RFC 9113, 8.7), or the call never left.
+- At most one message waits, beside the one that is being sent.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from module.network.throttle import Throttle
 _ABORT = 0
 _UNKNOWN = -1
 _UNARY_BYTES = 64 * 1024
-"""What libcurl takes at once of a single message: as much as its window begins with."""
+"""How much of a single message libcurl takes at once: as much as its window has at the start."""
 _STREAMED_BYTES = 128 * 1024
 _MOST_REPEATS = 5
 
@@ -45,7 +45,7 @@ class Transfer:
         most_answer_bytes: int,
         throttle: Throttle | None = None,
     ) -> None:
-        """``curl`` has all options that stay the same from call to call, except those that are set here."""
+        """``curl`` has all options that are the same for each call, except those that are set here."""
         self.curl = curl
         self._throttle = throttle
         self._driver = driver
@@ -66,9 +66,9 @@ class Transfer:
 
     def _clear(self) -> None:
         self.messages: deque[bytes] = deque()
-        """Of the answer, those that nobody has taken."""
+        """Messages of the answer that nobody has taken yet."""
         self.sent_bytes = 0
-        """What libcurl has taken to send."""
+        """How many bytes libcurl has taken to send."""
         self.ended = False
         self._number += 1
         self._lines.clear()
@@ -87,7 +87,7 @@ class Transfer:
         self._over: asyncio.Future[None] | None = None
 
     def begin(self, path: str, headers: Sequence[str], message: bytes | None) -> None:
-        """Begin a call, whose only message is this one, framed; None: what it sends follows."""
+        """Begin a call with one framed message and no others; None: messages follow."""
         curl = self.curl
         if path != self._path:
             self._path = path
@@ -112,9 +112,9 @@ class Transfer:
         self._driver.add(curl, self._end)
 
     async def send(self, message: bytes) -> None:
-        """Give the next message, framed; returns at once if the one before it is on its way.
+        """Add the next framed message; returns at once if the one before it is being sent, otherwise waits.
 
-        It is dropped if the other side has ended the call: what it said then counts.
+        If the other side has ended the call, the message is dropped, and the answer or error of the call is valid.
         """
         while self._next is not None and not self.ended:
             self._room = asyncio.get_running_loop().create_future()
@@ -128,7 +128,7 @@ class Transfer:
             self._go_on()
 
     def send_no_more(self) -> None:
-        """All has been given."""
+        """Note that there are no more messages."""
         if not self.ended:
             self._all_given = True
             self._go_on()
@@ -144,21 +144,21 @@ class Transfer:
 
     @property
     def all_taken(self) -> bool:
-        """Whether libcurl has taken all that has been given."""
+        """Whether libcurl has taken all messages."""
         return not self._unsent and self._next is None
 
     @property
     def passed(self) -> Passed | None:
-        """How far the connection has come that carries the call, if there is one and the system says so."""
+        """The bytes that the connection of the call has sent; None: there is none, or the system does not say."""
         return None if self.ended else passed(self.curl.getinfo(pycurl.ACTIVESOCKET))
 
     async def news(self) -> None:
-        """Return once messages have come since, or the call has ended; for one waiter."""
+        """Return once new messages have come, or the call has ended; for one waiter."""
         self._news = asyncio.get_running_loop().create_future()
         await self._news
 
     async def over(self) -> None:
-        """Return once the call, which has not ended, has; for one waiter."""
+        """Wait for the end of a call that has not ended; for one waiter."""
         self._over = asyncio.get_running_loop().create_future()
         await self._over
 
@@ -169,7 +169,7 @@ class Transfer:
         self._ended()
 
     def reset(self) -> None:
-        """Forget the call, which is ended if it has not been: the other side gets RST_STREAM."""
+        """Forget the call. If it has not ended, it is ended, and the other side gets RST_STREAM."""
         if self._throttle is not None:
             self._throttle.leave(self._turn)
         if not self.ended:
@@ -185,12 +185,12 @@ class Transfer:
         return self._answer
 
     def check(self) -> None:
-        """Return if the call, which has ended, ended well. Raises what went wrong."""
+        """Return if the call, which must have ended, succeeded; otherwise raises its error."""
         answer = self.answer
         if answer.is_grpc or not answer.http_status:
             if self._fault is not None:
                 raise self._fault
-            # What the other side has said counts, whatever became of the connection then.
+            # A status of the other side is valid, whatever happened to the connection afterwards.
             if self._code and not answer.has_status:
                 raise fault(self._address, self._code, self._words)
         answer.check()
@@ -263,10 +263,10 @@ class Transfer:
         self._ended()
 
     def _unseen(self, words: str) -> bool:
-        """Whether the other side cannot have carried out this call, which libcurl wants to repeat."""
+        """Whether the other side certainly has not carried out this call, which libcurl wants to repeat."""
         if not self._whole:
             return False
-        # Had the connection broken, libcurl's first words would be of that.
+        # If the connection had broken, libcurl's text would begin with that.
         refused = words.startswith("seek callback")
         never_left = words.startswith(("Send failure", "OpenSSL SSL_write")) and self._read_in == self._driver.turn
         return refused or never_left

@@ -1,1 +1,1 @@
-"""The module as viam-server sees it: its socket, its calls, its logs and its end. Read ``module_server`` first."""
+"""The side of the module that viam-server sees: socket, calls, logs and end. Read ``module_server`` first."""

@@ -1,9 +1,9 @@
-"""The door of DoCommand: the SDK's own service, except what would hold the event loop up or be answered in riddles.
+"""Receives DoCommand. It is the SDK's service, except that it does not block the event loop, and its errors are clear.
 
-- A command that protobuf refuses to parse (its parsers stop at 100 messages within one another, some 30 objects) is
-  answered with INVALID_ARGUMENT, where the SDK's service says UNKNOWN with a file name and a line.
-- A list is turned into Python's objects a few at a time, and refused if it is too long, before any of that.
-- null stays null, which the SDK's own conversion (``viam.utils.struct_to_dict``) makes 0.
+- Protobuf's parsers refuse more than 100 nested messages, some 30 objects. Such a command is answered with
+  INVALID_ARGUMENT; the SDK's service answers UNKNOWN, with a file name and a line.
+- A list that is too long is refused. A list that is not is turned into Python's objects a few at a time.
+- null stays null; the SDK's conversion (``viam.utils.struct_to_dict``) makes it 0.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from viam.services.generic.service import GenericRPCService
 from module.structs import plain
 
 MOST_VALUES = 100_000
-"""Of a list; whose verb allows fewer says so itself."""
+"""Limit of values in a list; a verb that allows fewer refuses by itself."""
 _AT_ONCE = 50
 _MOST_SHOWN = 80
 
@@ -32,7 +32,7 @@ class CommandService(GenericRPCService):
     """``viam.service.generic.v1.GenericService`` for all services of this module."""
 
     async def DoCommand(self, stream: Stream[DoCommandRequest, DoCommandResponse]) -> None:  # noqa: N802
-        """Answer one command. Raises GRPCError as the module's docstring says, and what the command itself raises."""
+        """Answer one command. Raises GRPCError as the top of this file says, and the errors of the command itself."""
         try:
             request = await stream.recv_message()
         except DecodeError as error:
@@ -75,5 +75,5 @@ async def _read_list(name: str, values: ListValue) -> list[Any]:
 
 
 def install() -> None:
-    """Let the module's server answer with this service. To be called before the server is made."""
+    """Make the module's server use this service. Call it before the server is made."""
     Registry.REGISTERED_APIS()[Generic.API].rpc_service = CommandService

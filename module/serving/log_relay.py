@@ -1,12 +1,11 @@
 """Sends the module's log records to viam-server: each as one line, from the loop that owns the connection.
 
-The SDK does it from a thread with an event loop of its own (viam-sdk 0.85.1, ``viam/logging.py``), over the very
-connection through which resources are polled. An HTTP/2 connection has one state and no lock: under load the two loops
-break it, and the polls that are under way fail with it. Here the SDK's worker is replaced by one that names the main
-loop, before the SDK makes its own.
+The SDK sends them from a thread that has another event loop (viam-sdk 0.85.1, ``viam/logging.py``), but over the
+connection that polls use too. An HTTP/2 connection has one state and no lock. Under load the two loops break it, and
+running polls fail. So this file replaces the SDK's worker by one that uses the main loop, before the SDK makes its own.
 
-Names, errors and answers of others stand in the records. Whatever they hold, a record is one line of printable
-characters: none of them can write a line of its own into the log, or speak to the terminal that shows it.
+Records contain names, errors and answers of others. A record is always one line of printable characters, so none of
+these can forge another line of the log, or send control sequences to a terminal.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _MOST_CHARACTERS = 4000
 
 
 def one_line(text: str) -> str:
-    """The text in printable characters only, all others escaped as in a Python string; cut where it is very long."""
+    """Return the text with all but printable characters escaped as in a Python string; cut if it is very long."""
     if len(text) > _MOST_CHARACTERS:
         text = f"{text[: _MOST_CHARACTERS - 1]}…"
     if text.isprintable():
@@ -30,7 +29,7 @@ def one_line(text: str) -> str:
 
 
 class _Record(logging.LogRecord):
-    """A record whose name and message are one line each. A traceback, of the module's own defects, has several."""
+    """A record whose name and message are one line each. Only tracebacks, of the module's own defects, have several."""
 
     def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(one_line(name), *args, **kwargs)
@@ -44,7 +43,7 @@ class _Record(logging.LogRecord):
 
 
 class _MainLoop:
-    """Stands in for ``viam.logging._SingletonEventLoopThread``."""
+    """Replaces ``viam.logging._SingletonEventLoopThread``."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -53,14 +52,14 @@ class _MainLoop:
         return self._loop
 
     def wait_until_ready(self) -> None:
-        """Nothing to wait for: it runs."""
+        """Do nothing: the loop runs."""
 
     def stop(self) -> None:
-        """Nothing to stop: whoever started the loop ends it."""
+        """Do nothing: the loop belongs to the main program."""
 
 
 def install() -> None:
-    """Make records one line each, and the SDK's log handlers use the running loop; before the module serves."""
+    """Make each record one line, and make the SDK's log handlers use the running loop. Call it before serving."""
     logging.setLogRecordFactory(_Record)
     worker = _MainLoop(asyncio.get_running_loop())
     viam.logging._SingletonEventLoopThread = lambda: worker  # type: ignore[assignment, misc, return-value]  # noqa: SLF001

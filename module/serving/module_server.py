@@ -1,4 +1,4 @@
-"""The module as viam-server asks it (``ServedModule``), and its server on its socket, until it is asked to end.
+"""The module that viam-server calls (``ServedModule``), and its server on a socket, until it is asked to end.
 
 The SDK's own server waits for asyncio's ``Server.wait_closed``, which from Python 3.12 on returns only when no
 connection is open. viam-server keeps its connection open until the module has ended.
@@ -26,17 +26,17 @@ from module.errors import ConfigError, answer_of
 
 
 class ServedModule(Module):
-    """The SDK's module, except that a refusal is only its text, and no dependency keeps a resource from being built."""
+    """The SDK's module, except that a refusal is only its text, and a bad dependency does not stop a resource."""
 
     server: ModuleServer
 
     def __init__(self, address: str, *, log_level: int = logging.INFO, tcp_mode: bool = False) -> None:
-        """As its base, with our own server."""
+        """Make the SDK's module with our server."""
         super().__init__(address, log_level=log_level, tcp_mode=tcp_mode)
         self.server = ModuleServer(self)
 
     async def validate_config(self, request: ValidateConfigRequest) -> ValidateConfigResponse:
-        """Return the dependencies of a config. Raises GRPCError; if the attributes are refused, with their text."""
+        """Return the dependencies of a config. Raises GRPCError; its text for refused attributes is the refusal."""
         try:
             return await super().validate_config(request)
         except GRPCError as error:
@@ -46,10 +46,10 @@ class ServedModule(Module):
             raise GRPCError(Status.INVALID_ARGUMENT, answer_of(error.__context__)) from error
 
     async def add_resource(self, request: AddResourceRequest, *, deadline: Deadline | None = None) -> None:
-        """Build a resource, with those of its dependencies that can be asked; the others are named in the log.
+        """Build a resource with those of its dependencies that can be called; the log names the others.
 
-        viam-server passes some by a name that it does not serve, and some of an API that the SDK has no client for.
-        Of each the SDK says "No … with name … found in the registry", and builds nothing.
+        viam-server passes some dependencies by a name that it does not serve, or with an API for which the SDK has no
+        client. For each the SDK raises "No … with name … found in the registry", and builds nothing.
         """
         dependencies = list(request.dependencies)
         if self.parent is not None and dependencies:
@@ -76,7 +76,7 @@ class ModuleServer(Server):
     """The SDK's server, which ends on SIGTERM, SIGINT or ``end``, whatever connections are open."""
 
     def __init__(self, module: Module) -> None:
-        """Serve what viam-server asks of ``module``; listens to nothing yet."""
+        """Make a server for viam-server's calls of ``module``; it does not listen yet."""
         super().__init__(resources=[], module_service=ModuleRPCService(module))
         self._ending = asyncio.Event()
 
@@ -97,8 +97,8 @@ class ModuleServer(Server):
             viam.logging.setLevel(log_level)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            # Unlike the SDK's, these change nothing when they come again, while what was captured is made safe:
-            # viam-server repeats its signal after 3 s, and systemd signals the module beside viam-server.
+            # Unlike with the SDK, a second signal changes nothing while captures are being synced:
+            # viam-server repeats its signal after 3 s, and systemd signals the module too.
             loop.add_signal_handler(number, self.end)
         # The server of gRPC and the handler that logs its requests have no public names: only a subclass reaches them.
         listen(self._server, RecvRequest, self._grpc_recvrequest_handler)

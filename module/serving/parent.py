@@ -1,7 +1,7 @@
-"""Notices that viam-server has ended, so that the module lets go of the spool for the one that follows.
+"""Notices that viam-server has ended, so that the module closes the spool for the next viam-server.
 
-viam-server is the process that started this one, or, with a script between them, whoever answers at its address. A
-look each second finds both; Linux reports the end of a process at once.
+viam-server is the process that started this one. If there is a script between them, it is the process that answers at
+the machine's address. Both are checked each second; Linux also reports the end of a process at once.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _LOOK_S = 1.0
 
 
 async def gone(machine: Callable[[], RobotClient | None]) -> None:
-    """Return once the process that started this one has ended, or the machine that it serves refuses connections.
+    """Return once the parent process has ended, or the machine refuses connections.
 
-    The parent is the one of the time when this file was imported.
+    The parent is that of the moment when this file was imported.
     """
     ended = asyncio.Event()
     with _reported(_STARTED_BY, ended):
@@ -34,7 +34,7 @@ async def gone(machine: Callable[[], RobotClient | None]) -> None:
 
 @contextlib.contextmanager
 def _reported(pid: int, ended: asyncio.Event) -> Iterator[None]:
-    """Have ``ended`` set when the process ends, if the kernel can report it (Linux 5.3 and later)."""
+    """Set ``ended`` when the process ends, if the kernel can report it (Linux 5.3 and later)."""
     try:
         descriptor = os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -50,9 +50,9 @@ def _reported(pid: int, ended: asyncio.Event) -> Iterator[None]:
 
 
 async def _refuses(machine: RobotClient | None) -> bool:
-    """Whether the connection to the machine is closed and nobody listens at its address.
+    """Return whether the connection to the machine is closed and nobody listens at its address.
 
-    A refusal alone says nothing: who cleans up /tmp may remove a socket that is in use.
+    A refused connection is not enough: a clean-up of /tmp may remove a socket that is in use.
     """
     if machine is None:
         return False
