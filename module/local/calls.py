@@ -19,7 +19,7 @@ class Refusal(Exception):
 
 
 class UploadMethod(enum.StrEnum):
-    """Which of the upload methods a call came from."""
+    """The upload method of a call."""
 
     BINARY = "binary_data_capture_upload"
     """``DataCaptureUpload`` of one binary payload."""
@@ -28,7 +28,7 @@ class UploadMethod(enum.StrEnum):
     STREAMING = "streaming_data_capture_upload"
     """``StreamingDataCaptureUpload``."""
     FILE = "file_upload"
-    """``FileUpload``: ``file_upload`` and ``file_upload_from_path`` alike, which the wire cannot tell apart."""
+    """``FileUpload``: both ``file_upload`` and ``file_upload_from_path``, whose messages are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Call:
     method: UploadMethod
     metadata: UploadMetadata
     sensor_metadata: SensorMetadata | None
-    """Of a binary or streaming upload; rows carry their own, files have none."""
+    """Of a binary or streaming upload. None for files, and for rows, which contain theirs."""
     first: Any
-    """The first message, whole."""
+    """The complete first message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class Arrival:
     metadata: UploadMetadata
     sensor_metadata: SensorMetadata | None
     rows: tuple[SensorData, ...]
-    """Of a tabular upload."""
+    """The rows of a tabular upload."""
     size: int
     """Bytes of the payload; the payload of rows is their serialised messages, joined."""
     sha256: str
-    """Of the payload, hexadecimal."""
+    """The hash of the payload, hexadecimal."""
     payload: bytes | None
     """The payload, if the cloud keeps payloads."""
     message_sizes: tuple[int, ...]
@@ -63,16 +63,16 @@ class Arrival:
     messages: tuple[Any, ...]
     """The messages themselves, if the cloud records them."""
     file_id: str
-    """What the cloud answered."""
+    """The cloud's answer."""
     when: datetime
     """When it was stored, UTC."""
     path: Path | None = None
-    """The file that it became, or was appended to, if the cloud has a folder."""
+    """The file that has it, if the cloud has a folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedSequence:
-    """A sequence that the cloud was asked for, and made."""
+    """A sequence that the cloud has made."""
 
     request: CreateSequenceRequest
     sequence_id: str
@@ -82,7 +82,7 @@ class CreatedSequence:
 
 
 def opened(first: Any) -> tuple[Call, tuple[SensorData, ...]]:
-    """Read a call's first message: what it is, and the rows that it holds."""
+    """Read a call's first message; returns the call, and its rows."""
     if first is None or not first.HasField("metadata"):
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "no metadata in the first message")
     metadata = first.metadata
