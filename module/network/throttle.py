@@ -1,8 +1,9 @@
 """The bandwidth cap: a limit of bytes a second for all calls and connections to the cloud together.
 
-All bytes that the kernel's sockets get are counted: payloads, and everything around them. A call asks before each
-piece, and may send as much as the cap allows at once. If the sockets have sent more, such as a TLS handshake, that is
-subtracted before the next piece. So one large message is spread as evenly as many small ones.
+All bytes that the kernel's sockets get are counted: payloads, and everything around them. Calls take turns. A turn ends
+when one frame has been sent, when the call has nothing to send just now, or after a moment, if the other side lets the
+call send no more. If the sockets have sent more, such as a TLS handshake, that is subtracted before the next turn. So
+one large message is spread as evenly as many small ones.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from module.network.sockets import Counter
 CREDIT_S = 0.1
 """Unused bandwidth may be used later, but only that of so many seconds."""
 FRAME_S = 0.05
-"""The largest piece, in seconds of the rate. With the credit that is 3 % of the bytes that five seconds may send."""
+"""What one turn may send, in seconds of the rate. With the credit: 3 % of the bytes that five seconds may send."""
 _NAP_S = 0.01
+_TURN_S = 0.02
+"""The longest turn, so that a call that the other side holds up does not hold up the others."""
 _LEAST_FRAME_BYTES = 256
 
 
@@ -46,7 +49,7 @@ class Bucket:
 
 
 class Throttle:
-    """One cap, and the queue of the calls that want to send: first come, first served, one piece a turn."""
+    """One cap, and the queue of the calls that want to send: first come, first served, one frame a turn."""
 
     def __init__(self, bytes_per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
         """``clock`` returns monotonic seconds."""
@@ -54,7 +57,9 @@ class Throttle:
         self._bucket = Bucket(bytes_per_s, clock())
         self._waiting: deque[Callable[[], None]] = deque()
         self._turn: Callable[[], None] | None = None
+        self._left = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._turn_ends: asyncio.TimerHandle | None = None
         self._given = 0
         self._beside = 0
         self.frame_bytes = max(_LEAST_FRAME_BYTES, int(bytes_per_s * FRAME_S))
@@ -73,21 +78,27 @@ class Throttle:
                 self._waiting.append(go_on)
             self._serve()
             return 0
-        self._turn = None
-        size = min(most, self.frame_bytes)
+        size = min(most, self._left)
+        self._left -= size
         self._given += size
         self._bucket.spend(size, self._clock())
-        if self._waiting:
-            self._serve()
+        if not self._left:
+            self._pass_on()
         return size
 
     def leave(self, go_on: Callable[[], None]) -> None:
-        """Leave the queue."""
+        """Leave the turn or the queue: there is nothing to send just now, or any more."""
         if self._turn is go_on:
-            self._turn = None
-            self._serve()
+            self._pass_on()
         elif go_on in self._waiting:
             self._waiting.remove(go_on)
+
+    def _pass_on(self) -> None:
+        self._turn = None
+        if self._turn_ends is not None:
+            self._turn_ends.cancel()
+            self._turn_ends = None
+        self._serve()
 
     def _serve(self) -> None:
         """Set the time of the next turn, if somebody waits and none is under way."""
@@ -102,7 +113,8 @@ class Throttle:
         if self._bucket.wait_s(self._clock()) > 0:
             self._serve()
         elif self._waiting:
-            self._turn = self._waiting.popleft()
+            self._turn, self._left = self._waiting.popleft(), self.frame_bytes
+            self._turn_ends = asyncio.get_running_loop().call_later(_TURN_S, self._pass_on)
             self._turn()
 
     def _pay(self) -> None:

@@ -221,6 +221,8 @@ class Transfer:
         else:
             view = memoryview(unsent)
             piece, self._unsent = bytes(view[:size]), view[size:]
+        if self._throttle is not None and self.all_taken:
+            self._throttle.leave(self._turn)
         self.sent_bytes += len(piece)
         self._read_in = self._driver.turn
         return piece

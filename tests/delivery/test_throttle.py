@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -63,20 +64,42 @@ async def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
 
     def sender(name: str) -> Callable[[], None]:
         def go_on() -> None:
-            if throttle.take(2000, go_on):
+            if throttle.take(throttle.frame_bytes, go_on):
                 served.append(name)
             if served.count(name) < 4:
-                throttle.take(2000, go_on)
+                throttle.take(throttle.frame_bytes, go_on)
             elif len(served) == 12:
                 ended.set()
 
         return go_on
 
     for name in "abc":
-        assert throttle.take(2000, sender(name)) == 0
+        assert throttle.take(throttle.frame_bytes, sender(name)) == 0
     async with asyncio.timeout(10):
         await ended.wait()
     assert "".join(served) == "abc" * 4
+
+
+async def test_a_turn_is_one_frame_in_as_many_pieces_as_it_takes() -> None:
+    throttle = Throttle(100_000)
+    turn = asyncio.Event()
+    go_on = turn.set
+    assert throttle.take(10_000, go_on) == 0
+    async with asyncio.timeout(10):
+        await turn.wait()
+    assert [throttle.take(2000, go_on) for _ in range(4)] == [2000, 2000, 1000, 0]
+
+
+async def test_a_turn_that_is_not_used_passes_on() -> None:
+    throttle = Throttle(100_000)
+    turns = asyncio.Queue[str]()
+    first, second = functools.partial(turns.put_nowait, "first"), functools.partial(turns.put_nowait, "second")
+    throttle.take(10, first)
+    throttle.take(10, second)
+    async with asyncio.timeout(10):
+        assert [await turns.get(), await turns.get()] == ["first", "second"]
+    assert throttle.take(10, first) == 0
+    assert throttle.take(10, second) == 10
 
 
 async def test_who_gives_up_waiting_keeps_nobody_from_his_turn() -> None:
