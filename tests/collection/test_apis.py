@@ -46,10 +46,19 @@ def config(**attributes: Any) -> SourceConfig:
 
 
 def test_the_table_has_a_row_for_every_method_and_none_beside() -> None:
-    named = {(api, method.name) for api, _ in METHODS for method in methods_of(api)}
-    of_any = {"GetWorldPose", "DoCommand"}
-    assert {pair for pair in named if pair[1] not in of_any} == set(METHODS)
-    assert {method.name for method in methods_of(None)} - {name for _, name in METHODS} == of_any
+    assert {(api, method.name) for api, methods in api_methods._OF_API.items() for method in methods} == set(METHODS)
+    names = {method.name for method in methods_of(None)}
+    assert names - {name for _, name in METHODS} == {"GetWorldPose", "DoCommand"}
+
+
+def test_an_api_with_methods_of_its_own_has_a_constant() -> None:
+    constants = {value for name, value in vars(api_methods).items() if name.isupper() and isinstance(value, str)}
+    assert {api for api, methods in api_methods._OF_API.items() if methods} <= constants
+
+
+def test_no_api_has_methods_and_none() -> None:
+    """An API that gets its first method leaves the list of those without."""
+    assert [api for api in api_methods._WITHOUT_OWN if api_methods._OF_API[api]] == []
 
 
 async def test_images_keep_what_the_camera_says_of_them() -> None:
@@ -122,8 +131,3 @@ class Named:
 
     def __init__(self, name: ResourceName) -> None:
         self.namespace, self.type, self.subtype, self.name = name.namespace, name.type, name.subtype, name.name
-
-
-def test_no_api_has_methods_and_none() -> None:
-    """An API that gets its first method leaves the list of those without."""
-    assert [api for api in api_methods._WITHOUT_OWN if api_methods._OF_API[api]] == []

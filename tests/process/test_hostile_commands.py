@@ -36,9 +36,9 @@ def _memory_mb(pid: int) -> float:
 async def test_no_argument_is_too_large_to_be_refused(start: Starter, tmp_path: Path) -> None:
     """At once, in a few words: a long error would be a header that breaks the connection."""
     sensor = CountingSensor("s1")
-    rig = await start(
-        sensor, sources=[{"name": "s1", "capture_frequency_hz": 20}], folders=[{"path": str(tmp_path / "folder")}]
-    )
+    # The machine, which is this process, answers no poll while it makes large commands.
+    sources = [{"name": "s1", "capture_frequency_hz": 20, "timeout_s": 300}]
+    rig = await start(sensor, sources=sources, folders=[{"path": str(tmp_path / "folder")}])
     large = "x/" * 500_000
     (tmp_path / "folder").mkdir()
     commands: list[tuple[str, dict[str, Any]]] = [

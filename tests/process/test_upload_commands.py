@@ -164,7 +164,8 @@ def _peak_mb(pid: int) -> float:
 @pytest.mark.slow
 async def test_a_million_rows_are_refused_within_bounded_memory_while_all_else_goes_on(start: Starter) -> None:
     sensor = CountingSensor("s1")
-    rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 20}])
+    # The machine, which is this process, answers no poll while it makes the rows.
+    rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 20, "timeout_s": 300}])
     await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 5)
     before, polls = _peak_mb(rig.server.pid), len(sensor.polls)
     refusal = asyncio.ensure_future(_send_rows(rig, 1_000_000))
