@@ -5,21 +5,36 @@ The pipeline in one picture::
     tick → poll → filter → encode → spool → upload → acknowledge
     └──────── collection ────────┘ └ spool ┘ └──── delivery ────┘
 
-    attributes   a machine's JSON → frozen models; the only validator
+What is where, from the ground up; a name within a room is a file of it::
+
+    attributes   a machine's JSON → frozen models, and no other code validates. ``uploader`` and ``source`` have the
+                 fields, ``allowed`` what a value may be and how a refusal is worded, ``timetable`` reads cron and hours
     clock        what the time is on a machine whose clock may be wrong
-    files        paths, leases, and threads that may wait for a disk
-    network      gRPC over libcurl, to the machine and to the cloud
-    collection   when to poll, what to ask, what to keep, how it travels
-    spool        the durable queue on the disk, and what goes when it is full
-    delivery     what is sent next, what an answer means, when it is tried again; ``wire`` in it has the bytes
-    courier      owns all of these for one lifetime of the service
-    commands     the verbs of DoCommand, and the status
-    service      the uploader as Viam's SDK builds it; ``health`` and ``discovery`` are the two other models
-    serving      the socket to viam-server, the log, the module's end
+    files        ``folder_paths`` keeps every path inside its folder, ``threads`` may wait for a disk
+    network      gRPC over libcurl, to the machine and to the cloud: ``routes`` takes a proxy or none, ``throttle``
+                 limits the bandwidth
+    collection   from a tick to a capture: ``schedule`` has the next tick, ``ticker`` waits for it, ``apis`` ask the
+                 resource, ``gate`` and ``changes`` (deadbands, like images) drop what is not wanted, ``images`` crops
+                 and resizes, ``encoder`` makes what travels; ``folders`` watches files
+    spool        the durable queue on the disk: ``store`` is its door, ``thread`` owns the file, ``rows`` write, read
+                 and checksum a capture, ``retention`` chooses what a full spool drops; ``damage`` reads a broken file
+                 by its ``pages``, ``adoption`` takes over a spool that nobody opens any more
+    delivery     what is sent next (``uploader``) and when it may be (``upload_windows``), what an answer means
+                 (``outcome``), whether it is tried again (``attempts``), how long that waits (``backoff``), which part
+                 of a batch is bad (``batch_split``), sequences (``sequence_maker``); ``wire`` has the bytes: ``cloud``
+                 is the connection and its token
+    pauses       what the command ``pause`` has stopped, and the file in which that is written
+    courier      owns all of these for one lifetime of the service; ``status`` is built from it, ``control`` is what
+                 commands may ask of it, ``carried`` what the next lifetime keeps
+    commands     the verbs of DoCommand, one file for each subject; ``table`` lists them
+    service      the uploader as Viam's SDK builds it
+    health       the sensor of the uploader's health
+    discovery    ``service`` asks the machine's resources, ``proposal`` makes a config of their answers
+    serving      the socket to viam-server (``module_server``), the log; ``parent`` notices that viam-server has ended
     conversion   ``run.sh convert``: a config of the data manager → one with the uploader
     local, demo  a local cloud and a local machine; ``run.sh demo``
 
-Each room's ``__init__`` says what the room is for, and most name the file to read first.
+Each room's ``__init__`` says what the room is for, and which file to read first.
 
 The promise: from the moment that the spool's ``append`` returns, a capture is delivered at least once. Only three
 things ever remove one: the cloud's answer, a retention policy (named, counted, logged), and a person's ``discard``.

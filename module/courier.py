@@ -24,7 +24,7 @@ from module.collection.folders import FolderWatch
 from module.collection.schedule import ActiveHours
 from module.collection.sources import find
 from module.delivery.put_away import finish
-from module.delivery.sequences import SequenceMaker
+from module.delivery.sequence_maker import SequenceMaker
 from module.delivery.upload_windows import Permit
 from module.delivery.uploader import Uploader
 from module.delivery.wire.cloud import Cloud

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import collections
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ MEETS_THE_OUTSIDE = (
     "module.collection.vision",
     "module.collection.readings",
     "module.delivery.outcome",
-    "module.delivery.sequences",
+    "module.delivery.sequence_maker",
     "module.delivery.wire",
     "module.service",
     "module.serving.do_command",
@@ -94,6 +95,9 @@ FILLED = {
     "viam.logging": "the SDK has no other way in",
 }
 """Records that a file fills in though their class stands elsewhere, by what they are called there."""
+
+NO_FILES = {"append", "discard", "pause"}
+"""Words in literals of a room's docstring that are a method or a command."""
 
 NO_NAME_AT_ALL = {"utils", "util", "helpers", "helper", "common", "manager", "shared", "misc", "globals", "base"}
 
@@ -261,6 +265,18 @@ def test_files_are_short_and_have_a_name(path: Path) -> None:
 def test_no_attribute_of_another_object_is_assigned(path: Path) -> None:
     """What an object needs is passed to its constructor, and what happens to it is a method's call."""
     assert [f"{owner}.{name}" for owner, name in assigned_elsewhere(path.read_text()) if owner not in FILLED] == []
+
+
+ROOMS = [path for path in FILES if path.name == "__init__.py"]
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=name_of)
+def test_a_room_names_files_that_it_has(path: Path) -> None:
+    """In its docstring, a single word in literals is a file; the module's own names those of all rooms."""
+    named = set(re.findall(r"``([a-z][a-z0-9_]*)``", ast.get_docstring(ast.parse(path.read_text())) or ""))
+    beside = path.parent.rglob("*") if path.parent.name == "module" else path.parent.iterdir()
+    assert named - {each.stem for each in beside} <= NO_FILES
+    assert path.parent.name == "module" or "Read ``" in path.read_text()
 
 
 @pytest.mark.parametrize("path", ASK_A_SERVICE, ids=name_of)

@@ -14,10 +14,10 @@ import grpc
 import pytest
 from viam.proto.app.data import CreateSequenceRequest
 
-from module.delivery import sequences
+from module.delivery import sequence_maker
 from module.delivery.attempts import UNSURE_TRIES
 from module.delivery.backoff import Backoff
-from module.delivery.sequences import SequenceMaker
+from module.delivery.sequence_maker import SequenceMaker
 from module.delivery.wire.cloud import Cloud
 from module.errors import SpoolError
 from module.local.calls import Refusal
@@ -90,7 +90,7 @@ Starter = Callable[..., Awaitable[Rig]]
 @pytest.fixture
 async def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Starter]:
     """Start a cloud and a maker of these sequences; everything ends with the test."""
-    monkeypatch.setattr(sequences, "LOOK_S", 0.01)
+    monkeypatch.setattr(sequence_maker, "LOOK_S", 0.01)
     async with contextlib.AsyncExitStack() as stack:
 
         async def start_rig(*waiting: CaptureSequence, api_key: str = KEY, judge: Any = None, **upload: Any) -> Rig:
