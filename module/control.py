@@ -1,6 +1,6 @@
-"""What can be asked of a running service: all that commands know of a Courier and its parts.
+"""What commands can do with a running service. They know the Courier and its parts only through this file.
 
-What needs the spool waits until it is open, and raises Unavailable if that takes long or the service is closing.
+Methods that need the spool wait until it is open, and raise Unavailable if that takes long or the service is closing.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from module.status import status_of
 
 
 class Control:
-    """Of one Courier."""
+    """Controls one Courier."""
 
     def __init__(self, courier: Courier) -> None:
-        """The Courier has been started."""
+        """``courier`` must have been started."""
         self._courier = courier
 
     @property
@@ -74,16 +74,16 @@ class Control:
     # ------------------------------------------------------------------ uploads
 
     def wait_for(self, capture_id: int) -> asyncio.Future[str]:
-        """A future of the cloud's id for a capture; raises Rejected. Ask for it right after ``spool`` returns."""
+        """Return a future of the cloud's id for a capture; it raises Rejected. Call this right after ``spool``."""
         return self._courier.uploader.wait_for(capture_id)
 
     @property
     def obstacle(self) -> str | None:
-        """Why what waits is not delivered now; None: it should be, soon."""
+        """Why waiting captures are not delivered now; None: they should be, soon."""
         return self._courier.uploader.obstacle
 
     async def flush(self, timeout_s: float) -> tuple[int, int]:
-        """Upload now what was captured before; returns how many captures of it remain, and their bytes."""
+        """Upload now what was captured before; returns how many of these captures remain, and their bytes."""
         async with self._store():
             return await self._courier.uploader.flush(timeout_s)
 
@@ -92,7 +92,7 @@ class Control:
     async def pause(self, *, captures: bool, uploads: bool, sources: Sequence[str] | None) -> str | None:
         """Stop captures (of all sources and folders, or of these sources), uploads, or both; polls under way end first.
 
-        Returns why it could not be written down, if so: it then holds until a restart.
+        Returns None, or the reason if the pause could not be written down; then it ends with a restart.
         """
         switch = self._courier.switch
         if captures:
@@ -107,7 +107,7 @@ class Control:
         return await switch.keep()
 
     async def resume(self, *, captures: bool, uploads: bool, sources: Sequence[str] | None) -> str | None:
-        """Let go on what ``pause`` with the same arguments stops; returns as ``pause`` does."""
+        """Continue what ``pause`` with the same arguments stops; returns as ``pause`` does."""
         switch = self._courier.switch
         if captures:
             switch.resume(What.SOURCE, sources)
@@ -130,13 +130,13 @@ class Control:
             return await store.failures(limit), store.failed
 
     async def retry(self, ids: Sequence[int] | None) -> int:
-        """Put failures back among what waits, with None all of them and the sequences too; returns how many."""
+        """Put failures back, to be uploaded again; None: all of them, and the sequences. Returns how many."""
         async with self._store() as store:
             sequences = await store.sequences.retry() if ids is None else 0
             return sequences + await store.retry(ids)
 
     async def discard(self, ids: Sequence[int] | None) -> int:
-        """Delete failures for good, with None all of them and the sequences too; returns how many."""
+        """Delete failures for good; None: all of them, and the sequences. Returns how many."""
         async with self._store() as store:
             sequences = await store.sequences.discard() if ids is None else 0
             return sequences + await store.discard(ids)
@@ -165,7 +165,7 @@ class Control:
 
     @property
     def orphans(self) -> list[Path]:
-        """The directories of the spools that nobody opens any more, as far as they were found."""
+        """The directories of spools that nobody opens any more, as far as they are known."""
         return [orphan.directory for orphan in self._courier.store.orphans.found]
 
     async def adopt(self, directory: str) -> int:

@@ -1,6 +1,6 @@
-"""The one switch of what is paused: it stops and resumes the parts of a running service, and keeps what was paused.
+"""Stops and resumes the parts of a running service, and keeps a record of what is paused.
 
-``pauses`` has the record and its file; this has the parts that the record is about.
+``pauses`` has the record and its file; this file has the parts.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ class Pausable(Protocol):
 
     @property
     def paused(self) -> bool:
-        """Whether it is."""
+        """Whether it is paused."""
 
     def pause(self) -> None:
-        """Stop; what is under way ends."""
+        """Stop; work under way may end."""
 
     def resume(self) -> None:
-        """Go on."""
+        """Continue."""
 
 
 class PauseSwitch:
-    """Of one service: its sources by their ids, its folders by their paths, and its uploads by the empty name."""
+    """The parts of one service: sources by their ids, folders by their paths, and uploads by the empty name."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class PauseSwitch:
         folders: Mapping[str, Pausable],
         uploads: Pausable,
     ) -> None:
-        """``directory``: where the spool is; it may be moved when the spool is opened."""
+        """``directory`` returns the spool's directory, which may change when the spool is opened."""
         self._record = record
         self._directory = directory
         self._logger = logger
@@ -58,7 +58,7 @@ class PauseSwitch:
         self._record.pause(what, chosen)
 
     def resume(self, what: What, names: Iterable[str] | None = None) -> None:
-        """Let these parts go on; None: all of this kind, also those that the config no longer has."""
+        """Resume these parts; None: all of this kind, also those that the config no longer has."""
         for name in self._parts[what] if names is None else names:
             self._parts[what][name].resume()
         self._record.resume(what, names)
@@ -70,7 +70,7 @@ class PauseSwitch:
         return [*sources, *(["upload"] if self._parts[What.UPLOAD][""].paused else [])]
 
     def apply(self) -> None:
-        """Pause each part that the record has as paused."""
+        """Pause each part that is paused in the record."""
         for what, parts in self._parts.items():
             for name, part in parts.items():
                 if self._record.since(what, name) is not None:
@@ -85,7 +85,7 @@ class PauseSwitch:
         self.apply()
 
     def allow_writing(self) -> None:
-        """Let the file be written from now on: the spool is open, so no other instance uses its directory."""
+        """Allow to write the file from now on: the spool is open, so no other instance uses its directory."""
         self._may_write = True
 
     async def keep(self) -> str | None:

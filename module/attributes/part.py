@@ -1,4 +1,4 @@
-"""What all objects of the attributes stand on: the frozen ``Part``, and the kinds of values that many of them have."""
+"""The base of all objects of the attributes: the frozen ``Part``, and kinds of values that many of them have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ONE_PATH_PART = r"[^/:\s](?:[^/:]*[^/:\s])?"
 NAME = text("a resource's name", rf"{_ONE_PATH_PART}(?::{_ONE_PATH_PART})*")
 TEXT = text()
 COMMENT = text("a text", r"(?s).*")
-"""For people: JSON has no comments of its own."""
+"""For people, because JSON has no comments."""
 KEY = text("a dotted path into the sensor's readings")
 PRIORITY = number(at_least=0, at_most=9, whole=True)
 NOT_NEGATIVE = number(at_least=0)

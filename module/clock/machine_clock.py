@@ -6,7 +6,7 @@ with this difference, its ``Reading``. If the clock is set, and its reading has 
 is the true reading of this boot. Every time of this boot is corrected by the difference between its reading and the
 true one.
 
-Nothing here sleeps. Only ``Machine`` reads real clocks; everything else gets its clocks as an argument.
+Nothing here sleeps. Only ``Machine`` reads real clocks; all others get their clocks as an argument.
 """
 
 from __future__ import annotations

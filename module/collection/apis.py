@@ -128,7 +128,7 @@ def _do_command(resource: Any, config: SourceConfig, _extra: dict[str, Any]) -> 
 
 
 def _world_pose(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> Ask:
-    # The machine's frame system answers, over the connection that the resource has.
+    # The machine's frame system answers, over the same connection as the resource.
     robot = RobotServiceStub(resource.channel)
     request = GetPoseRequest(component_name=resource.name, destination_frame=_WORLD, extra=dict_to_struct(extra))
 

@@ -34,7 +34,7 @@ class Beat:
         return slot
 
     def forget(self, slot: int, sleeper: asyncio.Future[bool]) -> None:
-        """Forget a future that something else has woken; does nothing if it has been woken here."""
+        """Forget a future that was woken in another way; does nothing if it has been woken here."""
         timer, sleepers = self._due.get(slot, (None, {}))
         sleepers.pop(sleeper, None)
         if timer is not None and not sleepers:

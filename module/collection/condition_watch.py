@@ -33,7 +33,7 @@ class Watch(abc.ABC):
         poll_hz: float,
         on_answer: Callable[[bool], None],
     ) -> None:
-        """``on_answer`` is called with each answer, also where it is the same as before."""
+        """``on_answer`` is called with each answer, also if it is the same as before."""
         self.holds: bool | None = None
         """The last answer; None: there has been none yet."""
         self.answered_s: float | None = None
@@ -89,7 +89,7 @@ class ConditionWatch(Watch):
         poll_hz: float,
         on_answer: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        """``on_answer`` is called with each answer, also where it is the same as before."""
+        """``on_answer`` is called with each answer, also if it is the same as before."""
         self.sensor = sensor
         self._source = _readings_of(sensor, dependencies)
         self._condition = condition

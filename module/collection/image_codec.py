@@ -43,7 +43,7 @@ class EncodedImage:
 
 
 def opencv() -> Any:
-    """Return OpenCV, which takes tens of megabytes once it has been asked for."""
+    """Return OpenCV. The first call imports it, which takes tens of megabytes."""
     import cv2  # noqa: PLC0415 - only where an image needs work
 
     return cv2
@@ -112,7 +112,7 @@ def decode_raw(data: bytes, mime_type: str) -> Pixels:
 
 
 def is_depth(pixels: Pixels) -> bool:
-    """Tell whether they are depth in 16 bits, rather than colours or grey."""
+    """Return whether the pixels are depth in 16 bits, not colour or grey."""
     return pixels.dtype == "uint16" and pixels.ndim == _GREY_AXES
 
 
@@ -125,7 +125,7 @@ def _eight_bits(pixels: Pixels) -> Pixels:
 
 
 def encoded(pixels: Pixels, mime_type: str, quality: int) -> EncodedImage:
-    """Return the pixels as a file of that type, without what it cannot hold. Raises EncodeError."""
+    """Return the pixels as a file of that type; JPEG loses transparency. Raises EncodeError."""
     cv2 = opencv()
     options: list[int] = []
     if mime_type != PNG:

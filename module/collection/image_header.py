@@ -1,4 +1,4 @@
-"""What the bytes of an image say of it without being decoded: its type, its size in pixels, whether its end is there.
+"""Reads an image's bytes without decoding them: its type, its size in pixels, and whether its end is there.
 
 Pure, and without OpenCV or numpy.
 """
@@ -113,7 +113,7 @@ def true_type(data: bytes, mime_type: str) -> str:
 
 
 def extension_of(mime_type: str) -> str:
-    """Return the extension of a type, dot included; ".bin" if it says nothing."""
+    """Return the extension of a type, dot included; ".bin" if the type is not known."""
     known = EXTENSIONS.get(mime_type)
     if known is not None:
         return known
@@ -124,7 +124,7 @@ def extension_of(mime_type: str) -> str:
 def is_complete(data: bytes, mime_type: str) -> bool:
     """Return whether the end is there: some versions of OpenCV fill a missing end with grey and report no error."""
     if mime_type == JPEG:
-        # From the frame on: the thumbnail within an EXIF header has an end of its own.
+        # From the frame on: the thumbnail within an EXIF header has an end too.
         frame = _jpeg_frame(data)
         return frame is not None and data.rfind(b"\xff\xd9", frame) >= 0
     if mime_type == PNG:

@@ -1,4 +1,4 @@
-"""The verbs that capture beside the schedules: ``capture`` polls sources now, ``trigger`` opens their gates."""
+"""The verbs that capture without a schedule: ``capture`` polls sources now, ``trigger`` opens their gates."""
 
 from __future__ import annotations
 

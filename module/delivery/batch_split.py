@@ -1,4 +1,4 @@
-"""A batch that the cloud rejects is split, until one bad capture is found."""
+"""Splits a batch that the cloud rejects, until one bad capture is found."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ async def find_bad(
     attempt: Callable[[list[Item]], Awaitable[_Trouble | None]],
     is_rejected: Callable[[_Trouble, list[Item]], bool],
 ) -> tuple[list[Item], _Trouble] | None:
-    """Deliver what can be, and return the captures that could not and why; None if the last one was delivered too.
+    """Deliver as many as possible; returns the captures that could not be, and why. None: the last was delivered too.
 
-    They are one capture if the cloud rejected it, and more if the trouble is another. ``attempt`` uploads some of them
-    and returns its trouble; None: they were delivered.
+    It returns one capture if the cloud rejected it; for other trouble there may be more. ``attempt`` uploads some
+    captures, and returns its trouble or None.
 
     Each step sends one half. If it is accepted, the bad capture is in the other half. If it is rejected, the other half
     is left for later. So a batch of n with one bad row costs log2(n) + 2 more calls.

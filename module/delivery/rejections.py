@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 IN_A_ROW = 20
-"""So many count as a refusal of this machine; what was rejected then goes back among what waits."""
+"""After so many in a row this machine counts as refused, and the rejected captures go back into the spool."""
 
 
 class Rejections:
@@ -21,6 +21,6 @@ class Rejections:
         return len(self._ids)
 
     def take(self) -> list[int]:
-        """All of them; none are left."""
+        """Return all of them, and forget them."""
         ids, self._ids = self._ids, []
         return ids

@@ -1,4 +1,4 @@
-"""What delivery asks of the spool; ``module.spool.store`` and ``module.spool.barrier`` say what each call promises."""
+"""What delivery needs from the spool; ``module.spool.store`` and ``module.spool.barrier`` have the promises."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Barrier(Protocol):
 
 
 class Spool(Protocol):
-    """What delivery asks of the spool's store."""
+    """What delivery needs from the spool's store."""
 
     work: asyncio.Event
     items: int

@@ -1,4 +1,4 @@
-"""Who waits for one capture to be delivered: a future each, of the cloud's id."""
+"""Futures of the cloud's id, for callers that wait until a capture is delivered."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from module.errors import Rejected
 
 
 class Waiters:
-    """Of all captures that somebody waits for."""
+    """The futures of all captures that somebody waits for."""
 
     def __init__(self) -> None:
         self._of_capture: dict[int, asyncio.Future[str]] = {}
 
     def wait_for(self, capture_id: int) -> asyncio.Future[str]:
-        """A future of the cloud's id for a capture; raises Rejected."""
+        """Return a future of the cloud's id for a capture; it raises Rejected."""
         waiter = self._of_capture.get(capture_id)
         if waiter is None:
             waiter = self._of_capture[capture_id] = asyncio.get_running_loop().create_future()
@@ -25,7 +25,7 @@ class Waiters:
         return waiter
 
     def delivered(self, items: Iterable[Item], file_id: str) -> None:
-        """The cloud has these captures, under this id."""
+        """Note that the cloud has these captures, under this id."""
         if not self._of_capture:
             return
         for item in items:
@@ -34,7 +34,7 @@ class Waiters:
                 waiter.set_result(file_id)
 
     def rejected(self, item: Item, error: str) -> None:
-        """The cloud does not take this capture."""
+        """Note that the cloud does not take this capture."""
         waiter = self._of_capture.get(item.id)
         if waiter is not None and not waiter.done():
             waiter.set_exception(Rejected(error))

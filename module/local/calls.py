@@ -1,4 +1,4 @@
-"""What reaches the local cloud: a call that has begun, an upload that has arrived, a sequence that was made."""
+"""What the local cloud knows: calls that have begun, uploads that have arrived, sequences that were made."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class CreatedSequence:
 
     request: CreateSequenceRequest
     sequence_id: str
-    """What the cloud answered."""
+    """The cloud's answer."""
     when: datetime
     """When it was made, UTC."""
 

@@ -1,6 +1,6 @@
 """Calls the machine's resources over our channel instead of the SDK's.
 
-The resources that viam-server passed stay as they are, so other code can go on using the SDK's channel.
+The resources that viam-server passed stay as they are, so other code can still use the SDK's channel.
 """
 
 from __future__ import annotations
