@@ -105,7 +105,7 @@ async def _end_with_parent(served: ServedModule) -> None:
     try:
         await parent.gone(lambda: served.parent)
     except Exception:
-        served.logger.exception("the end of viam-server will be noticed late")
+        served.logger.exception("the end of viam-server cannot be watched, so this module may outlive it")
         return
     # Not through the log, which viam-server keeps.
     with contextlib.suppress(OSError):

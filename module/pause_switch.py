@@ -81,7 +81,7 @@ class PauseSwitch:
         try:
             self._record.recall(await asyncio.to_thread(pauses.read, self._directory()))
         except (OSError, ValueError) as error:
-            self._logger.warning("what was paused before this start is not known: %s", error)
+            self._logger.warning("it is not known what was paused before this start: %s", error)
         self.apply()
 
     def allow_writing(self) -> None:
@@ -100,6 +100,6 @@ class PauseSwitch:
             try:
                 await asyncio.to_thread(pauses.write, directory, held)
             except OSError as error:
-                return f"what is paused could not be written to {directory}: {error.strerror}"
+                return f"the pauses could not be written to {directory}: {error.strerror}"
             self._record.note_stored(held)
         return None

@@ -41,7 +41,7 @@ class ClockWatch:
         try:
             kept = await self._ledger.of_boot(self._clock.boot)
         except SpoolError as error:
-            self._logger.warning("what the spool knows of the machine's clock cannot be read: %s", error)
+            self._logger.warning("the spool's record of the machine's clock cannot be read: %s", error)
             kept = ()
         self._clock.begin(kept)
         self._true = self._clock.true
@@ -60,7 +60,7 @@ class ClockWatch:
                 await self._ledger.keep(stand)
             except SpoolError as error:
                 # The next look tries it again. Until a restart this process has it in memory.
-                self._logger.debug("the spool did not take the reading of the clock: %s", error)
+                self._logger.debug("the reading of the clock could not be stored: %s", error)
             else:
                 self._clock.note_kept(stand)
         self._tell()

@@ -71,7 +71,7 @@ class Watch(abc.ABC):
             self._log.warning(f"condition on {self._subject}", self.problem, error)
             return
         if self.problem is not None:
-            self._log.recovered(f"condition on {self._subject}", "there are answers again")
+            self._log.recovered(f"condition on {self._subject}", "it answers again")
         self.problem, self.holds, self.answered_s = None, holds, time.monotonic()
         self._on_answer(holds)
 

@@ -291,7 +291,7 @@ class FolderWatch:
         self.kept.errors += trouble is not None
         if trouble != self.last_error:
             if trouble is None:
-                self._logger.info("folder %s: well again", self._config.path)
+                self._logger.info("folder %s: the trouble is over", self._config.path)
             else:
                 self._logger.warning("folder %s: %s", self._config.path, trouble)
         self.last_error = trouble
@@ -330,7 +330,7 @@ def _entries(directory: str, skipped: dict[str, str]) -> Iterator[os.DirEntry[st
                 entry.name.encode()
             except UnicodeEncodeError:
                 # Neither the spool nor an upload's metadata can hold such a name.
-                skipped[entry.path] = "the name is no UTF-8, rename it"
+                skipped[entry.path] = "the name is not UTF-8; rename it"
             else:
                 yield entry
 

@@ -86,7 +86,7 @@ def passed(name: str, dependencies: Mapping[ResourceName, ResourceBase]) -> dict
 
 
 def find(
-    config: SourceConfig, dependencies: Mapping[ResourceName, ResourceBase], *, remedy: str = "give its api"
+    config: SourceConfig, dependencies: Mapping[ResourceName, ResourceBase], *, remedy: str = "set its api"
 ) -> Source:
     """Return the source with its resource, found among those that viam-server passed; never raises.
 

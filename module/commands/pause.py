@@ -43,6 +43,6 @@ _WHAT = Argument("what", choice("capture", "upload", "all"), "all", "capture, up
 
 VERBS = (
     Verb("pause", "stop capturing, uploading, or both", (_WHAT, SOURCES), _pause),
-    Verb("resume", "go on with what pause stopped", (_WHAT, SOURCES), _resume),
+    Verb("resume", "continue what pause stopped", (_WHAT, SOURCES), _resume),
     Verb("flush", "upload now what was captured before", (TIMEOUT,), _flush),
 )

@@ -14,7 +14,7 @@ from module.errors import CommandError
 async def _start_sequence(control: Control, arguments: Arguments) -> dict[str, Any]:
     chosen = sources_of(control, "start_sequence", arguments["sources"])
     if not chosen:
-        raise CommandError("start_sequence.sources: a sequence of no source was asked for; allowed is one at least")
+        raise CommandError("start_sequence.sources: [] given; allowed is a list of at least one source")
     started = await control.start_sequence(list(chosen), arguments["tags"])
     return {"id": started.id, "sources": list(chosen), "start": iso(started.start_us)}
 
@@ -30,13 +30,13 @@ async def _stop_sequence(control: Control, arguments: Arguments) -> dict[str, An
 VERBS = (
     Verb(
         "start_sequence",
-        "begin a stretch of time that the cloud will know by its sources and tags",
+        "begin a sequence: a stretch of time over some sources",
         (SOURCES, TAGS),
         _start_sequence,
     ),
     Verb(
         "stop_sequence",
-        "end it; the cloud makes it once all that was captured in it has been delivered",
+        "end a sequence; the cloud makes it once everything captured in it has been delivered",
         (Argument("id", text, None, "as start_sequence returned it"),),
         _stop_sequence,
     ),

@@ -54,9 +54,9 @@ VERBS = (
         (
             Argument("source", text, None, "its id"),
             Argument("capture_frequency_hz", number(1e-6, 1000), None, "polls a second"),
-            Argument("interval_s", number(0.001, 1e9), None, "seconds between polls, instead"),
-            Argument("cron", text_of(_MOST_CRON_BYTES), None, "5 or 6 fields, instead"),
-            Argument("for_s", number(0.001, 1e9), None, "seconds until the configured one holds again; for good"),
+            Argument("interval_s", number(0.001, 1e9), None, "or seconds between polls"),
+            Argument("cron", text_of(_MOST_CRON_BYTES), None, "or a cron expression of 5 or 6 fields"),
+            Argument("for_s", number(0.001, 1e9), None, "seconds until the configured schedule is back; no end"),
         ),
         _set_schedule,
     ),

@@ -47,7 +47,7 @@ VERBS = {
     verb.name: verb
     for verb in (
         Verb("help", "every verb with its arguments", (), _help),
-        Verb("status", "sources, spool and uploads at a glance", (), _status),
+        Verb("status", "the state of sources, spool and uploads", (), _status),
         *capture.VERBS,
         *settings.VERBS,
         *uploads.VERBS,

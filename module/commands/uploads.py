@@ -52,7 +52,7 @@ _ROWS_AT_ONCE = 50
 _COMPONENT = tuple(
     Argument(name, text_of(_MOST_LABEL_BYTES), "", allowed)
     for name, allowed in (
-        ("component_type", "API or type of the component, as it is to arrive, e.g. rdk:component:camera"),
+        ("component_type", "API or type of the component in the cloud, e.g. rdk:component:camera"),
         ("component_name", "name of the component"),
         ("method_name", "name of the method, e.g. GetImages"),
     )
@@ -177,7 +177,7 @@ async def _upload_rows(control: Control, arguments: Arguments) -> dict[str, Any]
         size += len(payload)
         if size > MAX_DATA_BYTES:
             raise CommandError(
-                f"upload_rows.rows: more than {MAX_DATA_BYTES} bytes given; allowed are so many in one command"
+                f"upload_rows.rows: more than {MAX_DATA_BYTES} bytes given; that is the most for one command"
             )
         captures.append(Capture(origin, requested_us, received_us, payload))
         if index % _ROWS_AT_ONCE == 0:
@@ -220,7 +220,7 @@ async def _locate(folders: Sequence[FolderConfig], path: str) -> tuple[FolderCon
             return folder, await threads.answer(folder.path, mark_inside, folder.path, path)
         except UnicodeEncodeError as error:
             # A link may lead to a name that is not UTF-8, which no upload's metadata can hold.
-            raise CommandError(f"upload_file.path: {path!r} leads to a name that is no UTF-8, rename it") from error
+            raise CommandError(f"upload_file.path: {path!r} leads to a name that is not UTF-8; rename it") from error
         except OutsideFolder:
             continue
         except OSError as error:
@@ -259,7 +259,7 @@ VERBS = (
         "upload a file that lies under a configured folder (file_upload_from_path)",
         (
             Argument("path", text_of(_MOST_PATH_BYTES), None, "absolute path"),
-            Argument("file_name", text_or_empty(_MOST_NAME_BYTES), None, "name that it is to have; its own"),
+            Argument("file_name", text_or_empty(_MOST_NAME_BYTES), None, "name in the cloud; its own"),
             _MIME_TYPE,
             *_COMPONENT,
             METHOD_PARAMETERS,
@@ -276,7 +276,7 @@ VERBS = (
         "upload bytes or a text (file_upload, binary_data_capture_upload, streaming_data_capture_upload)",
         (
             Argument("data_base64", text_or_empty(MAX_DATA_BYTES * 2), None, "base64"),
-            Argument("text", text_or_empty(MAX_DATA_BYTES * 2), None, "text, instead of it"),
+            Argument("text", text_or_empty(MAX_DATA_BYTES * 2), None, "text, instead of data_base64"),
             Argument("upload_as", choice("file", "binary", "streaming"), "file", "file (default), binary or streaming"),
             Argument("file_name", text_or_empty(_MOST_NAME_BYTES), "", "name of the file"),
             Argument("file_extension", text_or_empty(_MOST_NAME_BYTES), None, "e.g. .jpg; that of file_name"),

@@ -156,14 +156,14 @@ def _switch_off(
     if drain and settings.within is not None:
         text = "lies in capture_dir, from where --drain would upload its files a second time"
         raise ConfigError(
-            f"{settings.within.path}: {text}; let the data manager sync all before, and do without --drain"
+            f"{settings.within.path}: {text}; let the data manager sync all of it first, and convert without --drain"
         )
     own: dict[str, Any] = _at(converted, manager).setdefault("attributes", {})
     own.pop("additional_sync_paths", None)
     own["capture_disabled"] = True
     where = own.get("capture_dir") or "~/.viam/capture"
     if drain:
-        text = f"stays, and syncs nothing but what it has captured before, in {where}"
+        text = f"stays, and only syncs what it has captured before, in {where}"
     else:
         own["sync_disabled"] = True
         text = f"stays, and does nothing; what it has captured and not synced lies in {where}: --drain has it sync that"

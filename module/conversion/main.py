@@ -52,7 +52,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("file", help="the machine's config, or a fragment's, as JSON; \"-\" reads standard input")
     parser.add_argument("--name", default="uploader", help="of the uploader; default uploader")
     parser.add_argument(
-        "--drain", action="store_true", help="let the data manager go on syncing what it has captured before"
+        "--drain", action="store_true", help="let the data manager still sync what it has captured before"
     )
     parser.add_argument("--version", action="version", version=f"capture-courier {__version__}")
     return parser.parse_args(arguments)

@@ -144,7 +144,7 @@ class Carrier:
                 return
         if self._is_rejected(trouble, items):
             if self.link.state is State.REFUSED:
-                self._refuse(replace(trouble, text=f"one more capture was rejected: {trouble.text}"))
+                self._refuse(replace(trouble, text=f"another capture was rejected: {trouble.text}"))
                 self.aside.until_the_link_works(load.take(items))
             elif len(items) > 1:
                 await self._split(load, items)
@@ -220,7 +220,7 @@ class Carrier:
 
     def _delivered(self, load: Load, items: list[Item], receipt: Receipt) -> None:
         if self.link.worked():
-            self._log.recovered("the cloud", f"uploads go through again, {self._spool.items} captures wait")
+            self._log.recovered("the cloud", f"uploads work again, {self._spool.items} captures wait")
             self._spool.work.set()
             self.aside.link_works(self._penalty)
         self._renewals = 0
@@ -266,7 +266,7 @@ class Carrier:
             return
         if self.link.failed(now, trouble.epoch, trouble.text):
             record.closed += was_open
-            self._log.warning("the cloud", f"uploads wait, captures go on: {trouble.text}")
+            self._log.warning("the cloud", f"uploads wait, captures continue: {trouble.text}")
         if now < self.hurried_until:
             self.link.hurry(now + self._config.retry_initial_s)
         if record.tries > 1 and not self.aside.full:
@@ -299,7 +299,7 @@ class Carrier:
 
     def _refuse(self, trouble: _Trouble) -> None:
         if self.link.refused(time.monotonic(), trouble.epoch, trouble.text):
-            self._log.warning("the cloud", f"this machine is not let in, nothing is given up: {trouble.text}")
+            self._log.warning("the cloud", f"the cloud refuses this machine, captures wait on the disk: {trouble.text}")
 
     async def _reject(self, load: Load, item: Item, trouble: _Trouble) -> None:
         await self._spool.fail([item], trouble.text, self._record(item).tries)

@@ -125,7 +125,7 @@ class SequenceMaker:
         else:
             self._attempt, self._due = 0, 0.0
             self._forget(sequence)
-            self._logger.info("the cloud has made sequence %s, and calls it %s", sequence.id, made)
+            self._logger.info("the cloud has made sequence %s; its id there is %s", sequence.id, made)
             await self._book.created(sequence.id)
 
     def _postpone(self, sequence: CaptureSequence, text: str) -> None:

@@ -103,7 +103,9 @@ class Permit:
         if self._disabled:
             return Ruling(Standing.PAUSED, "upload.disabled is true", math.inf)
         if paused:
-            return Ruling(Standing.PAUSED, "the command pause stopped uploads; resume lets them go on", math.inf)
+            return Ruling(
+                Standing.PAUSED, "the command pause stopped uploads; the command resume starts them again", math.inf
+            )
         waits = self._clock(monotonic_s)
         if waits is not None:
             return Ruling(Standing.RESTING, waits, _CLOCK_LOOK_S)
@@ -130,7 +132,7 @@ class Permit:
             return None
         sensor, name = self._sensor, self._only_when.sensor
         if sensor.holds is None or sensor.answered_s is None:
-            return sensor.problem or f"{name} has given no answer yet"
+            return sensor.problem or f"{name} has not answered yet"
         if sensor.problem is not None and monotonic_s - sensor.answered_s > STALE_S:
             return sensor.problem
         return None if sensor.holds else f"{name}.{_unmet(self._only_when.condition)}"

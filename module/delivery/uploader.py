@@ -108,7 +108,9 @@ class Uploader:
         ruling = self._ruling()
         if ruling.standing is not self._standing:
             self._standing = ruling.standing
-            self._logger.info("uploads %s", f"wait, captures go on: {ruling.reason}" if ruling.reason else "run again")
+            self._logger.info(
+                "uploads %s", f"wait, captures continue: {ruling.reason}" if ruling.reason else "run again"
+            )
         if ruling.standing is not Standing.FREE:
             self._put_ready_back()
             return ruling.look_again_s

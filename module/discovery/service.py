@@ -187,7 +187,7 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
         try:
             await asyncio.wait(tasks.values(), timeout=limit_s)
             findings = [task.result() for task in tasks.values() if task.done()]
-            late = "not asked to the end, as the caller's time was up"
+            late = "not asked completely, because the caller's time limit passed"
             findings += [Finding(name, api, problem=late) for (api, name), task in tasks.items() if not task.done()]
         finally:
             for task in tasks.values():

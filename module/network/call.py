@@ -200,7 +200,7 @@ class Call:
         transfer.check()
         if self._cardinality.server_streaming or len(transfer.messages) == 1:
             return
-        raise NetworkError(f"the answer has {len(transfer.messages) or 'no'} messages where one is due")
+        raise NetworkError(f"the answer has {len(transfer.messages) or 'no'} messages instead of one")
 
     def _time_is_up(self) -> None:
         if self._transfer is not None and not self._transfer.ended:

@@ -22,7 +22,7 @@ def fault(address: Address, code: int, words: str) -> NetworkError:
     if code == pycurl.E_COULDNT_CONNECT:
         return NetworkError(f"{address} cannot be reached: {words}")
     if code in (pycurl.E_COULDNT_RESOLVE_PROXY, _E_PROXY):
-        return NetworkError(f"the proxy does not lead to {address}: {words}")
+        return NetworkError(f"the proxy does not connect to {address}: {words}")
     if code == pycurl.E_PEER_FAILED_VERIFICATION:
         return NetworkError(meaning(address.host, words))
     if code == pycurl.E_SEND_FAIL_REWIND:

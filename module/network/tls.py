@@ -26,9 +26,12 @@ STORES = (
 _MEANINGS = (
     ("has expired", "has expired, or this machine's clock, which says {now}, is ahead"),
     ("not yet valid", "is not valid yet: this machine's clock, which says {now}, is not set"),
-    ("self-signed", "was issued by nobody that this machine trusts ({words})"),
-    ("self signed", "was issued by nobody that this machine trusts ({words})"),
-    ("unable to get", "was issued by nobody that this machine trusts, or the server leaves out a link ({words})"),
+    ("self-signed", "was not issued by an authority that this machine trusts ({words})"),
+    ("self signed", "was not issued by an authority that this machine trusts ({words})"),
+    (
+        "unable to get",
+        "was not issued by an authority that this machine trusts, or the server leaves out a link ({words})",
+    ),
     ("does not match", "is for another name ({words})"),
     ("no alternative certificate", "is for another name ({words})"),
 )

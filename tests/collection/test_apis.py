@@ -121,7 +121,7 @@ def test_a_method_tells_two_resources_of_one_name_apart() -> None:
     assert find(config(method="Readings"), both).api == "rdk:component:sensor"
     assert find(config(method="GetImages"), both).api == "rdk:component:camera"
     assert find(config(api="rdk:component:camera"), both).method == "GetImages"
-    told = "two resources are named it: give its api, one of rdk:component:camera, rdk:component:sensor"
+    told = "two resources are named it: set its api, one of rdk:component:camera, rdk:component:sensor"
     assert find(config(), both).problem == told
     assert find(config(method="DoCommand"), both).problem == told
 

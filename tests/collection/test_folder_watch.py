@@ -189,7 +189,7 @@ async def test_what_was_skipped_is_told_while_the_rest_goes(
     async with _running(watch):
         await _until(lambda: watch.kept.captured == 1 and watch.kept.errors > 2)
     assert watch.last_error is not None
-    assert watch.last_error.endswith("the name is no UTF-8, rename it (and 1 more)")
+    assert watch.last_error.endswith("the name is not UTF-8; rename it (and 1 more)")
     watch.last_error.encode()
     assert len([record for record in caplog.records if record.name == LOGGER.name]) == 1
 

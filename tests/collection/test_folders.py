@@ -152,7 +152,7 @@ def test_a_name_that_is_no_utf8_is_left_out_and_told(tmp_path: Path) -> None:
     os.close(os.open(os.fsencode(tmp_path) + b"/caf\xe9", os.O_CREAT | os.O_WRONLY))
     sightings = Sightings()
     assert scan(config_of(tmp_path), time.time() + 60, sightings) == []
-    assert list(sightings.skipped.values()) == ["the name is no UTF-8, rename it"]
+    assert list(sightings.skipped.values()) == ["the name is not UTF-8; rename it"]
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ class TestSensor:
 
     def test_uploads_wait_for_the_first_answer(self) -> None:
         assert ruling(only_when(Sensor())) == Ruling(
-            Standing.RESTING, "upload.only_when: wifi has given no answer yet", math.inf
+            Standing.RESTING, "upload.only_when: wifi has not answered yet", math.inf
         )
 
     def test_a_sensor_that_is_not_there_is_said_to_be_missing(self) -> None:

@@ -103,8 +103,8 @@ async def test_an_answer_without_trailers_is_no_verdict(dial: Dial, path: Path) 
         (message(b"x" * 1001), "bytes; at most 1000 are taken"),
         (message(b"abc")[:-1], "ended within a message"),
         (b"\0\0", "ended within a message"),
-        (message(b"x") * 2, "has 2 messages where one is due"),
-        (b"", "has no messages where one is due"),
+        (message(b"x") * 2, "has 2 messages instead of one"),
+        (b"", "has no messages instead of one"),
         (b"\0\0\0\0\x02\x0a\xff", "is no google.protobuf.BytesValue"),
     ],
 )

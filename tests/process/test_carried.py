@@ -122,7 +122,7 @@ async def test_a_damaged_note_of_what_is_paused_pauses_nothing_and_says_so(start
     note.write_bytes(damage.encode(errors="replace"))
     await rig.server.restart()
     await rig.until(lambda status: _of(status)["captured"] >= 2)
-    assert "what was paused before this start is not known" in rig.printed()
+    assert "it is not known what was paused before this start" in rig.printed()
     await rig.command("pause")
     await rig.server.kill()
     await rig.server.restart()
@@ -136,7 +136,7 @@ async def test_a_pause_that_cannot_be_kept_holds_all_the_same_and_says_so(start:
     (spool.parent / "paused.json.new").mkdir()
     answer = await rig.command("pause", what="capture")
     assert answer["paused"] == ["s1"]
-    assert "what is paused could not be written to" in answer["error"]
+    assert "the pauses could not be written to" in answer["error"]
     assert _of(await rig.status())["state"] == "paused"
 
 

@@ -265,7 +265,7 @@ async def test_two_resources_of_one_name_are_told_apart_by_their_api(start: Star
     source = (await rig.status())["sources"]["twin"]
     assert (source["state"], source["last_error"]) == (
         "waiting",
-        "this machine has no twin, or it is not ready; if two resources have this name, give its api",
+        "this machine has no twin, or it is not ready; if two resources have this name, set its api",
     )
     await rig.server.reconfigure_resource(NAME, rig.attributes(sources=sources[1:]))
     await rig.command("capture")

@@ -112,7 +112,7 @@ async def test_until_the_first_answer_uploads_wait(start: Starter) -> None:
     wifi.connected = True
     wifi.hang.clear()
     rig = await start(CountingSensor("s1"), wifi, sources=ROWS, upload=ONLY_WHEN)
-    await resting(rig, "upload.only_when: wifi has given no answer yet")
+    await resting(rig, "upload.only_when: wifi has not answered yet")
     wifi.hang.set()
     await rig.until(lambda status: status["upload"]["uploaded_items"] > 0)
     await complete(rig)

@@ -212,6 +212,6 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: ssl
                 pass
     assert judge(refused.value) is Verdict.AWAY
     assert say(refused.value).startswith(
-        "the TLS certificate of localhost was issued by nobody that this machine trusts"
+        "the TLS certificate of localhost was not issued by an authority that this machine trusts"
     )
     assert heard == []
