@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import Bench
-from benchmarks.cases import channel, drain, files, growth, idle, polls, spool
+from benchmarks.cases import channel, data_manager, drain, files, growth, idle, polls, spool
 from benchmarks.figures import Results
 from benchmarks.plot import file_name, svg
 from benchmarks.promises import PROMISES
@@ -27,6 +27,7 @@ from benchmarks.told import TOLD
 
 CASES: dict[str, tuple[Callable[[Bench], Coroutine[Any, Any, None]], ...]] = {
     "polls": (polls.polls,),
+    "data_manager": (data_manager.beside,),
     "channel": (channel.channel,),
     "drain": (drain.rows, drain.frames),
     "files": (files.files,),
