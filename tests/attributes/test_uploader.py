@@ -8,7 +8,6 @@ import sys
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from module.attributes.condition import Condition
 from module.attributes.condition import Test as Comparison
@@ -300,7 +299,7 @@ def test_defaults_may_be_spelled_out() -> None:
 def test_a_config_is_immutable_and_tells_no_key() -> None:
     config = accept({"sources": [{"name": "s", "gate": {"sensor": "w", "key": "k"}}]})
     for part, name in ((config, "tags"), (config.sources[0], "id"), (config.cloud, "api_key"), (config.spool, "sync")):
-        with pytest.raises(ValidationError):
+        with pytest.raises(AttributeError):
             setattr(part, name, "other")
     for told in (repr(config), str(config), repr(config.cloud), str(config.cloud), f"{config.cloud.api_key}"):
         assert MACHINE["VIAM_API_KEY"] not in told
@@ -319,7 +318,7 @@ def test_what_was_handed_in_is_not_changed() -> None:
 
 def test_importing_the_config_brings_neither_viam_nor_the_network() -> None:
     """Every start and every ValidateConfig pays for what this import brings."""
-    heavy = "{'viam', 'grpclib', 'grpc', 'cv2', 'numpy', 'pydantic.networks', 'email_validator'}"
+    heavy = "{'viam', 'grpclib', 'grpc', 'cv2', 'numpy', 'ssl', 'asyncio'}"
     code = f"import sys, module.attributes.uploader; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
