@@ -295,16 +295,19 @@ class _Reading:
         right: dict[str, Any] = {}
         for name, field in model.model_fields.items():
             at = (*loc, name)
-            if name not in attributes and not field.validate_default:
-                if field.default is _NONE:
-                    self._refusals.append(Refusal(at, "missing", attributes))
-                else:
-                    right[name] = field.default
+            if name in attributes:
+                value = attributes[name]
+            elif field.is_required():
+                self._refusals.append(Refusal(at, "missing", attributes))
                 continue
-            try:
-                value = attributes[name] if name in attributes else _default(field, right)
-            except KeyError:
-                continue
+            else:
+                try:
+                    value = field.default if field.default_from is None else field.default_from(right)
+                except KeyError:
+                    continue
+                if not field.validate_default:
+                    right[name] = value
+                    continue
             try:
                 right[name] = self._value(model, name, at, value, right)
             except Refused as refused:
@@ -343,10 +346,6 @@ class _Reading:
 
 def _methods(model: type[Model], name: str, mode: str) -> Iterator[Validator]:
     return (each.method for each in model.model_validators if each.mode == mode and name in each.names)
-
-
-def _default(field: Field, right: Mapping[str, Any]) -> Any:
-    return field.default if field.default_from is None else field.default_from(right)
 
 
 def _kind_of(annotation: Any) -> _Kind:
