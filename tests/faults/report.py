@@ -70,27 +70,28 @@ def section(groups: Mapping[Group, Rows], command: str, backlog: str, slow: str)
 {backlog}
 
 A real module process polls three counting sensors at 20, 30 and 50 Hz into a real spool, and uploads over TCP to a
-cloud on this computer. *At stake* is what the module had reported as captured (by `status`, or by its answer to
-`upload_data`) between the fault before and the end of this one, and what still waited from earlier. *Lost* is what of
-it is not in the cloud after the faults are over, what waits has been uploaded, and failures have been retried.
-*Delivered twice* counts the captures that the cloud had already, from this fault to the next: delivery is at least
-once.
+cloud on this computer. *At stake* are the captures that the module reported (by `status`, or by its answer to
+`upload_data`) between the last fault and the end of this one, and those that still waited from earlier. *Lost* are
+those of them that are not in the cloud at the end, after the faults are over, the spool is empty, and failures have
+been retried. *Delivered twice* counts captures that the cloud had already, from this fault to the next: delivery is at
+least once.
 
-A power cut is simulated: all that a process writes under its spool is recorded, with its syncs, and the disk is rebuilt
-as of a random moment from what was synced and a random part of what was not, pages torn and names forgotten included.
-There, *at stake* is what had counted and was not acknowledged, and *delivered twice* what was acknowledged and is back.
+A power cut is simulated: every write under the spool is recorded, with its syncs. The disk is then rebuilt as of a
+random moment, from all synced bytes and a random part of the others; pages may be torn, and names may be missing. There
+*at stake* are captures that had counted and were not acknowledged, and *delivered twice* are acknowledged ones that are
+back.
 
-On a disk that is full or damaged, *lost* is what is missing without a word: what the status counts as dropped, refused
-or unreadable was named.
+On a disk that is full or damaged, *lost* are captures that are missing and that the status does not count as dropped,
+refused or unreadable.
 
 ## A slow disk
 
 {slow}
 
-Two sensors are polled at 50 Hz on a disk each of whose syncs (fsync, fdatasync) takes so much longer than it does here.
-*Behind* is how many polls were answered and not yet captured, `lag_s` what the status said of it, each at most. *A
-command* is the longest `upload_data`, *a reconfiguration* the longest change of the service, from request to
-answer. *Missed* are ticks that were skipped because the disk was 2 s behind, or the computer busy.
+Two sensors are polled at 50 Hz. Each sync of the disk (fsync, fdatasync) takes longer than usual by the time in the
+first column. *Behind* is the largest number of polls that were answered and not yet captured, `lag_s` the largest value
+in the status. *A command* is the longest `upload_data`, *a reconfiguration* the longest change of the service, from
+request to answer. *Missed* are ticks that were skipped because the disk was 2 s behind, or the computer busy.
 {END}
 """
 
@@ -125,8 +126,9 @@ By `{command}`, which wrote this part:
 
 {sentence}
 
-A sensor and a camera are polled ten times and five times a second. The sensor's readings hold the true time; the camera
-remembers when it was asked. A time counts as wrong by how far the truth lies outside of request and answer.
+A sensor is polled ten times a second, a camera five times. The sensor's readings contain the true time, and the camera
+remembers the times of its polls. The error of a capture is the time by which the truth is outside of its request and
+answer.
 {CLOCK_END}
 """
 
@@ -141,13 +143,13 @@ By `{command}`, which wrote this part:
 {sentence}
 
 Six sensors and two cameras are polled, at 200 a second together; two of the sensors and one camera have a gate on a
-vision service. Meanwhile the cloud goes away and comes back, loses answers, is slow and has no room. The service is in
-turn changed, rebuilt as it is, removed and added. The vision service resets streams, fails with any status, hangs and
-answers late. The cameras give 0 bytes, half a JPEG, no `captured_at`, errors. *Lost* is what a source without a gate
-answered, or what the status counted of one with a gate, and what is not in the cloud at the end. A change of the
-service waits for a second at most for polls under way; what is answered later is not counted as lost. *Stored twice*
-has its reason if the cloud did not answer, or if the connection or the service ended before the module must have read
-the answer.
+vision service. Meanwhile the cloud goes away and comes back, loses answers, is slow and has no room. The service is
+changed, rebuilt with the same attributes, removed and added. The vision service resets streams, fails with any status,
+hangs and answers late. The cameras return 0 bytes, half a JPEG, no `captured_at`, or errors. *Lost* are captures that
+are not in the cloud at the end: every answer of a source without a gate, and everything that the status counted of one
+with a gate. A change of the service waits at most a second for running polls; later answers do not count as lost.
+A capture may be *stored twice* if the cloud did not answer, or if the connection or the service ended before the
+module must have read the answer.
 {SOAK_END}
 """
 
