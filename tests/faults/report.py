@@ -15,7 +15,7 @@ SOAK_BEGIN, SOAK_END = "<!-- soak: begin -->", "<!-- soak: end -->"
 NETWORK_BEGIN, NETWORK_END = "<!-- network: begin -->", "<!-- network: end -->"
 CLOCK_BEGIN, CLOCK_END = "<!-- clock: begin -->", "<!-- clock: end -->"
 SLOW_BEGIN, SLOW_END = "<!-- slow disk: begin -->", "<!-- slow disk: end -->"
-_HEAD = "# Reliability\n\nWhat breaks, how often it was tried, and what came of it.\n"
+_HEAD = "# Reliability\n\nWhich faults were tried, how often, and how many captures were lost.\n"
 
 
 class Group(enum.Enum):
