@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import collections
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -184,8 +185,16 @@ def within(name: str, *packages: str) -> bool:
 
 
 NAMES = {name_of(path) for path in FILES}
-IMPORTS = [found for path in FILES for found in imports_of(name_of(path), path.read_text())]
-OF_OURS = [found for found in IMPORTS if within(found.imported, "module")]
+
+
+@functools.cache
+def imports() -> tuple[Import, ...]:
+    """All imports of the module; read for the first test that asks, as each worker collects the tests."""
+    return tuple(found for path in FILES for found in imports_of(name_of(path), path.read_text()))
+
+
+def imports_of_ours() -> list[Import]:
+    return [found for found in imports() if within(found.imported, "module")]
 
 
 def place_of(name: str) -> tuple[int, str]:
@@ -204,15 +213,13 @@ def may_import(importer: str, imported: str) -> bool:
     return level < own_level or room == own_room
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
-def test_every_module_has_its_floor(name: str) -> None:
-    assert place_of(name)
+def test_every_module_has_its_floor() -> None:
+    assert all(place_of(name) for name in NAMES)
 
 
-@pytest.mark.parametrize("found", OF_OURS, ids=str)
-def test_imports_lead_downward(found: Import) -> None:
+def test_imports_lead_downward() -> None:
     """The three wings never know one another."""
-    assert may_import(found.importer, found.imported)
+    assert [str(found) for found in imports_of_ours() if not may_import(found.importer, found.imported)] == []
 
 
 def circle_of(name: str, imports: Iterable[Import]) -> list[str]:
@@ -231,40 +238,38 @@ def circle_of(name: str, imports: Iterable[Import]) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
-def test_no_file_leads_back_to_itself(name: str) -> None:
+def test_no_file_leads_back_to_itself() -> None:
     """Not for type checkers either: who needs to know the other's type is a part of it."""
-    assert circle_of(name, OF_OURS) == []
+    ours = imports_of_ours()
+    assert [circle for name in sorted(NAMES) if (circle := circle_of(name, ours))] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_the_outside_is_met_in_few_places(path: Path) -> None:
-    name = name_of(path)
-    met = {str(found) for found in IMPORTS if found.importer == name and within(found.imported, *OUTSIDE)}
-    assert not met or within(name, *MEETS_THE_OUTSIDE)
+def test_the_outside_is_met_in_few_places() -> None:
+    met = [found for found in imports() if within(found.imported, *OUTSIDE)]
+    assert [str(found) for found in met if not within(found.importer, *MEETS_THE_OUTSIDE)] == []
 
 
 def test_what_works_on_images_is_imported_when_there_is_one() -> None:
-    eager = [found for found in IMPORTS if found.at_start and within(found.imported, *LAZY)]
+    eager = [found for found in imports() if found.at_start and within(found.imported, *LAZY)]
     assert [str(found) for found in eager if not within(found.importer, "module.demo")] == []
 
 
-@pytest.mark.parametrize("name", sorted(PURE))
-def test_what_is_pure_reads_no_clock_and_touches_nothing(name: str) -> None:
-    assert name in NAMES
-    assert [str(found) for found in IMPORTS if found.importer == name and within(found.imported, *PURE[name])] == []
+def test_what_is_pure_reads_no_clock_and_touches_nothing() -> None:
+    assert [name for name in PURE if name not in NAMES] == []
+    of_pure = [found for found in imports() if found.importer in PURE]
+    assert [str(found) for found in of_pure if within(found.imported, *PURE[found.importer])] == []
 
 
-@pytest.mark.parametrize("path", sorted(p for top in ("module", "tests") for p in (ROOT / top).rglob("*.py")), ids=str)
-def test_files_are_short_and_have_a_name(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MOST_LINES
-    assert path.stem.strip("_") not in NO_NAME_AT_ALL
+def test_files_are_short_and_have_a_name() -> None:
+    files = [path for top in ("module", "tests") for path in sorted((ROOT / top).rglob("*.py"))]
+    assert [str(path) for path in files if len(path.read_text().splitlines()) > MOST_LINES] == []
+    assert [str(path) for path in files if path.stem.strip("_") in NO_NAME_AT_ALL] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_no_attribute_of_another_object_is_assigned(path: Path) -> None:
+def test_no_attribute_of_another_object_is_assigned() -> None:
     """What an object needs is passed to its constructor, and what happens to it is a method's call."""
-    assert [f"{owner}.{name}" for owner, name in assigned_elsewhere(path.read_text()) if owner not in FILLED] == []
+    assigned = [(name_of(path), *found) for path in FILES for found in assigned_elsewhere(path.read_text())]
+    assert [found for found in assigned if found[1] not in FILLED] == []
 
 
 ROOMS = [path for path in FILES if path.name == "__init__.py"]
@@ -279,11 +284,11 @@ def test_a_room_names_files_that_it_has(path: Path) -> None:
     assert path.parent.name == "module" or "Read ``" in path.read_text()
 
 
-@pytest.mark.parametrize("path", ASK_A_SERVICE, ids=name_of)
-def test_commands_and_health_reach_through_nothing(path: Path) -> None:
+def test_commands_and_health_reach_through_nothing() -> None:
     """They ask ``Control``, and none of the parts of a running service."""
-    assert list(reached_through(path.read_text())) == []
-    met = [found for found in OF_OURS if found.importer == name_of(path)]
+    reached = {name_of(path): list(reached_through(path.read_text())) for path in ASK_A_SERVICE}
+    assert {name: found for name, found in reached.items() if found} == {}
+    met = [found for found in imports_of_ours() if found.importer in reached]
     assert [str(found) for found in met if within(found.imported, *(f"module.{part}" for part in PARTS))] == []
 
 

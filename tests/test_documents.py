@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -276,29 +277,34 @@ def _texts() -> Iterator[str]:
         yield re.sub(r"\$\{?\w+(?:[#%:][^}]*)?\}?", "…", re.sub(r"\b(note|die) \"", "run.sh: ", line))
 
 
-TEXTS = list(_texts())
+@functools.cache
+def texts() -> tuple[str, ...]:
+    """Read for the first test that asks, as each worker collects the tests."""
+    return tuple(_texts())
 
 
 def test_no_message_has_a_word_that_needs_a_dictionary() -> None:
-    assert [text for text in TEXTS if HARD_WORDS.search(text)] == []
+    assert [text for text in texts() if HARD_WORDS.search(text)] == []
 
 
-SEAMS = [
-    # A text that is put into a gap begins there, and ends there.
-    ([gap for text in TEXTS for gap in text.split("…")[:-1]], TEXTS),
-    (TEXTS, [gap for text in TEXTS for gap in text.split("…")[1:]]),
-]
+@functools.cache
+def seams() -> list[tuple[Sequence[str], Sequence[str]]]:
+    """Where one text is put into the gap of another: it begins there, and ends there."""
+    return [
+        ([gap for text in texts() for gap in text.split("…")[:-1]], texts()),
+        (texts(), [gap for text in texts() for gap in text.split("…")[1:]]),
+    ]
 
 
 def is_said(stretch: str) -> bool:
     """Whether a text of the code holds it, or two of which one is put into the other."""
-    inside = [stretch, *(stretch.replace(text, "…") for text in TEXTS if " " in text and text in stretch)]
-    if any(each in text for text in TEXTS for each in inside):
+    inside = [stretch, *(stretch.replace(text, "…") for text in texts() if " " in text and text in stretch)]
+    if any(each in text for text in texts() for each in inside):
         return True
     for seam in (place.start() for place in re.finditer(r"[ ;]", stretch)):
         before, after = (re.escape(part.strip()) for part in (stretch[:seam], stretch[seam:]))
         ends, begins = re.compile(rf"(?:^|\W){before}\s*$"), re.compile(rf"\s*{after}(?!\w)")
-        if any(any(map(ends.search, first)) and any(map(begins.match, second)) for first, second in SEAMS):
+        if any(any(map(ends.search, first)) and any(map(begins.match, second)) for first, second in seams()):
             return True
     return False
 
