@@ -42,6 +42,14 @@ class Note:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A command that opened the gates of sources."""
+
+    at: float
+    sources: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Chronicle:
     """One run. ``clock`` gives seconds since the epoch."""
@@ -51,6 +59,9 @@ class Chronicle:
     """Oldest first, as are the others."""
     absences: list[Absence] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    triggers: list[Trigger] = field(default_factory=list)
+    sources: tuple[Mapping[str, Any], ...] = ()
+    """What is configured to be polled, as a user writes it."""
     captured_by_source: dict[str, int] = field(default_factory=dict)
     """By the last status, in the order of names; folders bear their paths' last part."""
     began: float | None = None
@@ -60,9 +71,10 @@ class Chronicle:
     faults: tuple[str, ...] = ()
     """What was wrong, once it has ended."""
 
-    def begin(self) -> None:
-        """Captures begin now."""
+    def begin(self, sources: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Captures of these sources begin now."""
         self.began = self.clock()
+        self.sources = tuple(sources)
 
     def sample(self, status: Mapping[str, Any], *, handed_in: int) -> None:
         """Write down a status of the module; ``handed_in``: what commands have given it to upload."""
@@ -77,6 +89,10 @@ class Chronicle:
     def note(self, text: str) -> None:
         """Write down what is done now."""
         self.notes.append(Note(self.clock(), text))
+
+    def trigger(self, sources: Sequence[str]) -> None:
+        """A command opens the gates of these sources now."""
+        self.triggers.append(Trigger(self.clock(), tuple(sources)))
 
     def cloud_leaves(self) -> None:
         """The cloud is away from now on."""

@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from viam.proto.app.data import Annotations
 from viam.proto.app.datasync import SensorData
 from viam.utils import struct_to_dict
 
 from module.demo.chronicle import Chronicle
+from module.demo.openings import Opening, Openings
 from module.demo.tally import identities
 from module.local.calls import Arrival, UploadMethod
 
@@ -51,6 +53,7 @@ class Exhibit:
         self._entries: list[dict[str, Any]] = []
         self._seen: set[int] = set()
         self._paths: dict[str, Path] = {}
+        self._openings: Openings | None = None
 
     def news(self, after: int, sampled: int) -> dict[str, Any]:
         """What there is beyond the first ``after`` arrivals and ``sampled`` samples, and how things stand."""
@@ -69,7 +72,17 @@ class Exhibit:
             "captured": run.captured_by_source,
             "absences": [[absence.since, absence.until] for absence in run.absences],
             "notes": [[note.at, note.text] for note in run.notes],
+            "sources": list(run.sources),
+            "openings": self._opened(),
         }
+
+    def _opened(self) -> list[list[Any]]:
+        """Source, time and reason of each opening of a gate, oldest first."""
+        told = [
+            Opening(source, one.at, "trigger command") for one in self._chronicle.triggers for source in one.sources
+        ]
+        told += self._openings.all() if self._openings is not None else []
+        return [list(one) for one in sorted(told, key=lambda one: one.at)]
 
     def path(self, name: str) -> Path | None:
         """The file of the arrival that the cloud called so; None if there is none of its own."""
@@ -78,7 +91,11 @@ class Exhibit:
 
     def _catch_up(self) -> None:
         """Read what has arrived since; each arrival is read once."""
+        if self._openings is None and self._chronicle.began is not None:
+            self._openings = Openings(self._chronicle.sources)
         for arrival in self._arrivals[len(self._entries) :]:
+            if self._openings is not None:
+                self._openings.add(arrival.metadata.component_name, arrival.rows)
             kind = _kind(arrival)
             if arrival.path is not None and kind is not Kind.ROWS:
                 self._paths[arrival.file_id] = arrival.path
@@ -123,7 +140,23 @@ def _entry(arrival: Arrival, kind: Kind) -> dict[str, Any]:
         "arrived": arrival.when.timestamp(),
         "kept": arrival.path is not None and kind is not Kind.ROWS,
     }
+    if kind is Kind.IMAGE and arrival.sensor_metadata is not None:
+        entry |= _seen(arrival.sensor_metadata.annotations)
     return entry | _table(arrival.rows) if arrival.rows else entry
+
+
+def _seen(annotations: Annotations) -> dict[str, Any]:
+    """The image's own name, and the boxes in it: label, confidence, and left, top, right and bottom from 0 to 1."""
+    names = [one.label for one in annotations.classifications if not one.HasField("confidence")]
+    boxes = [
+        [
+            box.label,
+            round(box.confidence, 3),
+            *(box.x_min_normalized, box.y_min_normalized, box.x_max_normalized, box.y_max_normalized),
+        ]
+        for box in annotations.bboxes
+    ]
+    return {"image": names[-1] if names else "", "boxes": boxes}
 
 
 def _lines(arrival: Arrival) -> int:
@@ -145,15 +178,15 @@ def _table(rows: Sequence[SensorData]) -> dict[str, Any]:
     }
 
 
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, float | str]]:
-    """The numbers and texts of a reading, under their keys joined by dots; ``readings`` itself is left out."""
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, float | bool | str]]:
+    """The numbers, bools and texts of a reading, under their keys joined by dots; ``readings`` itself is left out."""
     if isinstance(value, Mapping):
         for name, part in value.items():
             yield from _flat(part, f"{key}.{name}" if key else "" if name == "readings" else name)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for number, part in enumerate(value):
             yield from _flat(part, f"{key}.{number}" if key else str(number))
-    elif isinstance(value, bool) or not isinstance(value, int | float):
+    elif not isinstance(value, bool | int | float):
         yield key or "value", str(value)[:_MOST_TEXT]
     elif math.isfinite(value):
         yield key or "value", value

@@ -85,7 +85,7 @@ class Story:
                 await asyncio.to_thread(self._prepare_folders)
                 await self._server.add_resource(_SERVICE, self._attributes(address))
                 self._began = asyncio.get_running_loop().time()
-                self._chronicle.begin()
+                self._chronicle.begin(self._sources)
                 self._cell.jam_first(time.time() + _JAM_PART * self._seconds)
                 async with self._progress():
                     await self._act()
@@ -240,6 +240,8 @@ class Story:
         self._say(f"> {json.dumps({'command': verb, **arguments})}")
         if verb in _DOING:
             self._chronicle.note(" ".join([verb, *arguments.get("sources", ())]))
+        if verb == "trigger":
+            self._chronicle.trigger(arguments["sources"])
         given = await self._ask(verb, **arguments)
         self._handed_in += verb in _HANDING_IN
         self._say(f"  {report.answer(verb, given)}")

@@ -117,6 +117,12 @@ class Browser:
         messages = [json.loads(entry["message"])["message"] for entry in self._log("performance")]
         return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
 
+    def evaluate(self, expression: str) -> Any:
+        """What an expression gives, once its promise is kept. Raises AssertionError if it throws."""
+        given = self.devtools("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in given, given["exceptionDetails"]
+        return given["result"].get("value")
+
     def devtools(self, command: str, **parameters: Any) -> Any:
         """Send a command of the DevTools protocol."""
         return self._call("POST", f"{self._session}/goog/cdp/execute", {"cmd": command, "params": parameters})

@@ -13,6 +13,7 @@ from viam.app.data_client import DataClient
 from module.demo.chronicle import Chronicle
 from module.demo.exhibit import Exhibit
 from module.local.cloud import LocalCloud
+from tests.demo import arrivals
 from tests.local.rig import channel_to, client_on, local_cloud
 
 AT = datetime(2025, 1, 2, 3, 4, 5, 500_000, tzinfo=UTC)
@@ -55,13 +56,13 @@ async def test_before_anything_has_happened_there_is_nothing(exhibit: Exhibit) -
     assert (news["began"], news["ended"], news["more"], news["now"]) == (None, None, False, 77.0)
 
 
-async def test_readings_are_told_as_a_table_of_numbers_and_texts(client: DataClient, exhibit: Exhibit) -> None:
+async def test_readings_are_told_as_a_table_of_numbers_bools_and_texts(client: DataClient, exhibit: Exhibit) -> None:
     """Nested ones under keys joined by dots; what a row does not have is null."""
     await rows(client, {"t": 21.5, "deep": {"a": [1, 2]}}, {"t": 22, "ok": True, "text": "warm"})
     (told,) = exhibit.news(0, 0)["arrivals"]
     assert (told["kind"], told["source"], told["component"], told["items"]) == ("rows", "kitchen-fast", "kitchen", 2)
     assert told["keys"] == ["deep.a.0", "deep.a.1", "ok", "t", "text"]
-    assert told["rows"] == [[AT.timestamp(), 1, 2, None, 21.5, None], [AT.timestamp(), None, None, "True", 22, "warm"]]
+    assert told["rows"] == [[AT.timestamp(), 1, 2, None, 21.5, None], [AT.timestamp(), None, None, True, 22, "warm"]]
 
 
 async def test_numbers_that_json_does_not_know_are_left_out(client: DataClient, exhibit: Exhibit) -> None:
@@ -88,6 +89,16 @@ async def test_each_kind_is_told_apart_and_leads_to_its_file(client: DataClient,
     # The rows of all uploads share one file, which is not this arrival's.
     assert exhibit.path(readings) is None
     assert exhibit.path("../../etc/passwd") is None
+
+
+def test_an_image_is_told_with_its_own_name_and_its_boxes(tmp_path: Path) -> None:
+    (tmp_path / "one.jpeg").write_bytes(b"x")
+    box = ("valve", 0.92, 0.25, 0.5, 0.5, 0.75)
+    made = arrivals.image(tmp_path / "one.jpeg", "parts", 5.0, name="color", boxes=[box])
+    (told,) = Exhibit([made], Chronicle()).news(0, 0)["arrivals"]
+    assert told["image"] == "color"
+    ((label, *numbers),) = told["boxes"]
+    assert (label, numbers) == ("valve", pytest.approx(box[1:]))
 
 
 async def test_a_document_counts_its_lines(client: DataClient, exhibit: Exhibit) -> None:

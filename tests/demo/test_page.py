@@ -75,7 +75,7 @@ def _see_nothing(browser: Browser, address: str) -> None:
     browser.until(lambda: browser.text("#state").startswith("running"))
     for name in ("rows", "images", "files"):
         assert browser.run(f"return !document.querySelector('#no-{name}').hidden")
-    assert _counts(browser) == {"delivered": 0, "rows": 0, "images": 0, "files": 0}
+    assert _counts(browser) == {"delivered": 0, "rows": 0, "images": 0, "clouds": 0, "files": 0}
 
 
 def _see_all(browser: Browser, address: str, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def _asked_nobody_else(browser: Browser, address: str) -> None:
 
 
 def _counts(browser: Browser) -> dict[str, int]:
-    selectors = {name: f"#count-{name}" for name in ("rows", "images", "files")} | {"delivered": "#delivered"}
+    selectors = {name: f"#count-{name}" for name in ("rows", "images", "clouds", "files")} | {"delivered": "#delivered"}
     return {name: int(browser.text(selector).replace(",", "")) for name, selector in selectors.items()}
 
 
@@ -168,8 +168,14 @@ def _arrived(cloud: LocalCloud) -> dict[str, int]:
     extensions = [arrival.metadata.file_extension for arrival in cloud.arrivals]
     rows = sum(len(arrival.rows) for arrival in cloud.arrivals)
     images = sum(extension in (".jpeg", ".png") for extension in extensions)
-    others = sum(extension in (".pcd", ".html") for extension in extensions)
-    return {"delivered": rows + images + others, "rows": rows, "images": images, "files": others}
+    clouds, files = extensions.count(".pcd"), extensions.count(".html")
+    return {
+        "delivered": rows + images + clouds + files,
+        "rows": rows,
+        "images": images,
+        "clouds": clouds,
+        "files": files,
+    }
 
 
 async def _upload(client: DataClient, number: int, started: float) -> None:
@@ -227,7 +233,7 @@ async def test_the_page_of_a_whole_demo_goes_with_it_to_its_end(browser: Browser
     lines = [path for path in stored if path.name == "Readings.ndjson"]
     assert counts["images"] == len(images)
     assert counts["rows"] == sum(len(path.read_text().splitlines()) for path in lines)
-    assert counts["files"] == len(stored) - len(images) - len(lines)
+    assert counts["clouds"] + counts["files"] == len(stored) - len(images) - len(lines)
 
 
 async def _line_with_address(out: asyncio.StreamReader) -> str:

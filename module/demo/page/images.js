@@ -1,19 +1,24 @@
-// Images: a grid, the newest first, a choice of sources, and a viewer that opens one large.
+// Images: a grid, the newest first, and a choice of sources.
 
-import { clock, count, element, lasting, size } from "/words.js";
+import { boxesOver, seen } from "/annotations.js";
+import { lastBefore } from "/chart.js";
+import { Viewer } from "/viewer.js";
+import { clock, count, element } from "/words.js";
 
 const PAGE = 24;
 const $ = (id) => document.getElementById(id);
 
 export class Images {
   constructor() {
-    this.all = []; // newest capture first
+    this.all = []; // oldest capture first
+    this.times = [];
     this.counts = new Map();
+    this.names = new Map(); // source → the names that its camera has for its images
     this.tiles = new Map();
     this.source = null;
     this.most = PAGE;
     this.held = false;
-    this.open = null;
+    this.viewer = new Viewer((image) => this.titled(image));
     $("more-images").addEventListener("click", () => {
       this.most += 2 * PAGE;
       this.fill();
@@ -21,34 +26,24 @@ export class Images {
     // The grid stands still while somebody aims at it.
     $("grid").addEventListener("pointerenter", (event) => (this.held = event.pointerType === "mouse"));
     $("grid").addEventListener("pointerleave", () => (this.held = false));
-    $("viewer-close").addEventListener("click", () => $("viewer").close());
-    $("viewer-newer").addEventListener("click", () => this.step(-1));
-    $("viewer-older").addEventListener("click", () => this.step(1));
-    $("viewer").addEventListener("click", (event) => {
-      if (event.target.matches("dialog, .stage")) $("viewer").close();
-    });
-    $("viewer").addEventListener("close", () => {
-      const tile = this.tiles.get(this.open?.id);
-      this.open = null;
-      $("viewer-image").removeAttribute("src");
-      tile?.querySelector("button").focus({ preventScroll: true });
-    });
-    $("viewer").addEventListener("keydown", (event) => {
-      if (event.key === "ArrowLeft") this.step(-1);
-      if (event.key === "ArrowRight") this.step(1);
-    });
-    $("viewer-image").addEventListener("load", () => this.describe());
-    $("viewer-image").addEventListener("error", () => {
-      $("viewer-broken").hidden = !this.open;
-      $("viewer-image").hidden = true;
-    });
   }
 
   add(image) {
-    let at = 0;
-    while (at < this.all.length && this.all[at].captured > image.captured) at += 1;
-    this.all.splice(at, 0, image);
+    const place = lastBefore(this.times, image.captured) + 1;
+    this.times.splice(place, 0, image.captured);
+    this.all.splice(place, 0, image);
     this.counts.set(image.source, (this.counts.get(image.source) ?? 0) + 1);
+    if (!this.names.has(image.source)) this.names.set(image.source, new Set());
+    const names = this.names.get(image.source);
+    if (names.has(image.image ?? "")) return;
+    names.add(image.image ?? "");
+    // From now on each is called by its own name too.
+    if (names.size === 2) for (const [id, tile] of this.tiles) if (tile.source === image.source) this.tiles.delete(id);
+  }
+
+  /** "front"; of a camera with several images "depth · color". */
+  titled(image) {
+    return this.names.get(image.source)?.size > 1 && image.image ? `${image.source} · ${image.image}` : image.source;
   }
 
   show() {
@@ -58,8 +53,10 @@ export class Images {
     if (!this.held || !$("grid").childElementCount) this.fill();
   }
 
+  /** Those of the chosen source, the newest first. */
   chosen() {
-    return this.source === null ? this.all : this.all.filter((image) => image.source === this.source);
+    const some = this.source === null ? this.all : this.all.filter((image) => image.source === this.source);
+    return some.toReversed();
   }
 
   choices() {
@@ -92,10 +89,10 @@ export class Images {
     const grid = $("grid");
     let next = grid.firstElementChild;
     for (const image of wanted) {
-      if (!this.tiles.has(image.id)) this.tiles.set(image.id, this.tile(image));
-      const tile = this.tiles.get(image.id);
-      if (tile === next) next = next.nextElementSibling;
-      else grid.insertBefore(tile, next);
+      if (!this.tiles.has(image.id)) this.tiles.set(image.id, { source: image.source, item: this.tile(image) });
+      const { item } = this.tiles.get(image.id);
+      if (item === next) next = next.nextElementSibling;
+      else grid.insertBefore(item, next);
     }
     while (grid.childElementCount > wanted.length) grid.lastElementChild.remove();
     if (this.tiles.size > 4 * this.most) {
@@ -108,54 +105,24 @@ export class Images {
   }
 
   tile(image) {
-    const picture = element("img", "");
-    picture.loading = "lazy";
-    picture.decoding = "async";
-    picture.alt = `${image.source}, ${clock(image.captured)}`;
-    picture.src = `/small/${encodeURIComponent(image.id)}`;
-    const caption = element("figcaption", "", element("strong", "", image.source), element("span", "", clock(image.captured, true)));
-    const button = element("button", "", element("figure", "", picture, caption));
-    button.type = "button";
-    button.addEventListener("click", () => this.view(image));
+    const title = this.titled(image);
+    const button = pictured(image, title, {});
+    button.querySelector("figure").append(element("figcaption", "", element("strong", "", title), element("span", "", clock(image.captured, true))));
+    button.addEventListener("click", () => this.viewer.view(image, () => this.chosen(), button));
     return element("li", "", button);
   }
+}
 
-  view(image) {
-    this.open = image;
-    $("viewer-broken").hidden = true;
-    $("viewer-image").hidden = false;
-    $("viewer-image").src = `/large/${encodeURIComponent(image.id)}`;
-    $("viewer-image").alt = `${image.source}, captured ${clock(image.captured)}`;
-    $("viewer-file").href = `/file/${encodeURIComponent(image.id)}`;
-    $("viewer-file").download = image.name;
-    $("viewer-title").textContent = image.source;
-    this.describe();
-    const chosen = this.chosen();
-    const at = chosen.indexOf(image);
-    $("viewer-newer").disabled = at <= 0;
-    $("viewer-older").disabled = at < 0 || at === chosen.length - 1;
-    if (!$("viewer").open) $("viewer").showModal();
-  }
-
-  describe() {
-    if (!this.open) return;
-    const picture = $("viewer-image");
-    const parts = [
-      `captured ${clock(this.open.captured, true)}`,
-      `in the cloud ${lasting(this.open.arrived - this.open.captured)} later`,
-      size(this.open.size),
-    ];
-    // Large, yet no larger than its pixels bear.
-    picture.style.maxWidth = picture.naturalWidth ? `min(100%, ${3 * picture.naturalWidth}px)` : "";
-    picture.style.maxHeight = picture.naturalHeight ? `min(100%, ${3 * picture.naturalHeight}px)` : "";
-    if (picture.naturalWidth) parts.push(`${picture.naturalWidth} × ${picture.naturalHeight}`);
-    if (this.open.name.endsWith(".png")) parts.push("depth is shown in false colours, near is bright");
-    $("viewer-facts").textContent = parts.join(" · ");
-  }
-
-  step(by) {
-    const chosen = this.chosen();
-    const image = chosen[chosen.indexOf(this.open) + by];
-    if (this.open && image) this.view(image);
-  }
+/** A button with a small picture of an image and its boxes. */
+export function pictured(image, title, { letters = 0 }) {
+  const picture = element("img", "");
+  picture.loading = "lazy";
+  picture.decoding = "async";
+  picture.alt = [`${title}, ${clock(image.captured)}`, seen(image)].filter(Boolean).join(", ");
+  picture.src = `/small/${encodeURIComponent(image.id)}`;
+  const framed = element("span", "framed", picture);
+  if (image.boxes?.length) framed.append(boxesOver(picture, image.boxes, { fit: "slice", letters }));
+  const button = element("button", "", element("figure", "", framed));
+  button.type = "button";
+  return button;
 }

@@ -15,18 +15,19 @@ export const count = (number) => Math.round(number).toLocaleString("en-US");
 
 /** Bytes in decimal units. */
 export function size(bytes) {
-  if (bytes < 1000) return `${bytes}${THIN}B`;
+  if (bytes < 1000) return `${Math.round(bytes)}${THIN}B`;
   for (const [unit, power] of [["kB", 1e3], ["MB", 1e6]]) {
     if (bytes < power * 1000) return `${(bytes / power).toFixed(1)}${THIN}${unit}`;
   }
-  return `${(bytes / 1e9).toFixed(2)}${THIN}GB`;
+  return bytes < 1e11 ? `${(bytes / 1e9).toFixed(1)}${THIN}GB` : `${count(bytes / 1e9)}${THIN}GB`;
 }
 
 /** A length of time. */
 export function lasting(seconds) {
   if (seconds < 1) return `${Math.max(0, Math.round(seconds * 1000))}${THIN}ms`;
   if (seconds < 100) return `${seconds.toFixed(1)}${THIN}s`;
-  return `${Math.floor(seconds / 60)}${THIN}min ${Math.floor(seconds % 60)}${THIN}s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}${THIN}min ${Math.floor(seconds % 60)}${THIN}s`;
+  return `${Math.floor(seconds / 3600)}${THIN}h ${Math.floor((seconds % 3600) / 60)}${THIN}min`;
 }
 
 /** The time of day, in the browser's zone; to a tenth of a second where that is asked for. */
@@ -53,11 +54,25 @@ export function numeral(value, step) {
 
 const UNITS = new Map([
   ["percent", "%"], ["pct", "%"], ["mb", "MB"], ["gb", "GB"], ["bytes", "B"], ["s", "s"], ["ms", "ms"], ["hz", "Hz"],
-  ["c", "°C"], ["celsius", "°C"], ["f", "°F"], ["m", "m"], ["mm", "mm"], ["v", "V"], ["a", "A"], ["w", "W"], ["pa", "Pa"],
+  ["n", "N"], ["c", "°C"], ["celsius", "°C"], ["f", "°F"], ["m", "m"], ["mm", "mm"], ["v", "V"], ["a", "A"], ["w", "W"], ["pa", "Pa"],
 ]);
+
+const LARGER = { B: ["kB", 1e3], kB: ["MB", 1e3], MB: ["GB", 1e3], GB: ["TB", 1e3], s: ["h", 3600] };
+
+/** The unit in which a number of that size is read easily, and what its values are multiplied by: 58,405 MB are 58.4 GB. */
+export function scaled(unit, most) {
+  let factor = 1;
+  while (unit in LARGER && most * factor >= (unit === "s" ? 7200 : 1000)) {
+    const [larger, times] = LARGER[unit];
+    factor /= times;
+    unit = larger;
+  }
+  return { factor, unit };
+}
 
 /** What a key such as cpu_percent says: its name and, where its last word is one, its unit. */
 export function named(key) {
+  if (key.endsWith("_m_s")) return { name: key.slice(0, -4).replaceAll("_", " "), unit: "m/s" };
   const words = key.split("_");
   const unit = words.length > 1 ? UNITS.get(words.at(-1).toLowerCase()) : undefined;
   return { name: (unit ? words.slice(0, -1) : words).join(" "), unit: unit ?? "" };

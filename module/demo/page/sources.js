@@ -1,8 +1,7 @@
-// The tables: what became of each source, and the files that arrived.
+// What became of each source, as a table.
 
-import { clock, count, element, lasting, size } from "/words.js";
+import { count, element, lasting, size } from "/words.js";
 
-const PAGE = 12;
 const METHODS = new Map([
   ["tabular_data_capture_upload", "rows"],
   ["binary_data_capture_upload", "one message"],
@@ -36,10 +35,11 @@ export class Sources {
     if (source.delays.length > 999) source.delays.shift();
   }
 
-  /** In the order of `captured`, by name what each source has captured; what was handed in by commands comes last. */
-  show(captured, ended) {
+  /** In the order of the config, then of `captured`, by name what each has captured; what commands handed in comes last. */
+  show(captured, configured, ended) {
     for (const name of Object.keys(captured)) if (captured[name] > 0) this.of(name);
-    const order = Object.keys(captured).filter((name) => this.known.has(name));
+    const first = configured.map((source) => source.id ?? source.name);
+    const order = [...new Set([...first, ...Object.keys(captured)])].filter((name) => Object.hasOwn(captured, name) && this.known.has(name));
     const names = [...order, ...[...this.known.keys()].filter((name) => !Object.hasOwn(captured, name))];
     const rows = names.map((name) => {
       const source = this.known.get(name);
@@ -59,47 +59,5 @@ export class Sources {
       );
     });
     $("sources").tBodies[0].replaceChildren(...rows);
-  }
-}
-
-export class Files {
-  constructor() {
-    this.all = [];
-    this.most = PAGE;
-    $("more-files").addEventListener("click", () => {
-      this.most += 5 * PAGE;
-      this.show();
-    });
-  }
-
-  add(file) {
-    this.all.unshift(file);
-  }
-
-  show() {
-    $("count-files").textContent = count(this.all.length);
-    $("no-files").hidden = this.all.length > 0;
-    $("files").hidden = this.all.length === 0;
-    if (this.drawn === `${this.all.length} ${this.most}`) return;
-    this.drawn = `${this.all.length} ${this.most}`;
-    const rows = this.all.slice(0, this.most).map((file) => {
-      const link = element("a", "", file.name);
-      if (file.kept) {
-        link.href = `/file/${encodeURIComponent(file.id)}`;
-        link.download = file.name;
-      }
-      return element(
-        "tr",
-        "",
-        element("td", "", link),
-        cell("wide", file.source),
-        cell("wide dim", file.name.endsWith(".ndjson") ? `document, ${count(file.items)} ${file.items === 1 ? "reading" : "readings"}` : file.kind),
-        cell("n", size(file.size)),
-        cell("n dim", clock(file.arrived)),
-      );
-    });
-    $("files").tBodies[0].replaceChildren(...rows);
-    $("more-files").hidden = this.all.length <= this.most;
-    $("more-files").textContent = `Show more (${count(this.all.length - this.most)} older)`;
   }
 }

@@ -1,0 +1,110 @@
+// What gates kept, as filmstrips: the frames before a gate opened, the moment, and the frames after it.
+
+import { pictured } from "/images.js";
+import { clock, count, element } from "/words.js";
+
+const MOST_TAKES = 4;
+const $ = (id) => document.getElementById(id);
+
+export class Filmstrips {
+  /** `images` has the viewer that a frame opens in. */
+  constructor(images) {
+    this.images = images;
+    this.frames = new Map(); // source → its frames, oldest first
+    this.drawn = new Map(); // take → what it was when it was drawn, and its element
+    this.most = MOST_TAKES;
+    $("more-takes").addEventListener("click", () => {
+      this.most += 2 * MOST_TAKES;
+      this.show(this.known);
+    });
+  }
+
+  add(image) {
+    if (!this.frames.has(image.source)) this.frames.set(image.source, []);
+    const frames = this.frames.get(image.source);
+    let place = frames.length;
+    while (place > 0 && frames[place - 1].captured > image.captured) place -= 1;
+    frames.splice(place, 0, image);
+  }
+
+  /** `sources` as configured; `openings` are [source, at, why], oldest first. */
+  show(known) {
+    this.known = known;
+    const { sources, openings, began } = known;
+    const takes = sources.filter((one) => one.gate).flatMap((source) => this.takes(source, openings));
+    takes.sort((a, b) => b.keeping - a.keeping || b.frames[0].captured - a.frames[0].captured);
+    // Gates that keep what came before have strips of their own; the others share a row.
+    const strips = takes.filter((take) => take.keeping).slice(0, this.most);
+    const short = takes.filter((take) => !take.keeping).slice(0, this.most);
+    $("events").hidden = takes.length === 0;
+    $("count-takes").textContent = count(takes.length);
+    this.put($("takes"), strips, began);
+    this.put($("short-takes"), short, began);
+    const left = takes.length - strips.length - short.length;
+    $("more-takes").hidden = left <= 0;
+    $("more-takes").textContent = `Show more (${count(left)} older)`;
+  }
+
+  /** A source's frames, parted wherever none was kept for a while. */
+  takes(source, openings) {
+    const name = source.id ?? source.name;
+    const apart = 2.5 * (source.interval_s ?? 1 / (source.capture_frequency_hz ?? 1));
+    const takes = [];
+    for (const frame of this.frames.get(name) ?? []) {
+      const last = takes.at(-1);
+      if (last && frame.captured - last.frames.at(-1).captured <= apart) last.frames.push(frame);
+      else takes.push({ source: name, keeping: (source.gate.before_s ?? 0) > 0, frames: [frame] });
+    }
+    const own = openings.filter(([of]) => of === name);
+    for (const take of takes) Object.assign(take, opened(take, own, source.gate));
+    return takes;
+  }
+
+  put(place, takes, began) {
+    const items = takes.map((take) => {
+      const id = `${take.source} ${take.frames[0].id}`;
+      const state = `${take.frames.map((frame) => frame.id)} ${take.at}`;
+      if (this.drawn.get(id)?.state !== state) this.drawn.set(id, { state, item: this.drawTake(take, began, this.drawn.get(id)?.item) });
+      return this.drawn.get(id).item;
+    });
+    if (items.length !== place.childElementCount || items.some((item, at) => item !== place.children[at])) place.replaceChildren(...items);
+  }
+
+  drawTake(take, began, former) {
+    const before = take.at === null ? 0 : take.frames.filter((frame) => frame.captured < take.at).length;
+    const after = take.frames.length - before;
+    const when = `${((take.at ?? take.frames[0].captured) - began).toFixed(1)} s`;
+    const kept = before ? `${before} before it, ${after} after` : `${count(take.frames.length)} ${take.frames.length === 1 ? "frame" : "frames"}`;
+    const heading = element("p", "take-head", element("strong", "", take.source), element("span", "", `${take.why} at ${when}`), element("span", "", kept));
+    const strip = element("ol", "strip");
+    take.frames.forEach((frame, at) => {
+      if (before && at === before) strip.append(element("li", "moment", element("span", "", take.why)));
+      strip.append(this.frame(frame, take, at < before));
+    });
+    strip.tabIndex = 0;
+    strip.setAttribute("aria-label", `${take.source}, ${take.why} at ${when}`);
+    const item = element("li", "take", heading, strip);
+    const scrolled = former?.querySelector(".strip").scrollLeft;
+    if (scrolled) requestAnimationFrame(() => (strip.scrollLeft = scrolled));
+    return item;
+  }
+
+  frame(frame, take, early) {
+    const button = pictured(frame, take.source, { letters: 13 });
+    const off = take.at === null ? null : frame.captured - take.at;
+    const told = off === null ? clock(frame.captured, true) : `${Math.abs(off) < 0.05 ? "" : off < 0 ? "−" : "+"}${Math.abs(off).toFixed(1)} s`;
+    button.querySelector("figure").append(element("figcaption", "", told));
+    button.addEventListener("click", () => this.images.viewer.view(frame, () => take.frames.toReversed(), button));
+    return element("li", early ? "early" : "", button);
+  }
+}
+
+/** When and why the gate opened for these frames: by a row or a command, else by the first frame in which something was found. */
+function opened({ frames }, openings, gate) {
+  const [first, last] = [frames[0].captured, frames.at(-1).captured];
+  const opening = openings.find(([, at]) => at >= first - 1 && at <= last + 0.5);
+  if (opening) return { at: opening[1], why: opening[2] };
+  const found = frames.find((frame) => frame.boxes?.length);
+  if (found) return { at: found.captured, why: `${gate.vision ?? "vision"}: ${found.boxes[0][0]}` };
+  return { at: null, why: gate.sensor ? `${gate.sensor}: ${gate.key}` : "opened" };
+}
