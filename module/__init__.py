@@ -5,7 +5,7 @@ The pipeline in one picture::
     tick → poll → filter → encode → spool → upload → acknowledge
     └──────── collection ────────┘ └ spool ┘ └──── delivery ────┘
 
-What is where, from the ground up; a name within a room is a file of it::
+The rooms, from the ground up; a name within a room is a file of it::
 
     attributes   a machine's JSON → frozen models, and no other code validates. ``uploader`` and ``source`` have the
                  fields, ``allowed`` what a value may be and how a refusal is worded, ``timetable`` reads cron and hours
@@ -14,18 +14,18 @@ What is where, from the ground up; a name within a room is a file of it::
     network      gRPC over libcurl, to the machine and to the cloud: ``routes`` takes a proxy or none, ``throttle``
                  limits the bandwidth
     collection   from a tick to a capture: ``schedule`` has the next tick, ``ticker`` waits for it, ``apis`` ask the
-                 resource, ``gate`` and ``changes`` (deadbands, like images) drop what is not wanted, ``images`` crops
-                 and resizes, ``encoder`` makes what travels; ``folders`` watches files
-    spool        the durable queue on the disk: ``store`` is its door, ``thread`` owns the file, ``rows`` write, read
+                 resource, ``gate`` and ``changes`` (deadbands, similar images) drop unwanted captures, ``images`` crops
+                 and resizes, ``encoder`` makes the bytes to send; ``folders`` watches files
+    spool        the durable queue on the disk: others call ``store``, ``thread`` owns the file, ``rows`` write, read
                  and checksum a capture, ``retention`` chooses what a full spool drops; ``damage`` reads a broken file
                  by its ``pages``, ``adoption`` takes over a spool that nobody opens any more
-    delivery     what is sent next (``uploader``) and when it may be (``upload_windows``), what an answer means
+    delivery     what is sent next (``uploader``) and when (``upload_windows``), what an answer means
                  (``outcome``), whether it is tried again (``attempts``), how long that waits (``backoff``), which part
                  of a batch is bad (``batch_split``), sequences (``sequence_maker``); ``wire`` has the bytes: ``cloud``
                  is the connection and its token
-    pauses       what the command ``pause`` has stopped, and the file in which that is written
-    courier      owns all of these for one lifetime of the service; ``status`` is built from it, ``control`` is what
-                 commands may ask of it, ``carried`` what the next lifetime keeps
+    pauses       what the command ``pause`` has stopped, and the file that remembers it
+    courier      owns all of these for one lifetime of the service; ``status`` is built from it, ``control`` has the
+                 calls for commands, ``carried`` has what the next lifetime keeps
     commands     the verbs of DoCommand, one file for each subject; ``table`` lists them
     service      the uploader as Viam's SDK builds it
     health       the sensor of the uploader's health

@@ -43,7 +43,7 @@ GATHERED = (Kind.ROW, Kind.LINE)
 
 
 class Fate(enum.StrEnum):
-    """Where a capture is."""
+    """The state of a capture."""
 
     SPOOLED = "spooled"
     """On the disk, still to be delivered."""
@@ -141,7 +141,7 @@ class Capture:
     received_us: int
     payload: bytes = b""
     file_name: str = ""
-    """Kind ``DATA`` only: the name that the user gave."""
+    """Kind ``DATA`` only: the name that the user has set."""
     file: FileMark | None = None
     """Kind ``FILE`` only."""
     annotations: bytes = b""

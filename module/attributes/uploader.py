@@ -172,7 +172,7 @@ class SpoolConfig(Part):
         return directory
 
     def complete(self, context: Context) -> None:
-        """Note where the directory lies."""
+        """Note the directory's place."""
         places = spool_places(context.service, context.environ)
         if places is not None and self.directory == str(places.directory):
             self._former = None if places.former is None else str(places.former)

@@ -1,12 +1,12 @@
-"""Classes whose annotations say what an object of the attributes may hold, and the one pass that holds it to them.
+"""Classes whose annotations say what an object of the attributes may contain, and the check of objects against them.
 
-It has those few things of pydantic that the attributes need, under the same names. pydantic itself takes 9 MB of memory
-on every robot, and a fifth of the start.
+This file has the few parts of pydantic that the attributes need, with the same names. pydantic itself takes 9 MB of
+memory on every robot, and a fifth of the time of a start.
 
 - An annotation is ``Annotated[type, check]`` (a ``Check`` accepts the value), another ``Model``, ``tuple[…, ...]`` of
-  either, or one of these ``| None``. A default stands for what is not given.
-- ``field_validator`` looks at a value that its check has accepted, and at the attributes before it that were right.
-- Every refusal is gathered, in the order of the fields. Nothing here says anything to the user.
+  either, or one of these ``| None``. If an attribute is left out, it has the default.
+- ``field_validator`` gets a value that its check has accepted, and the earlier attributes that were valid.
+- All refusals are collected, in the order of the fields. Texts for users are made elsewhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Self, TypeVar
 
 _NONE: Any = object()
-"""Stands for a default that does not exist."""
+"""Means that there is no default."""
 M = TypeVar("M", bound="Model")
 Loc = tuple[str | int, ...]
 Reader = Callable[["_Reading", Loc, Any], Any]
@@ -27,11 +27,11 @@ Reader = Callable[["_Reading", Loc, Any], Any]
 
 
 class Check(Protocol):
-    """What may stand in an annotation."""
+    """The check in an annotation."""
 
     @property
     def sentence(self) -> str:
-        """What the value may be."""
+        """The allowed values, in words."""
 
     def check(self, value: Any) -> Any:
         """Return the value to keep. Raises Refused."""
@@ -39,13 +39,13 @@ class Check(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BeforeValidator:
-    """In an annotation: changes the value before anything looks at it."""
+    """In an annotation: changes the value before it is checked."""
 
     change: Callable[[Any], Any]
 
 
 class Refused(Exception):
-    """Raised by a check or a validator: what is allowed, and perhaps what was meant."""
+    """Raised by a check or a validator; has the allowed values, and perhaps the one that was meant."""
 
     def __init__(
         self,
@@ -58,22 +58,22 @@ class Refused(Exception):
 
 
 class _Gathered(Exception):
-    """The refusals have been noted."""
+    """Raised after the refusals have been noted."""
 
 
 class Refusal(NamedTuple):
-    """One of the things that are wrong."""
+    """One refusal."""
 
     loc: Loc
     kind: Literal["refused", "absent", "missing", "unknown"]
-    """``missing``: a required attribute; ``absent``: one that others require; ``unknown``: there is no such one."""
+    """``missing``: a required attribute; ``absent``: one that others require; ``unknown``: it does not exist."""
     given: Any
     allowed: str | None = None
     meant: str | None = None
 
 
 class ValidationError(Exception):
-    """All that is wrong with an object; it shows nothing of it."""
+    """All refusals of an object. Its text shows nothing of the object."""
 
     def __init__(self, refusals: list[Refusal]) -> None:
         super().__init__(f"{len(refusals)} refusals")
@@ -82,16 +82,16 @@ class ValidationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ValidationInfo:
-    """What a validator may look at beside the value."""
+    """What a validator knows besides the value."""
 
     data: Mapping[str, Any]
-    """The attributes before it that were right."""
+    """The earlier attributes that were valid."""
     context: Any
     field_name: str
 
 
 class _Kind(NamedTuple):
-    """What an annotation means; see ``Field``."""
+    """The parts of an annotation; see ``Field``."""
 
     read: Reader
     check: Check | None = None
@@ -107,12 +107,12 @@ class Field:
     validate_default: bool
     read: Reader
     check: Check | None
-    """Of a value that is neither an object nor a list."""
+    """The check of a value that is neither an object nor a list."""
     model: type[Model] | None
-    """Of the object, or of the objects in the list."""
+    """The class of the object, or of the objects in the list."""
 
     def is_required(self) -> bool:
-        """Tell whether it must be given."""
+        """Return whether the attribute is required."""
         return self.default is _NONE and self.default_from is None
 
 
@@ -129,10 +129,10 @@ def attribute(
     default_from: Callable[[Mapping[str, Any]], Any] | None = None,
     validate_default: bool = False,
 ) -> Any:
-    """Stand behind an annotation if a plain default is not enough.
+    """Return the default of a field, if a plain value is not enough.
 
-    ``default_from`` makes the default from the attributes before it that were right; it raises KeyError for one that
-    was not. With ``validate_default`` the check and the validators look at the default too.
+    ``default_from`` makes the default from the earlier attributes that were valid; it raises KeyError if one that it
+    needs was not. With ``validate_default`` the default is checked too.
     """
     return _Attribute(default, default_from, validate_default)
 
@@ -159,7 +159,7 @@ class Model:
     model_fields: ClassVar[dict[str, Field]] = {}
     model_validators: ClassVar[tuple[Validators, ...]] = ()
     model_fields_set: frozenset[str]
-    """The attributes that were given."""
+    """The attributes that were set."""
 
     def __init_subclass__(cls) -> None:
         own = cls.__dict__
@@ -175,12 +175,12 @@ class Model:
                 cls.model_fields[name] = Field(said.default, said.default_from, said.validate_default, *kind)
 
     def __init__(self, /, **attributes: Any) -> None:
-        """Raises ValidationError."""
+        """Make an object of these attributes. Raises ValidationError."""
         self.__dict__.update(self.model_validate(attributes).__dict__)
 
     @classmethod
     def model_validate(cls, attributes: Any, *, context: Any = None) -> Self:
-        """Return an object of these attributes; ``context`` is what validators find as such. Raises ValidationError."""
+        """Return an object of these attributes; validators get ``context``. Raises ValidationError."""
         reading = _Reading(context)
         try:
             found: Self = reading.model(cls, (), attributes)
@@ -193,26 +193,26 @@ class Model:
 
     @classmethod
     def model_construct(cls, **attributes: Any) -> Self:
-        """Return an object of attributes that are known to be right, and of the defaults."""
+        """Return an object of these attributes and the defaults, without a check."""
         defaults = {name: None if each.default is _NONE else each.default for name, each in cls.model_fields.items()}
         return _made(cls, {**defaults, **attributes}, frozenset(attributes))
 
     def model_copy(self, update: Mapping[str, Any]) -> Self:
-        """Return the same with some attributes replaced by others that are known to be right."""
+        """Return a copy with some attributes replaced, without a check."""
         return _made(type(self), {**self.__dict__, **update}, self.model_fields_set | set(update))
 
     def model_dump(self, *, exclude_unset: bool = False) -> dict[str, Any]:
-        """Return the attributes as they were given, or all; objects within become dicts too."""
+        """Return all attributes, or only those that were set; objects within become dicts too."""
         names = [name for name in self.model_fields if not exclude_unset or name in self.model_fields_set]
         return {name: _dumped(getattr(self, name), exclude_unset) for name in names}
 
     @classmethod
     def prepared(cls, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Change the attributes before they are looked at."""
+        """Return the attributes to check; a subclass may change them."""
         return attributes
 
     def complete(self, context: Any) -> None:
-        """Set what follows from attributes that are all right, in fields whose names begin with ``_``."""
+        """Compute fields whose names begin with ``_``, once all attributes are valid."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
@@ -239,7 +239,7 @@ def _made(model: type[M], values: Mapping[str, Any], given: frozenset[str]) -> M
 
 
 class SecretStr:
-    """A text that shows only to whoever asks for it."""
+    """A text that is shown only by ``get_secret_value``."""
 
     __slots__ = ("_secret",)
 
@@ -261,14 +261,14 @@ class SecretStr:
 
 
 class _Reading:
-    """One pass."""
+    """Reads one object, and collects its refusals."""
 
     def __init__(self, context: Any) -> None:
         self._context = context
         self._refusals: list[Refusal] = []
 
     def end(self) -> None:
-        """Raises ValidationError if anything was refused."""
+        """Raise ValidationError if anything was refused."""
         if self._refusals:
             raise ValidationError(self._refusals)
 
@@ -277,7 +277,7 @@ class _Reading:
         self._refusals.append(Refusal(loc, refused.kind, given, refused.allowed, refused.meant))
 
     def model(self, model: type[M], loc: Loc, given: Any) -> M:
-        """Read an object. Raises Refused if it is none, and _Gathered if some of it is wrong."""
+        """Read an object. Raises Refused if it is none, and _Gathered if a part of it was refused."""
         if isinstance(given, model):
             return given
         if not isinstance(given, Mapping):
@@ -291,7 +291,7 @@ class _Reading:
         return made
 
     def _right(self, model: type[Model], loc: Loc, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those attributes that are right, and note what is wrong with the others."""
+        """Return the attributes that are valid, and note the refusals of the others."""
         right: dict[str, Any] = {}
         for name, field in model.model_fields.items():
             at = (*loc, name)
@@ -328,7 +328,7 @@ class _Reading:
         return value
 
     def items(self, read: Reader, loc: Loc, given: Any) -> tuple[Any, ...]:
-        """Read a list. Raises Refused if it is none, and _Gathered if some of it is wrong."""
+        """Read a list. Raises Refused if it is none, and _Gathered if a part of it was refused."""
         if not isinstance(given, (list, tuple)):
             raise Refused("a list")
         kept = []

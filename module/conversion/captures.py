@@ -33,7 +33,7 @@ class Captures:
     sources: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, methods: list[Place], *, api: str | None, name: str) -> list[dict[str, Any]]:
-        """Add the sources of the methods of one resource, or (no ``api``) of a remote, where each names its resource.
+        """Add the sources of the methods of one resource, or (no ``api``) of a remote; then each names its resource.
 
         ``name`` is the resource's name, or the remote's prefix. Returns the methods that must stay in the config,
         disabled, because the cloud reads something from them. Raises ConfigError.

@@ -154,7 +154,7 @@ def _switch_off(
 ) -> None:
     """Make the data manager capture nothing, and sync nothing or only what it has captured before."""
     if drain and settings.within is not None:
-        text = "lies in capture_dir, from where --drain would upload its files a second time"
+        text = "is in capture_dir, and --drain would upload its files a second time"
         raise ConfigError(
             f"{settings.within.path}: {text}; let the data manager sync all of it first, and convert without --drain"
         )

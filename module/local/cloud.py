@@ -247,7 +247,7 @@ class LocalCloud:
                 await self._write(sink.add, b"".join(payload))
             async for message, size in requests:
                 if message.HasField("metadata"):
-                    raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "metadata stand in the first message alone")
+                    raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "metadata may only be in the first message")
                 received.append((message if self._record_messages else None, size))
                 await self._write(sink.add, message.data if hasattr(message, "data") else message.file_contents.data)
             # A stream that was reset ends like one that is complete: sending the headers tells which of them it was.
