@@ -8,8 +8,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.process.rig import NAME, CountingSensor, Rig, Starter
 
 FAST = {"name": "s1", "capture_frequency_hz": 20}
@@ -110,16 +108,14 @@ async def test_pause_outlives_a_kill_and_resume_ends_it_for_good(start: Starter,
     assert status["folders"][str(tmp_path / "logs")]["state"] == "active"
 
 
-@pytest.mark.parametrize(
-    "damage", ["", "{", '{"paused": 7}', '{"paused": [{"what": "moon"}]}', "\x00\xff", "[" * 99999]
-)
-async def test_a_damaged_note_of_what_is_paused_pauses_nothing_and_says_so(start: Starter, damage: str) -> None:
+async def test_a_damaged_note_of_what_is_paused_pauses_nothing_and_says_so(start: Starter) -> None:
+    """``tests/test_pauses.py`` has the kinds of damage."""
     rig = await start(CountingSensor("s1"), sources=[FAST])
     await rig.until(lambda status: _of(status)["captured"] >= 1)
     await rig.command("pause")
     await rig.server.kill()
     (note,) = rig.folder.rglob("paused.json")
-    note.write_bytes(damage.encode(errors="replace"))
+    note.write_bytes(b"{")
     await rig.server.restart()
     await rig.until(lambda status: _of(status)["captured"] >= 2)
     assert "it is not known what was paused before this start" in rig.printed()

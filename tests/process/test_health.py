@@ -17,6 +17,11 @@ from tests.process.rig import NAME, CountingSensor, Rig, Starter
 HEALTH = {"model": "courier:capture:health", "api": "rdk:component:sensor"}
 
 
+@pytest.fixture
+def start(start_in_one_process: Starter) -> Starter:
+    return start_in_one_process
+
+
 class Mute(Generic):
     """A generic service that is no uploader: hangs, or answers something else."""
 

@@ -13,6 +13,11 @@ from module.local.calls import Call, Refusal
 from tests.process.rig import CountingSensor, Rig, Starter, StillCamera
 
 
+@pytest.fixture
+def start(start_in_one_process: Starter) -> Starter:
+    return start_in_one_process
+
+
 async def recent(rig: Rig, source: str = "s1", **arguments: Any) -> list[dict[str, Any]]:
     answer = await rig.command("recent", source=source, **arguments)
     assert answer.keys() == {"captures"}
