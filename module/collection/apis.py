@@ -111,7 +111,8 @@ def _readings(resource: Any, config: SourceConfig, extra: dict[str, Any]) -> Ask
     async def ask() -> list[Answer]:
         # Not get_readings: it makes 0 of null.
         response = await resource.client.GetReadings(request, timeout=config.timeout_s)
-        return [Row({"readings": {key: plain(value) for key, value in response.readings.items()}})]
+        found = response.readings
+        return [Row({"readings": {key: plain(found[key]) for key in found}})]
 
     return ask
 

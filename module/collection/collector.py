@@ -7,13 +7,12 @@ the disk falls behind (back-pressure), so that a slow commit delays no poll.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import functools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
@@ -28,6 +27,7 @@ from module.collection.schedule import ActiveHours, Cron, Periodic, describe
 from module.collection.shot import Order, Shot
 from module.collection.sources import Answer, Blob, Source
 from module.collection.ticker import Schedule, Ticker
+from module.collection.under_way import UnderWay
 from module.errors import (
     CLOSING,
     CourierError,
@@ -106,10 +106,7 @@ class Collector:
         self._last_error: str | None = source.problem
         self._empty: str | None = None
         """Which images of the last poll had no bytes, beside others that had."""
-        self._polls = 0
-        """Under way, on schedule or on command."""
-        self._at_rest = asyncio.Event()
-        self._at_rest.set()
+        self._under_way = UnderWay()
         self._closing = False
         self._log_advice(logger)
 
@@ -139,24 +136,13 @@ class Collector:
             await self._ticker.wait()
             state = self._spool_state()
             if state is SpoolState.OPEN and not self._closing:
-                with self._under_way():
+                with self._under_way:
                     await self._tick()
             elif state is SpoolState.HELD:
                 self.kept.missed += 1
             else:
                 # Ticks that come this early are nobody's loss, and those after them are not late.
                 self._ticker.forget()
-
-    @contextlib.contextmanager
-    def _under_way(self) -> Iterator[None]:
-        self._polls += 1
-        self._at_rest.clear()
-        try:
-            yield
-        finally:
-            self._polls -= 1
-            if not self._polls:
-                self._at_rest.set()
 
     async def watch(self) -> None:
         """Ask what opens the gate, until cancelled; returns at once if nothing is asked beside the polls."""
@@ -194,7 +180,7 @@ class Collector:
             raise PollError(f"{self._config.id} is disabled")
         if self._closing:
             raise Unavailable(CLOSING)
-        with self._under_way():
+        with self._under_way:
             try:
                 captures = await self._poll(shot or self._shot, None)
             except NothingToCapture:
@@ -233,17 +219,17 @@ class Collector:
 
     def _with_bytes(self, answers: Sequence[Answer]) -> Sequence[Answer]:
         """Leave out images and point clouds of 0 bytes, each an error. Raises PollError if nothing else is left."""
-        kept = [answer for answer in answers if not isinstance(answer, Blob) or answer.data]
         empty = [answer.name for answer in answers if isinstance(answer, Blob) and not answer.data]
         self._empty = None
-        if empty:
-            self._empty = f"{self._config.name}: {self.source.method} returned 0 bytes"
-            self._empty += f" for {' and '.join(filter(None, empty))}" if any(empty) else ""
-            if not kept:
-                raise PollError(self._empty)
-            self.kept.errors += len(empty)
-            self._log.warning(f"{self._config.id}, in part", self._empty)
-        return kept
+        if not empty:
+            return answers
+        self._empty = f"{self._config.name}: {self.source.method} returned 0 bytes"
+        self._empty += f" for {' and '.join(filter(None, empty))}" if any(empty) else ""
+        if len(empty) == len(answers):
+            raise PollError(self._empty)
+        self.kept.errors += len(empty)
+        self._log.warning(f"{self._config.id}, in part", self._empty)
+        return [answer for answer in answers if not isinstance(answer, Blob) or answer.data]
 
     def _append(self, captures: list[Capture]) -> asyncio.Future[list[int]]:
         appended = self._spool.append_soon(captures)
@@ -284,9 +270,7 @@ class Collector:
 
         After a second it returns all the same: what a resource that hangs may still give is not waited for.
         """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLE_S):
-                await self._at_rest.wait()
+        await self._under_way.settled(_SETTLE_S)
 
     async def close(self) -> None:
         """Begin no more polls, and return once those under way have settled, as ``settled`` does."""

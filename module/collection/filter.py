@@ -84,17 +84,16 @@ class Filter:
 
     # ------------------------------------------------------------------ of one poll
 
-    async def changed(self, answers: Sequence[Answer], at: float) -> list[Answer]:
+    async def changed(self, answers: Sequence[Answer], at: float) -> Sequence[Answer]:
         """Return the answers that differ enough from the last ones kept, with what the vision service found in them.
 
         ``at``: when the poll began, in seconds of the loop's clock. Raises EncodeError if an image cannot be compared.
         """
-        on_change = self._on_change
-        kept = [a for a in answers if on_change is None or await self._differs(a, at, on_change)]
-        self._kept.filtered += len(answers) - len(kept)
-        if self._eye is None or not kept:
-            return kept
-        return await self._look(self._eye, kept, at)
+        if self._on_change is not None:
+            polled, on_change = len(answers), self._on_change
+            answers = [answer for answer in answers if await self._differs(answer, at, on_change)]
+            self._kept.filtered += polled - len(answers)
+        return answers if self._eye is None or not answers else await self._look(self._eye, answers, at)
 
     async def _differs(self, answer: Answer, at: float, on_change: OnChangeConfig) -> bool:
         if isinstance(answer, Row):
@@ -110,7 +109,7 @@ class Filter:
         self._images[answer.name] = change
         return change.keep(copy, at)
 
-    async def _look(self, eye: Eye, answers: list[Answer], at: float) -> list[Answer]:
+    async def _look(self, eye: Eye, answers: Sequence[Answer], at: float) -> Sequence[Answer]:
         seen: list[Answer] = []
         found = False
         for answer in answers:

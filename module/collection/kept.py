@@ -32,6 +32,8 @@ class Labels(NamedTuple):
 
     def also(self, more: Labels) -> Labels:
         """These labels, followed by more."""
+        if more == NO_LABELS:
+            return self
         return Labels((*self.tags, *more.tags), (*self.dataset_ids, *more.dataset_ids))
 
 

@@ -40,9 +40,11 @@ class Periodic:
         """Return the first tick strictly after ``now``."""
         return self._tick(self._latest(now) + 1)
 
-    def skipped(self, deadline: float, now: float) -> int:
-        """Count the ticks after ``deadline`` (itself a tick), up to and including ``now``; 0 if ``now`` is earlier."""
-        return max(0, self._latest(now) - self._latest(deadline))
+    def after(self, tick: float, now: float) -> tuple[float, int]:
+        """Return the first tick that is after both, and how many after ``tick`` it skips; ``tick`` is one itself."""
+        taken = self._latest(tick)
+        passed = max(taken, self._latest(now))
+        return self._tick(passed + 1), passed - taken
 
     def _tick(self, index: int) -> float:
         return index * self._period_s + self._offset_s

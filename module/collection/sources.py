@@ -20,6 +20,7 @@ from module.attributes.source import unfit
 from module.attributes.uploader import SourceConfig
 from module.collection.apis import Answer, Ask, Blob, Row, prepare
 from module.errors import NetworkError, NothingToCapture, PollError
+from module.network.channel import Channel
 from module.supervised import said_of
 
 __all__ = ["Answer", "Blob", "Row", "Source", "find", "passed"]
@@ -58,9 +59,7 @@ class Source:
             raise PollError(self.problem or f"{config.name} is not there")
         begun_ns = time.monotonic_ns()
         try:
-            # The call's own deadline is the server's business too; this one holds whatever the connection does.
-            async with asyncio.timeout(config.timeout_s):
-                answers = await self.ask()
+            answers = await self.ask()
         except GRPCError as error:
             text = error.message or error.status.name
             if error.status is Status.FAILED_PRECONDITION and _NOTHING in text:
@@ -121,9 +120,20 @@ def _prepared(config: SourceConfig, api: str, resource: ResourceBase) -> Source:
         return Source(config, api, method.name if method else config.method or "", problem=problem)
     extra = {**method.without_parameters(config.extra), "fromDataManagement": True}
     ask = prepare(api, method.name)(resource, config, extra)
+    if not isinstance(getattr(resource, "channel", None), Channel):
+        # A call on our channel ends in time, whatever the connection does; on another the server decides when.
+        ask = _timed(ask, config.timeout_s)
     advice = unfit(config, api, method.name)
     advice = advice and f"as {config.name} is a {api}: {advice}"
     return Source(config, api, method.name, ask, advice=advice, resource=resource)
+
+
+def _timed(ask: Ask, timeout_s: float) -> Ask:
+    async def timed() -> Sequence[Answer]:
+        async with asyncio.timeout(timeout_s):
+            return await ask()
+
+    return timed
 
 
 def _lacks(config: SourceConfig, api: str) -> str | None:

@@ -92,8 +92,8 @@ class Ticker:
         """Wait for one deadline; returns how late it was met in seconds, or None if something woke it before."""
         now = self._loop.time()
         if isinstance(self._tick, float):
-            self.kept.missed += schedule.skipped(self._tick, now)
-            deadline = schedule.next_after(max(now, self._tick))
+            deadline, skipped = schedule.after(self._tick, now)
+            self.kept.missed += skipped
         else:
             deadline = schedule.next_after(now)
         if not await self._sleep(min(deadline, self._until)):

@@ -32,7 +32,12 @@ _RESERVED = ("grpc-", ":")
 class Answer:
     """The headers and trailers that have come so far."""
 
-    __slots__ = ("_headers", "_trailers", "http_status")
+    __slots__ = ("_headers", "_last", "_trailers", "has_status", "http_status", "is_grpc")
+
+    is_grpc: bool
+    """Whether it is the answer of a gRPC server: HTTP's 200, and gRPC's content type."""
+    has_status: bool
+    """Whether ``grpc-status`` has come."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self.http_status = 0
@@ -48,16 +53,10 @@ class Answer:
             else:
                 name, _, value = line.partition(b":")
                 block[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
-
-    @property
-    def is_grpc(self) -> bool:
-        """Whether it is the answer of a gRPC server: HTTP's 200, and gRPC's content type."""
-        return self.http_status == _OK and self._headers.get("content-type", "").startswith("application/grpc")
-
-    @property
-    def has_status(self) -> bool:
-        """Whether ``grpc-status`` has come."""
-        return "grpc-status" in self._last
+        # Said once: many calls have the same answer.
+        self._last = self._trailers or self._headers
+        self.has_status = "grpc-status" in self._last
+        self.is_grpc = self.http_status == _OK and self._headers.get("content-type", "").startswith("application/grpc")
 
     def check(self) -> None:
         """Return if the call succeeded. Raises GRPCError for any other status, and NetworkError without a status."""
@@ -81,10 +80,6 @@ class Answer:
     def trailers(self) -> list[Pair]:
         """The metadata that came last."""
         return list(_metadata(self._last.items()))
-
-    @property
-    def _last(self) -> dict[str, str]:
-        return self._trailers or self._headers
 
     def _without_status(self) -> str:
         if self.is_grpc:

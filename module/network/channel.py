@@ -101,7 +101,7 @@ class Channel:
 
     def _headers_of(self, timeout: float | None, metadata: Metadata) -> Sequence[str]:
         """Return the same object for the same metadata, so that a handle need not set the same headers again."""
-        pairs = tuple(metadata.items() if isinstance(metadata, Mapping) else metadata)
+        pairs = tuple(metadata.items() if isinstance(metadata, Mapping) else metadata) if metadata else ()
         known = self._headers.get((timeout, pairs))
         if known is None:
             known = [*_HEADERS]
