@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 import termios
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import pycurl
@@ -30,13 +30,24 @@ class Passed(NamedTuple):
     """Bytes of these that the other end has acknowledged."""
 
 
+@contextlib.contextmanager
+def _borrowed(fd: int) -> Iterator[socket.socket]:
+    """Use libcurl's descriptor as a socket, without closing it. Raises OSError if it is none."""
+    # Not socket.fromfd: its copy of the descriptor stays open if it is no socket.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=fd)
+    try:
+        yield sock
+    finally:
+        sock.detach()
+
+
 def passed(fd: int) -> Passed | None:
     """Return the bytes that a connection has sent; None: it is no TCP connection, or the system does not say."""
     if fd < 0 or not hasattr(socket, "TCP_INFO"):
         return None
     try:
         # libcurl watches files too that are no sockets.
-        with socket.fromfd(fd, socket.AF_INET, socket.SOCK_STREAM) as sock:
+        with _borrowed(fd) as sock:
             told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
         (acknowledged,) = _BYTES_ACKED.unpack_from(told)
         # tcp(7): SIOCOUTQ, which bears this name too.
@@ -76,7 +87,7 @@ def watchful(timeout_s: float) -> Callable[[int, int], int]:
     options = [("TCP_NOTSENT_LOWAT", _UNSENT_BYTES), ("TCP_USER_TIMEOUT", max(1, int(timeout_s * 1000)))]
 
     def prepare(fd: int, _purpose: int) -> int:
-        with contextlib.suppress(OSError), socket.fromfd(fd, socket.AF_INET, socket.SOCK_STREAM) as sock:
+        with contextlib.suppress(OSError), _borrowed(fd) as sock:
             for name, value in options:
                 if hasattr(socket, name):
                     sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
