@@ -163,15 +163,17 @@ def soaked(folder: Path, seed: int, minutes: float, report: Path) -> bool:
 
 def networked(folder: Path, fuzz_minutes: float, churn_minutes: float, report: Path) -> bool:
     """Try the channel's faults at their usual sizes, in turn, and write of it; returns whether it failed."""
-    found = asyncio.run(_tried(folder / "ways"))
+    found = []
     kills = int(churn_minutes * 60 // _KILL_EVERY_S)
     if kills:
+        # First, so that nothing else has used this process's memory.
         place = folder / "churn"
         place.mkdir()
         found.append(
             asyncio.run(churned(place, kills=kills, polls_per_s=_POLLS_PER_S, kill_every_s=_KILL_EVERY_S)).finding()
         )
         print(found[-1].sentence, flush=True)  # noqa: T201
+    found += asyncio.run(_tried(folder / "ways"))
     if fuzz_minutes:
         found.append(fuzzed(fuzz_minutes).finding())
         print(found[-1].sentence, flush=True)  # noqa: T201

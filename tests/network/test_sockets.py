@@ -14,11 +14,11 @@ pytestmark = pytest.mark.skipif(
 
 
 def _descriptors() -> set[str]:
-    return {name for name in os.listdir("/proc/self/fd") if Path("/proc/self/fd", name).exists()}
+    return {path.name for path in Path("/proc/self/fd").iterdir() if path.exists()}
 
 
 def test_looking_at_a_socket_or_at_another_file_opens_and_closes_nothing() -> None:
-    """libcurl has a file among its descriptors by which threads wake it, and a cap looks at all of them, often."""
+    """A file by which threads wake libcurl is among its descriptors, and a cap looks at all of them, often."""
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         there, _ = server.accept()
         reader, writer = os.pipe()
