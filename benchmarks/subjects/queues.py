@@ -51,7 +51,6 @@ class Ours(Queue):
     def __init__(self, folder: Path, size: int) -> None:
         self._store = inputs.store_of(inputs.configured(folder))
         self._origin = inputs.row_origin(0) if size < inputs.FRAME_BYTES else inputs.frame_origin()
-        self._acknowledged: list[asyncio.Future[None]] = []
 
     async def open(self) -> None:
         """Open the spool."""
@@ -60,20 +59,21 @@ class Ours(Queue):
     async def append(self, payloads: Sequence[bytes]) -> None:
         """Each in a call of its own."""
         now_us = time.time_ns() // 1000
-        calls = [self._store.append_soon([Capture(self._origin, now_us, now_us, payload)]) for payload in payloads]
+        calls = [self._store.append([Capture(self._origin, now_us, now_us, payload)]) for payload in payloads]
         await asyncio.gather(*calls)
 
     async def take(self) -> Sequence[Item]:
         """As the uploader claims."""
         stream, _ = self._store.choose(0.0, flushing=True)
         if stream is None:
-            await asyncio.gather(*self._acknowledged)
+            # Behind what was acknowledged.
+            await self._store.barrier.last()
             return []
         return [item for items in await self._store.claim(stream) for item in items]
 
     async def done(self, claimed: Sequence[Item]) -> None:
         """As the uploader acknowledges: it does not wait."""
-        self._acknowledged.append(self._store.acknowledge(claimed))
+        self._store.acknowledge(claimed, soon=True)
 
     async def close(self) -> None:
         """Close the spool."""

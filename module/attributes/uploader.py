@@ -147,6 +147,7 @@ class SpoolConfig(Part):
     max_bytes: Annotated[int, BYTES] = 8 * 1024**3
     min_free_bytes: Annotated[int, allowed.size(at_least=0)] = 512 * 1024**2
     when_full: Annotated[WhenFull, choice(WhenFull)] = WhenFull.DROP_OLDEST
+    group_s: Annotated[float, number(at_least=0, at_most=10)] = 0.2
     sync: Annotated[Sync, choice(Sync)] = Sync.FULL
 
     @field_validator("directory", mode="before")

@@ -59,8 +59,8 @@ class SpoolState(enum.Enum):
 class CaptureSpool(Protocol):
     """What collection needs of the spool (``module.spool.store.Store``)."""
 
-    def append_soon(self, captures: Sequence[Capture]) -> asyncio.Future[list[int]]:
-        """Hand captures over; the future gives their ids once they are safe."""
+    def append_soon(self, captures: Sequence[Capture], *, at_once: bool = False) -> asyncio.Future[list[int]]:
+        """Hand captures over; the future gives their ids once they are safe. ``at_once``: somebody waits for that."""
 
     async def caught_up(self) -> None:
         """Return once more may be captured: nearly always at once, unless the disk is behind."""
@@ -188,7 +188,7 @@ class Collector:
             except (PollError, EncodeError, Defect) as error:
                 self._trouble(error)
                 raise
-            appended = self._append(captures)
+            appended = self._append(captures, at_once=True)
         return await appended
 
     async def _poll(self, shot: Shot, at: float | None) -> list[Capture]:
@@ -231,8 +231,8 @@ class Collector:
         self._log.warning(f"{self._config.id}, in part", self._empty)
         return [answer for answer in answers if not isinstance(answer, Blob) or answer.data]
 
-    def _append(self, captures: list[Capture]) -> asyncio.Future[list[int]]:
-        appended = self._spool.append_soon(captures)
+    def _append(self, captures: list[Capture], *, at_once: bool = False) -> asyncio.Future[list[int]]:
+        appended = self._spool.append_soon(captures, at_once=at_once)
         appended.add_done_callback(lambda done: self._appended(done, captures))
         return appended
 

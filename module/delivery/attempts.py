@@ -231,7 +231,7 @@ class Carrier:
         self.counts.last_us = time.time_ns() // 1000
         marks = [item.file for item in items if item.file is not None]
         # Its folder's watch puts a file away once it finds it here.
-        self._spool.acknowledge(load.take(items), sent=marks)
+        self._spool.acknowledge(load.take(items), sent=marks, soon=not marks)
         if self._records:
             for item in items:
                 self._records.pop(item.id, None)

@@ -31,7 +31,9 @@ class Spool(Protocol):
     async def claim(self, stream: int, most: int = 1) -> list[list[Item]]:
         """Take captures for at most so many uploads."""
 
-    def acknowledge(self, items: Sequence[Item], *, sent: Sequence[FileMark] = ()) -> asyncio.Future[None]:
+    def acknowledge(
+        self, items: Sequence[Item], *, sent: Sequence[FileMark] = (), soon: bool = False
+    ) -> asyncio.Future[None]:
         """Take delivered captures out of the spool."""
 
     def release(self, items: Sequence[Item]) -> None:

@@ -28,5 +28,6 @@ class Barrier:
         def waiting(db: Database) -> tuple[int, int]:
             return db.barriers.waiting(last)
 
-        found: tuple[int, int] = await self._call(waiting, writes=False)
+        # As a write it comes behind what was acknowledged before it.
+        found: tuple[int, int] = await self._call(waiting, writes=True)
         return found

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 
+from module.spool.listing import Listing
+
 
 class BarrierTable:
-    """On the tables ``capture`` and ``stream``, on the thread of their connection; quick, however much waits."""
+    """On the table ``capture``, on the thread of its connection; quick, however much waits."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, listing: Listing) -> None:
         self._db = db
+        self._listing = listing
 
     def last(self) -> int:
         """The id of the newest capture that waits; 0 without any."""
@@ -22,8 +25,7 @@ class BarrierTable:
         if oldest is None or oldest > last:
             return 0, 0
         # What came since is little; what was there may be millions.
-        totals = "SELECT coalesce(sum(items), 0), coalesce(sum(bytes), 0) FROM stream"
-        items, size = self._db.execute(totals).fetchone()
+        items, size = self._listing.total()
         newer = "SELECT count(*), coalesce(sum(footprint), 0) FROM capture WHERE id > ?"
         newer_items, newer_size = self._db.execute(newer, (last,)).fetchone()
         return items - newer_items, size - newer_size

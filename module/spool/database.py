@@ -3,8 +3,9 @@
 Invariants
 ----------
 1. ``capture`` holds what is still to be delivered, ``failure`` what the cloud rejected; a capture is in exactly one.
-2. ``stream.items`` and ``stream.bytes`` count the rows of ``capture`` exactly: they change in the same transaction.
-3. Ids grow with time and are never used twice: ``counter.last_id`` is written with the rows that used it.
+2. Which captures a stream has is said by ``module.spool.listing``.
+3. Ids grow with time and are never used twice: the last one given out is that of the newest row, or ``counter.last_id``
+   if that is larger, which is written when the newest row goes.
 4. A file is in ``sent_file`` from the transaction that deletes its capture: between the two there is no moment in
    which it could be sent again.
 
@@ -13,8 +14,10 @@ All of it runs on one thread, the store's. Nothing here catches ``sqlite3.Error`
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from module.capture import Capture, Failure, Item, Kind, Origin
 from module.clock.machine_clock import Stamp
@@ -22,9 +25,10 @@ from module.errors import Damaged
 from module.spool.adoption.table import AdoptionTable
 from module.spool.barrier_table import BarrierTable
 from module.spool.clock_table import ClockTable
-from module.spool.damage.counts import mend_counts, recount
-from module.spool.damage.high_water import Mark, MarkFile
-from module.spool.damage.salvage import Salvaged, count_unreadable, recover
+from module.spool.damage.counts import mend_counts
+from module.spool.damage.high_water import MARK_FILE, Mark, MarkFile, lost_with_the_end
+from module.spool.damage.salvage import count_unreadable
+from module.spool.listing import Listing
 from module.spool.retention import Line
 from module.spool.rows import (
     COLUMNS,
@@ -37,17 +41,20 @@ from module.spool.rows import (
     mark_of,
     room_of,
 )
-from module.spool.schema import PAGE_BYTES, connect
+from module.spool.schema import connect, page_bytes
 from module.spool.sent_files import SentFiles
 from module.spool.sequence_table import SequenceTable
 from module.spool.stream_table import StreamTable
 
-_FEW = 4
-"""Up to so many rows are deleted one by one as soon as together."""
 _MOST_DAMAGED = 500
-_ADD = "UPDATE stream SET items = items + ?, bytes = bytes + ? WHERE id = ?"
+_NEWEST = "SELECT coalesce(max(id), 0) FROM capture"
+_NEWEST_FAILURE = "SELECT coalesce(max(id), 0) FROM failure"
+_FROM = "listed.stream = ? AND listed.id >= ? ORDER BY listed.id"
+_LISTED = (
+    f"SELECT listed.id, {', '.join(f'capture.{name}' for name in COLUMNS.split(', '))} "  # noqa: S608
+    f"FROM listed LEFT JOIN capture ON capture.id = listed.id WHERE {_FROM}"
+)
 _SET_LAST_ID = "UPDATE counter SET value = ? WHERE name = 'last_id'"
-_BUSY_STREAMS = "SELECT id FROM stream WHERE items > 0"
 
 
 class Database:
@@ -62,17 +69,20 @@ class Database:
         is_new = not path.exists()
         self._db = connect(path)
         try:
-            mend_counts(self._db, path)
-            self._last_id, self._held = self._counted()
-            self._streams = StreamTable(self._db, path)
-            self._mark_file = MarkFile(path.with_name("last-id"))
+            self.listing = Listing(self._db)
+            self.listing.read()
+            mend_counts(self._db, path, self.listing)
+            self._read_counts()
+            self.settle()
+            self._streams = StreamTable(self._db, path, self.listing)
+            self._mark_file = MarkFile(path.with_name(MARK_FILE))
             if is_new:
                 self._mark_file.write(Mark())
             self.sent_files = SentFiles(self._db)
             self.adoptions = AdoptionTable(self._db, self)
-            self.barriers = BarrierTable(self._db)
+            self.barriers = BarrierTable(self._db, self.listing)
             self.clocks = ClockTable(self._db)
-            self.sequences = SequenceTable(self._db, self._streams, self.clocks)
+            self.sequences = SequenceTable(self._db, self._streams, self.listing, self.clocks, lambda: self._last_id)
         except BaseException:
             self._db.close()
             raise
@@ -83,42 +93,35 @@ class Database:
             raise Damaged(f"{self.path} lacks what every spool has: {sql}")
         return int(row[0])
 
-    def _counted(self) -> tuple[int, int]:
-        last_id = self._one("SELECT value FROM counter WHERE name = 'last_id'")
-        return last_id, self._one("SELECT coalesce(sum(items), 0) FROM stream") + self.failed()[0]
+    def _read_counts(self) -> None:
+        self._noted_id = self._one("SELECT value FROM counter WHERE name = 'last_id'")
+        self._last_id = max(self._noted_id, self._one(_NEWEST), self._one(_NEWEST_FAILURE))
+        self._held = self.listing.total()[0] + self.failed()[0]
 
-    def recover(self, log: Path) -> Salvaged:
-        """Add what a log that was kept holds beyond what stands here."""
-        done = recover(log, self.path, self._db)
-        self.rollback()
-        return done
+    def settle(self) -> None:
+        """List all that waits, and note the last id that was given out: before the file is used or closed."""
+        if self.listing.fresh_items or self._last_id > self._noted_id:
+            self.begin(durable=False)
+            self.listing.list_all(self._last_id)
+            self._note_last_id()
+            self._db.execute("COMMIT")
 
     @property
     def mark(self) -> Mark:
         """How far the file goes."""
-        return Mark(self._last_id, self._held)
+        return Mark(self._last_id, self._held, self.unreadable())
 
-    def skip_to_mark(self, since: Mark | None, found: Salvaged) -> int:
-        """Use no id again that was given out; gives how many captures are lost, which are counted as unreadable.
-
-        ``since`` is how far the file went by itself, if it told, before what was ``found`` in other ways was added. Of
-        that some may have been delivered before, which nothing tells: no more are lost than are counted.
-        """
-        then = self._mark_file.read()
-        # What is behind the end of a log was never safe, unless the mark tells of it.
-        lost = found.unreadable if found.is_rescue or then == Mark() else 0
-        since = since or then
-        # After a power cut it may be older than the file, and count what has been delivered since.
-        if then.last_id > since.last_id or (found.is_rescue and then.last_id == since.last_id):
-            left = since.held + then.last_id - since.last_id - then.held
-            lost = max(lost, then.held - self._held + min(max(left, found.doubtful), self._held))
-        if lost or then.last_id > self._last_id:
+    def skip_to_mark(self) -> int:
+        """Use no id again that was given out; returns how many captures are lost, which are counted as unreadable."""
+        mark = self._mark_file.before
+        lost = lost_with_the_end(mark, self._last_id)
+        if mark.last_id > self._last_id:
             self.begin(durable=True)
-            self._last_id = max(self._last_id, then.last_id)
-            self._db.execute(_SET_LAST_ID, (self._last_id,))
-            # A salvage has counted its own.
-            count_unreadable(self._db, lost - found.unreadable if found.is_rescue else lost)
+            self._last_id = mark.last_id
+            self._note_last_id()
+            count_unreadable(self._db, lost)
             self.commit()
+        self._mark_file.write(self.mark)
         return lost
 
     def close(self) -> None:
@@ -135,6 +138,9 @@ class Database:
     def commit(self) -> None:
         """End the transaction with all of it."""
         self._streams.tidy()
+        self.listing.tidy()
+        if self._last_id > self._noted_id and self._one(_NEWEST) < self._last_id:
+            self._note_last_id()
         self._db.execute("COMMIT")
         self._mark_file.write(self.mark)
 
@@ -144,7 +150,8 @@ class Database:
             self._db.execute("ROLLBACK")
         # Streams and ids made in the transaction are gone with it.
         self._streams.rolled_back()
-        self._last_id, self._held = self._counted()
+        self.listing.read()
+        self._read_counts()
 
     def streams(self) -> list[StreamRow]:
         """All streams that have captures waiting, or failures; forgets those that have nothing at all."""
@@ -173,50 +180,40 @@ class Database:
             rows.append((*said, room, detail, annotations, crc, capture.payload))
             written.append((self._last_id, stream, room))
         self._db.executemany(f"INSERT INTO capture ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
-        self._db.execute(_SET_LAST_ID, (self._last_id,))
         self._held += len(written)
-        self._count(written, 1)
+        self.listing.add(written)
         return written
+
+    def _note_last_id(self) -> None:
+        self._db.execute(_SET_LAST_ID, (self._last_id,))
+        self._noted_id = self._last_id
 
     def skip_ids(self, count: int) -> int:
         """Give so many ids out at once; returns the last one before them."""
         before = self._last_id
         self._last_id += count
-        self._db.execute(_SET_LAST_ID, (self._last_id,))
+        self._note_last_id()
         return before
 
-    def note_added(self, count: int) -> None:
-        """Note captures that came from another spool."""
-        self._held += count
+    def bring_in(self, rows: Sequence[Row], failures: int) -> None:
+        """Note captures, (id, stream, footprint) each, and failures that came from another spool."""
+        self.listing.add_old(rows, self._last_id)
+        self._held += len(rows) + failures
 
-    def delete(self, stream: int, ids: Sequence[int], room: int) -> tuple[int, int]:
+    def delete(self, stream: int, ids: Sequence[int], room: int) -> int:
         """Take delivered captures of a stream, ids ascending, ``room`` their footprint, out of the spool.
 
-        Gives how many there were, and their footprint: some may have gone by themselves.
+        Returns the footprint of those that were there: some may have gone by themselves.
         """
-        ends = (stream, ids[0], ids[-1])
-        between = "FROM capture WHERE stream = ? AND id BETWEEN ? AND ?"
-        # Nearly always they are all that there is between the first and the last of them.
-        if len(ids) > _FEW and self._one(f"SELECT count(*) {between}", *ends) == len(ids):
-            gone = self._db.execute(f"DELETE {between}", ends).rowcount
-        else:
-            gone = self._db.executemany("DELETE FROM capture WHERE id = ?", [(i,) for i in ids]).rowcount
+        gone, freed = self.listing.delete(stream, ids, room)
         self._held -= gone
         self._streams.note_taken([stream])
-        if gone == len(ids):
-            self._db.execute(_ADD, (-gone, -room, stream))
-            return gone, room
-        if not gone:
-            # A damaged file may have taken the stream itself with it.
-            return 0, 0
-        before = self._one("SELECT bytes FROM stream WHERE id = ?", stream)
-        recount(self._db, [stream])
-        return gone, before - self._one("SELECT bytes FROM stream WHERE id = ?", stream)
+        return freed
 
     def drop(self, ids: Iterable[int]) -> list[Row]:
         """Delete waiting captures by id; gives (id, stream, footprint) of those that were there."""
         gone = self._delete_returning("capture", ids)
-        self._count(gone, -1)
+        self.listing.remove(gone)
         return gone
 
     def drop_failures(self, ids: Iterable[int]) -> list[Row]:
@@ -230,14 +227,6 @@ class Database:
         self._streams.note_taken(stream for _, stream, _ in gone)
         return gone
 
-    def _count(self, captures: Iterable[Row], sign: int) -> None:
-        totals: dict[int, list[int]] = {}
-        for _, stream, room in captures:
-            total = totals.setdefault(stream, [0, 0])
-            total[0] += sign
-            total[1] += sign * room
-        self._db.executemany(_ADD, [(items, size, stream) for stream, (items, size) in totals.items()])
-
     def select(
         self, stream: int, from_id: int, *, rows: int, size: int, without: Container[int]
     ) -> tuple[list[Item], list[int]]:
@@ -248,10 +237,7 @@ class Database:
         items: list[Item] = []
         damaged: list[int] = []
         total = 0
-        sql = f"SELECT {COLUMNS} FROM capture WHERE stream = ? AND id >= ? ORDER BY id"  # noqa: S608
-        for row in self._db.execute(sql, (stream, from_id)):
-            if row[0] in without:
-                continue
+        for row in self._rows(stream, from_id, without):
             if is_whole(row):
                 total += len(row[-1])
                 if items and total > size:
@@ -262,6 +248,17 @@ class Database:
             if len(items) == rows or len(damaged) == _MOST_DAMAGED:
                 break
         return self.clocks.dated(items), damaged
+
+    def _rows(self, stream: int, from_id: int, without: Container[int]) -> Iterator[tuple[Any, ...]]:
+        for capture_id, *row in self._db.execute(_LISTED, (stream, from_id)):
+            if row[1] != stream:
+                raise Damaged(f"{self.path} lists capture {capture_id} of stream {stream}, which is not there")
+            if capture_id not in without:
+                yield tuple(row)
+        sql = f"SELECT {COLUMNS} FROM capture WHERE id = ?"  # noqa: S608
+        for capture_id, _ in self.listing.fresh(stream, from_id - 1):
+            if capture_id not in without:
+                yield from self._db.execute(sql, (capture_id,)).fetchall()
 
     def present(self, ids: Iterable[int]) -> set[int]:
         """Those of the ids that are waiting captures."""
@@ -274,7 +271,7 @@ class Database:
         """
         waiting = [
             Line(origin.priority, self._line(stream, without, after_id, newest_first=newest_first))
-            for stream, origin in ((i, self.origin(i)) for (i,) in self._db.execute(_BUSY_STREAMS).fetchall())
+            for stream, origin in ((i, self.origin(i)) for i in self.listing.streams())
             if origin.kind is not Kind.FILE
         ]
         return [Line(-1, self._db.execute("SELECT id, footprint FROM failure ORDER BY id")), *waiting]
@@ -283,8 +280,10 @@ class Database:
         self, stream: int, without: Container[int], after_id: int, *, newest_first: bool
     ) -> Iterator[tuple[int, int]]:
         order = "DESC" if newest_first else "ASC"
-        sql = f"SELECT id, footprint FROM capture WHERE stream = ? AND id > ? ORDER BY id {order}"  # noqa: S608
-        for capture_id, room in self._db.execute(sql, (stream, after_id)):
+        sql = f"SELECT listed.id, footprint FROM listed JOIN capture USING (id) WHERE {_FROM} {order}"  # noqa: S608
+        listed, fresh = self._db.execute(sql, (stream, after_id + 1)), self.listing.fresh(stream, after_id)
+        both = (reversed(fresh), listed) if newest_first else (listed, fresh)
+        for capture_id, room in itertools.chain(*both):
             if capture_id not in without:
                 yield capture_id, room
 
@@ -326,7 +325,7 @@ class Database:
                 (capture_id,),
             ).rowcount
             back += self.drop_failures([capture_id])
-        self._count(back, 1)
+        self.listing.add_old(back, self._last_id)
         return back
 
     def discard(self, ids: Sequence[int] | None) -> list[int]:
@@ -354,19 +353,19 @@ class Database:
 
     def used_bytes(self) -> int:
         """The footprint of all that is in the file."""
-        return self._one("SELECT coalesce(sum(bytes), 0) FROM stream") + self.failed()[1]
+        return self.listing.total()[1] + self.failed()[1]
 
     def free_bytes(self) -> int:
         """Bytes within the file that hold nothing."""
-        return self._one("PRAGMA freelist_count") * PAGE_BYTES
+        return self._one("PRAGMA freelist_count") * page_bytes(self._db)
 
-    def give_back(self, pages: int) -> None:
-        """Give the journal, and at most so many free pages, back to the disk."""
+    def give_back(self, size: int) -> None:
+        """Give the journal, and at most so many bytes of free pages, back to the disk."""
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        self.vacuum(pages)
+        self.vacuum(size)
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def vacuum(self, pages: int) -> None:
-        """Give at most ``pages`` free pages back to the disk."""
+    def vacuum(self, size: int) -> None:
+        """Give at most ``size`` bytes of free pages back to the disk."""
         # execute() would step the statement once and so free a single page.
-        self._db.executescript(f"PRAGMA incremental_vacuum({pages})")
+        self._db.executescript(f"PRAGMA incremental_vacuum({size // page_bytes(self._db)})")

@@ -12,11 +12,6 @@ from module.errors import SpoolError
 from module.spool.database import Database
 from module.spool.rows import Row, StreamRow
 
-GROUP_S = 0.02
-"""How long a commit waits for company."""
-GROUP_CAPTURES = 64
-"""How many captures make a commit at once."""
-
 
 class OnThread(Protocol):
     """Has work done on the thread of the file, as ``module.spool.store.Store`` does."""
@@ -61,8 +56,7 @@ class Outcome:
 
     appended: list[tuple[Append, list[Row]]] = field(default_factory=list)
     refused: list[tuple[Append, SpoolError]] = field(default_factory=list)
-    acknowledged: list[tuple[Acknowledge, int, int]] = field(default_factory=list)
-    """With the number of captures that were deleted, and their footprint."""
+    acknowledged: list[Acknowledge] = field(default_factory=list)
     dropped: list[Row] = field(default_factory=list)
     dropped_failures: list[Row] = field(default_factory=list)
     full: str | None = None
@@ -130,35 +124,13 @@ class CallFailed(Exception):
         self.call = call
 
 
-class Gathering:
-    """Writes that come within ``GROUP_S`` go to the spool's thread together; on the event loop.
+def answer(future: asyncio.Future[Any], result: Any) -> None:
+    """Set the result of a future, if somebody may still wait for it."""
+    if not future.done():
+        future.set_result(result)
 
-    Each job wakes the thread, which then wants the interpreter's lock, so that one for many is less in the loop's way.
-    """
 
-    def __init__(self, put: Callable[[Group], object]) -> None:
-        self._put = put
-        self._group = Group()
-        self._captures = 0
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, job: Append | Acknowledge) -> None:
-        """Take one more write in."""
-        if isinstance(job, Append):
-            self._group.appends.append(job)
-            self._captures += len(job.captures)
-        else:
-            self._group.acknowledged.append(job)
-        if self._captures >= GROUP_CAPTURES:
-            self.hand_over()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GROUP_S, self.hand_over)
-
-    def hand_over(self) -> None:
-        """Let go of what has gathered."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._group:
-            group, self._group, self._captures = self._group, Group(), 0
-            self._put(group)
+def fail(future: asyncio.Future[Any], error: Exception) -> None:
+    """Set the error of a future, if somebody may still wait for it."""
+    if not future.done():
+        future.set_exception(error)

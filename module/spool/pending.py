@@ -23,14 +23,21 @@ class Pending:
         self.bytes = 0
         """Of payload."""
         self._since: collections.deque[float] = collections.deque()
-        """Monotonic times, one for each append."""
+        """Monotonic times, one for each append that has been handed over to the disk."""
+        self._gathering = 0
+        """Appends that wait for company first, which is no fault of the disk's."""
         self._less = asyncio.Event()
 
     def add(self, captures: Sequence[Capture]) -> None:
-        """Note captures that are handed over, in one append."""
-        self._since.append(time.monotonic())
+        """Note captures that come in one append."""
+        self._gathering += 1
         self.captures += len(captures)
         self.bytes += _payload_bytes(captures)
+
+    def hand_over(self) -> None:
+        """Note that all that has come goes to the disk now."""
+        self._since.extend([time.monotonic()] * self._gathering)
+        self._gathering = 0
 
     def remove(self, captures: Sequence[Capture]) -> None:
         """Note those of one append as safe, or as refused."""
@@ -47,7 +54,7 @@ class Pending:
 
     @property
     def lag_s(self) -> float:
-        """How far the disk is behind: for how many seconds the oldest of them has waited."""
+        """How far the disk is behind: for how many seconds the oldest that it was given has waited."""
         return time.monotonic() - self._since[0] if self._since else 0.0
 
     @property

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from module.spool.schema import PAGE_BYTES
 
 _ROW_BYTES = 96
-"""A row's other columns and its entry in the index."""
+"""A row's other columns."""
 
 
 @dataclass(frozen=True, slots=True)

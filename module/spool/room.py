@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from module.attributes.uploader import SpoolConfig, WhenFull
 from module.errors import SpoolFull
@@ -12,6 +13,9 @@ from module.spool.place import Place
 from module.spool.retention import drop_newest, drop_oldest, thin
 from module.spool.rows import room_of
 from module.spool.stream_index import Held
+
+_LOOK_S = 1.0
+"""How old the figure of free disk may be."""
 
 
 class Room:
@@ -23,25 +27,29 @@ class Room:
         self._held = held
         self._used = 0
         self._thinned_to = 0
+        self._free = 0
+        self._look_at = 0.0
 
     def measure(self, db: Database) -> None:
         """Take from the file how full it is."""
         self._used = db.used_bytes()
 
     def free_disk(self) -> int:
-        """Bytes that are free on the spool's disk. Raises OSError."""
-        disk = os.statvfs(self._place.directory)
-        return disk.f_bavail * disk.f_frsize
+        """Bytes that are free on the spool's disk, as of the last second. Raises OSError."""
+        if time.monotonic() >= self._look_at:
+            disk = os.statvfs(self._place.directory)
+            self._free = disk.f_bavail * disk.f_frsize
+            self._look_at = time.monotonic() + _LOOK_S
+        return self._free
 
     def write(self, db: Database, group: Group, *, disk_is_full: bool) -> Outcome:
         """Write a group within a transaction. Raises what the database raises; then all of it must be taken back."""
         outcome = Outcome()
         used = self._used
         for job in group.acknowledged:
-            count, room = db.delete(job.stream, job.ids, job.room)
+            used -= db.delete(job.stream, job.ids, job.room)
             db.sent_files.remember(job.files)
-            outcome.acknowledged.append((job, count, room))
-            used -= room
+            outcome.acknowledged.append(job)
         self._used = used
         for append in group.appends:
             self._insert(db, append, outcome, disk_is_full=disk_is_full)

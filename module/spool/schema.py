@@ -1,19 +1,20 @@
 """The tables of the spool's file, and how a file of an older version becomes one of this.
 
 Version 1 had no checksums, version 2 knew nothing of the machine's clock: their rows and times are taken as they are.
-Version 3 knew delivered files by their paths only.
+Version 3 knew delivered files by their paths only. Up to version 4 an index had every capture.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
 
 from module.errors import SpoolError
 
-PAGE_BYTES = 16_384
-"""The page size of the file."""
+PAGE_BYTES = 1024
+"""The page size of the file. A commit writes whole pages, and most of it is a few rows."""
 
 _CAPTURE = """
     id INTEGER PRIMARY KEY,
@@ -72,7 +73,6 @@ CREATE TABLE stream (
 );
 CREATE TABLE capture ({_CAPTURE}
 );
-CREATE INDEX capture_by_stream ON capture (stream);
 CREATE INDEX capture_by_detail ON capture (detail) WHERE detail IS NOT NULL;
 CREATE TABLE failure ({_CAPTURE},
     error TEXT NOT NULL,
@@ -99,9 +99,17 @@ ALTER TABLE stream ADD COLUMN crc INTEGER;
 ALTER TABLE capture ADD COLUMN crc INTEGER;
 ALTER TABLE failure ADD COLUMN crc INTEGER;
 """
-_STEPS = ("", _FROM_1, _CLOCK + _SEQUENCE_FROM_2, _SENT_FILE_FROM_3)
+_LISTED = """
+CREATE TABLE listed (stream INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (stream, id)) WITHOUT ROWID;
+INSERT INTO listed SELECT stream, id FROM capture ORDER BY stream, id;
+DROP INDEX IF EXISTS capture_by_stream;
+"""
+"""Version 5. Up to version 4 an index had all captures, and each of them touched a page of it twice."""
+_STEPS = ("", _FROM_1, _CLOCK + _SEQUENCE_FROM_2, _SENT_FILE_FROM_3, _LISTED)
 """From each version to the next; the tables that are made are those of version 2."""
 SCHEMA_VERSION = len(_STEPS)
+_JOURNAL_BYTES = 16 * 1024 * 1024
+_LITTLE_BYTES = 4 * 1024 * 1024
 
 
 ADOPTION_COLUMNS = "directory, place, shift, capture_id, failure_id, adopted, is_done"
@@ -147,13 +155,38 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     # Debian builds SQLite with it on: each delete would rewrite every page of a payload with zeros.
     db.execute("PRAGMA secure_delete = OFF")
     # Keeps the journal's blocks allocated, so that a full disk still has room for the deletes that free it.
-    db.execute(f"PRAGMA journal_size_limit = {1024 * PAGE_BYTES}")
+    db.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
+    db.execute(f"PRAGMA wal_autocheckpoint = {_JOURNAL_BYTES // page_bytes(db)}")
     db.execute("PRAGMA synchronous = FULL")
     if version > SCHEMA_VERSION:
         raise SpoolError(f"{path} was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION})")
     if version < SCHEMA_VERSION:
         work = "".join(_STEPS[version:]) if version else _TABLES + "".join(_STEPS[2:])
         db.executescript(f"BEGIN IMMEDIATE;{work}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+    if page_bytes(db) != PAGE_BYTES:
+        _fit_pages(db)
+
+
+def page_bytes(db: sqlite3.Connection) -> int:
+    """The size of a page: ``PAGE_BYTES``, unless an older version has made the file."""
+    return int(db.execute("PRAGMA page_size").fetchone()[0])
+
+
+def _fit_pages(db: sqlite3.Connection) -> None:
+    """Give a file of an older version pages of today's size, if so little is in it that this is quick.
+
+    SQLite writes it whole, or not at all. What a backlog has keeps its pages until a start finds it delivered.
+    """
+    pages, free = (int(db.execute(f"PRAGMA {each}").fetchone()[0]) for each in ("page_count", "freelist_count"))
+    if (pages - free) * page_bytes(db) > _LITTLE_BYTES:
+        return
+    # Whoever else looks into the file, or a disk without room for it, is no reason not to go on.
+    with contextlib.suppress(sqlite3.OperationalError):
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        db.execute("VACUUM")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute(f"PRAGMA wal_autocheckpoint = {_JOURNAL_BYTES // page_bytes(db)}")
 
 
 def lenient_text(data: bytes) -> str:

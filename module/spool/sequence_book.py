@@ -26,7 +26,8 @@ class SequenceBook:
 
     async def look(self) -> list[CaptureSequence]:
         """Read all of them, and count again what is still to be delivered."""
-        await self._do(lambda _: None, writes=False)
+        # As a write it comes behind what was acknowledged before it.
+        await self._do(lambda _: None, writes=True)
         if self._in(SequenceState.WAITING):
             self.stopped.set()
         return self.known

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from module.clock.machine_clock import NOT_SET_TAG, Reading, Stamp
@@ -23,6 +23,7 @@ from module.sequence import CaptureSequence, SequenceSource
 
 if TYPE_CHECKING:
     from module.spool.clock_table import ClockTable
+    from module.spool.listing import Listing
     from module.spool.stream_table import StreamTable
 
 COLUMNS = (
@@ -30,16 +31,25 @@ COLUMNS = (
     "end_us, end_boot, end_offset_us, error, after_id, last_id"
 )
 """All of them."""
-_LAST_ID = "(SELECT value FROM counter WHERE name = 'last_id')"
 
 
 class SequenceTable:
     """The table ``sequence``, on the thread of its connection."""
 
-    def __init__(self, db: sqlite3.Connection, streams: StreamTable, clocks: ClockTable) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        streams: StreamTable,
+        listing: Listing,
+        clocks: ClockTable,
+        last_id: Callable[[], int],
+    ) -> None:
+        """``last_id``: the last id that was given out."""
         self._db = db
         self._streams = streams
+        self._listing = listing
         self._clocks = clocks
+        self._last_id = last_id
 
     def all(self) -> list[CaptureSequence]:
         """Every sequence, oldest first, with what is still to be delivered of those that were stopped."""
@@ -69,31 +79,27 @@ class SequenceTable:
         return start_us, max(start_us, end_us + (end_by_us or 0)), (NOT_SET_TAG,) if undated else ()
 
     def _count(self, sources: Sequence[SequenceSource], after_id: int, last_id: int) -> int:
-        between = (after_id, last_id)
-        count = 0
-        # Answered by the indexes alone, however large the payloads are, and however many streams others have.
-        sql = "SELECT count(*) FROM capture WHERE stream = ? AND id > ? AND id <= ?"
+        # However large the payloads are, and however many streams others have.
         streams = set(self._streams.of_sources(source.id for source in sources))
-        for stream in streams:
-            count += self._db.execute(sql, (stream, *between)).fetchone()[0]
-        failed = self._db.execute("SELECT stream FROM failure WHERE id > ? AND id <= ?", between)
+        count = sum(self._listing.count(stream, after_id, last_id) for stream in streams)
+        failed = self._db.execute("SELECT stream FROM failure WHERE id > ? AND id <= ?", (after_id, last_id))
         return count + sum(1 for (stream,) in failed if stream in streams)
 
     def start(self, sequence: CaptureSequence, reading: Reading) -> None:
         """Write a new sequence, of what is captured from now on."""
         sources = json.dumps([dataclasses.asdict(source) for source in sequence.sources])
         self._db.execute(
-            "INSERT INTO sequence (id, sources, tags, start_us, start_boot, start_offset_us, after_id) "  # noqa: S608
-            f"VALUES (?, ?, ?, ?, ?, ?, {_LAST_ID})",
-            (sequence.id, sources, json.dumps(sequence.tags), sequence.start_us, *reading),
+            "INSERT INTO sequence (id, sources, tags, start_us, start_boot, start_offset_us, after_id) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (sequence.id, sources, json.dumps(sequence.tags), sequence.start_us, *reading, self._last_id()),
         )
 
     def stop(self, sequence_id: str, end: Stamp) -> None:
         """End a sequence that is open; its last captures are those that are in the file."""
         self._db.execute(
-            f"UPDATE sequence SET end_us = ?, end_boot = ?, end_offset_us = ?, last_id = {_LAST_ID} "  # noqa: S608
+            "UPDATE sequence SET end_us = ?, end_boot = ?, end_offset_us = ?, last_id = ? "
             "WHERE id = ? AND end_us IS NULL",
-            (end.us, *end.reading, sequence_id),
+            (end.us, *end.reading, self._last_id(), sequence_id),
         )
 
     def fail(self, sequence_id: str, error: str) -> None:

@@ -66,6 +66,8 @@ class Store:
         place = self._place = place_of(settings, logger)
         self._closed = False
         self._queues = Queues(upload)
+        self.pending = Pending()
+        """What is on its way to the disk."""
         self._owner = Owner(
             place,
             settings,
@@ -75,11 +77,10 @@ class Store:
             on_outcome=self._on_outcome,
             on_rescue=self._on_rescue,
             on_wait=self._on_wait,
+            on_hand_over=self.pending.hand_over,
         )
         self._rescues = 0
         self._drops = DropLog(settings, logger)
-        self.pending = Pending()
-        """What is on its way to the disk."""
         self.caught_up = self.pending.few
         self.work = asyncio.Event()
         """Set whenever there may be something new to claim."""
@@ -97,6 +98,8 @@ class Store:
         """Takes them over."""
         self.clocks = ClockLedger(self._call)
         """The readings of the machine's clock, which captures are dated by."""
+        self._leaving: dict[int, int] = {}
+        """The footprints of captures that were acknowledged and are still in the file, by id."""
         self.items = 0
         """Captures that wait, those in flight included."""
         self.bytes = 0
@@ -132,8 +135,6 @@ class Store:
         """Free room on the spool's disk, as of the last commit or look."""
         return self._owner.free_disk_bytes
 
-    # ------------------------------------------------------------------ life
-
     async def open(self) -> None:
         """Open the spool, waiting as long as another instance holds it.
 
@@ -158,27 +159,24 @@ class Store:
         self.orphans.end()
         await self._owner.stop()
 
-    # ------------------------------------------------------------------ in
-
-    def append_soon(self, captures: Sequence[Capture]) -> asyncio.Future[list[int]]:
+    def append_soon(self, captures: Sequence[Capture], *, at_once: bool = False) -> asyncio.Future[list[int]]:
         """Hand captures over; the future gives their ids once they are safe.
 
-        It raises SpoolFull when there is no room and none may be made, SpoolError when the disk refuses, SpoolClosed
-        after ``close``. Cancelling it takes nothing back.
+        They wait for company up to ``spool.group_s``, unless somebody waits for them (``at_once``). The future raises
+        SpoolFull when there is no room and none may be made, SpoolError when the disk refuses, SpoolClosed after
+        ``close``. Cancelling it takes nothing back.
         """
         done: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
         if self._closed:
             done.set_exception(SpoolClosed("the spool is closed"))
         else:
             self.pending.add(captures)
-            self._owner.put(Append(captures, done))
+            self._owner.gathering.append(Append(captures, done), at_once=at_once)
         return done
 
     async def append(self, captures: Sequence[Capture]) -> list[int]:
         """Put captures into the spool; durable when it returns, with their ids. Raises as ``append_soon`` does."""
-        return await self.append_soon(captures)
-
-    # ------------------------------------------------------------------ out
+        return await self.append_soon(captures, at_once=True)
 
     def choose(self, now: float, *, flushing: bool, above: int = -1) -> tuple[int | None, float]:
         """Decide which stream of a priority ``above`` this one is to be claimed from: the highest, then the oldest.
@@ -246,17 +244,24 @@ class Store:
             return False
         return True
 
-    def acknowledge(self, items: Sequence[Item], *, sent: Sequence[FileMark] = ()) -> asyncio.Future[None]:
-        """Take delivered captures of one stream out of the spool, with the next commit; remember the files among them.
+    def acknowledge(
+        self, items: Sequence[Item], *, sent: Sequence[FileMark] = (), soon: bool = False
+    ) -> asyncio.Future[None]:
+        """Take delivered captures of one stream out of the spool; remember the files among them.
 
-        The future is done once that is in the file; who has nothing to do after it need not wait.
+        They count as waiting no longer. The future is done once that is in the file; ``soon``: nobody waits for it, so
+        that it may go along with later captures, up to ``ALONE_S``. A crash before that sends them once more.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if not items:
             done.set_result(None)
         elif not self._closed:
             room = sum([item.footprint for item in items])
-            self._owner.put(Acknowledge(items[0].stream, [item.id for item in items], room, list(sent), done))
+            self.items -= len(items)
+            self.bytes -= room
+            self._leaving.update((item.id, item.footprint) for item in items)
+            job = Acknowledge(items[0].stream, [item.id for item in items], room, list(sent), done)
+            self._owner.gathering.acknowledge(job, soon=soon)
         return done
 
     def release(self, items: Sequence[Item]) -> None:
@@ -268,8 +273,6 @@ class Store:
     def rest(self, stream: int, seconds: float) -> None:
         """Let nothing of a stream be claimed for so long; a flush ends that."""
         self._queues.rest(stream, time.monotonic() + seconds)
-
-    # ------------------------------------------------------------------ failures
 
     async def fail(self, items: Sequence[Item], error: str, attempts: int) -> None:
         """Move claimed captures to the failures, with what the cloud said of them."""
@@ -329,10 +332,10 @@ class Store:
             self.last_error = self._dropping(outcome.full) if outcome.full else None
         for append, error in outcome.refused:
             self._refuse(append, error)
-        for job, count, room in outcome.acknowledged:
+        for job in outcome.acknowledged:
             self._queues.remove_claimed(job.ids)
-            self.items -= count
-            self.bytes -= room
+            for capture_id in job.ids:
+                self._leaving.pop(capture_id, None)
             if not job.done.done():
                 job.done.set_result(None)
         for _, stream, _ in outcome.dropped:
@@ -368,8 +371,9 @@ class Store:
     def _on_rescue(self, rescue: Rescue) -> None:
         self._rescues += 1
         self._queues.begin(rescue)
-        self.items = sum(row.items for row in rescue.streams)
-        self.bytes = sum(row.bytes for row in rescue.streams)
+        leaving = [self._leaving[capture_id] for capture_id in self._leaving.keys() & rescue.present]
+        self.items = sum(row.items for row in rescue.streams) - len(leaving)
+        self.bytes = sum(row.bytes for row in rescue.streams) - sum(leaving)
         self.failed = rescue.failed
         self.work.set()
 

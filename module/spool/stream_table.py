@@ -17,6 +17,7 @@ from pathlib import Path
 
 from module.capture import Origin
 from module.errors import Damaged
+from module.spool.listing import Listing
 from module.spool.rows import StreamRow, encode_origin, origin_checksum, whole_origin
 
 MOST_IDLE = 200
@@ -34,9 +35,10 @@ _HAS_NOTHING = "items = 0 AND NOT EXISTS (SELECT 1 FROM failure WHERE stream = s
 class StreamTable:
     """The table ``stream``, on the thread of its connection."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path, listing: Listing) -> None:
         """Raises sqlite3.Error as it comes."""
         self._db = db
+        self._listing = listing
         self._path = path
         self._last = int(db.execute(_LAST).fetchone()[0])
         self._ids: dict[Origin, int] = {}
@@ -47,10 +49,13 @@ class StreamTable:
         """Those that something was taken from since something came, longest ago first: they may have nothing left."""
 
     def all(self) -> list[StreamRow]:
-        """All streams that have captures waiting, or failures; forgets those that have nothing at all."""
+        """All streams that have captures waiting, or failures; forgets those that have nothing at all.
+
+        When a file has been opened, and all that waits in it is listed.
+        """
         self._db.execute(f"DELETE FROM stream WHERE {_HAS_NOTHING}")  # noqa: S608
         rows = self._db.execute(
-            "SELECT id, origin, crc, items, bytes, (SELECT min(id) FROM capture WHERE stream = stream.id) FROM stream"
+            "SELECT id, origin, crc, items, bytes, (SELECT min(id) FROM listed WHERE stream = stream.id) FROM stream"
         ).fetchall()
         found = [
             StreamRow(i, self._decoded(i, text, crc), items, size, head or 0)
@@ -119,8 +124,11 @@ class StreamTable:
             self._forget([*itertools.islice(self._idle, MOST_IDLE // 2)])
 
     def _forget(self, streams: list[int]) -> None:
+        fresh = self._listing.fresh_streams()
         for stream in streams:
             del self._idle[stream]
+            if stream in fresh:
+                continue
             sql = f"DELETE FROM stream WHERE id = ? AND {_HAS_NOTHING} RETURNING origin, crc"  # noqa: S608
             for text, crc in self._db.execute(sql, (stream,)).fetchall():
                 self._origins.pop(stream, None)

@@ -1,9 +1,9 @@
 """The one thread that owns the spool's file: group commit, room, tidying.
 
-Appends and acknowledgements gather on the event loop for ``GROUP_S`` or until ``GROUP_CAPTURES``. All that is queued
-when the thread comes round, calls that write included, shares one transaction, however slow the disk is. Reads come
-first, between transactions, so that they see only what is committed. What a transaction did goes to the event loop part
-by part, in the order in which it was put.
+Appends and acknowledgements gather on the event loop first (``module.spool.gathering``). All that is queued when the
+thread comes round, calls that write included, shares one transaction, however slow the disk is. Reads come first,
+between transactions, so that they see only what is committed. What a transaction did goes to the event loop part by
+part, in the order in which it was put.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from module.attributes.uploader import SpoolConfig, Sync
 from module.clock.machine_clock import Clock, Stamp
@@ -27,7 +26,8 @@ from module.spool.ballast import BALLAST_BYTES, Ballast
 from module.spool.damage.opening import Opened, close_spool, is_damage, open_spool
 from module.spool.damage.salvage import is_full
 from module.spool.database import Database
-from module.spool.messages import Acknowledge, Append, Batch, Call, CallFailed, Gathering, Group, Outcome, Rescue
+from module.spool.gathering import Gathering
+from module.spool.messages import Batch, Call, CallFailed, Group, Outcome, Rescue, answer, fail
 from module.spool.place import Place
 from module.spool.room import Room
 from module.spool.rows import StreamRow
@@ -38,7 +38,7 @@ _IDLE_S = 5.0
 _SLOW_COMMIT_S = 0.25
 """On a disk that takes as long to commit, closing does not wait for more syncs than it must."""
 _KEEP_FREE_BYTES = 8 * 1024 * 1024
-_VACUUM_PAGES = 128
+_VACUUM_BYTES = 2 * 1024 * 1024
 _IDLE_STEP_S = 0.05
 _BUSY_STEP_S = 1.0
 _RETRY_S = 1.0
@@ -61,8 +61,13 @@ class Owner:
         on_outcome: Callable[[Outcome], None],
         on_rescue: Callable[[Rescue], None],
         on_wait: Callable[[], None],
+        on_hand_over: Callable[[], None],
     ) -> None:
-        """The callbacks run on the event loop; ``on_wait``: once another instance has been found to hold the spool."""
+        """The callbacks run on the event loop.
+
+        ``on_wait``: once another instance has been found to hold the spool; ``on_hand_over``: whenever captures that
+        have gathered go to the thread.
+        """
         self._place = place
         self._settings = settings
         self._logger = logger
@@ -79,7 +84,8 @@ class Owner:
         self._open_again = 0.0
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[Group | Call | None] = queue.SimpleQueue()
-        self._gathering = Gathering(self._jobs.put)
+        self.gathering = Gathering(self._jobs.put, on_hand_over, settings.group_s)
+        """Takes captures and acknowledgements in."""
         self._room = Room(place, settings, held)
         self._full_until = 0.0
         self._commit_s = 0.0
@@ -110,20 +116,17 @@ class Owner:
 
         All of it happens whether or not somebody waits for it until the end.
         """
-        self._gathering.hand_over()
+        self.gathering.hand_over()
         self._stopping.set()
         self._jobs.put(None)
         if self._ended is not None:
             await asyncio.shield(self._ended)
 
-    def put(self, job: Append | Acknowledge | Call) -> None:
+    def put(self, job: Call) -> None:
         """Queue a job."""
-        if not isinstance(job, Call):
-            self._gathering.add(job)
-            return
         if job.writes:
-            # It may be about what was appended before.
-            self._gathering.hand_over()
+            # It may be about what was appended or acknowledged before.
+            self.gathering.hand_over()
         self._jobs.put(job)
 
     def _post(self, callback: Callable[..., object], *args: object) -> None:
@@ -141,9 +144,9 @@ class Owner:
         except Exception as error:  # noqa: BLE001, whoever opens must get an answer
             self._let_go()
             said = f"the spool at {self._place.file} cannot be opened: {error}"
-            self._post(_fail, opened, error if isinstance(error, SpoolClosed) else SpoolError(said))
+            self._post(fail, opened, error if isinstance(error, SpoolClosed) else SpoolError(said))
         else:
-            self._post(_give, opened, (found.streams, found.failed))
+            self._post(answer, opened, (found.streams, found.failed))
             try:
                 self._serve()
             except Exception:
@@ -151,7 +154,7 @@ class Owner:
             finally:
                 self._abandon()
                 self._let_go()
-        self._post(_give, ended, None)
+        self._post(answer, ended, None)
 
     def _take_place(self) -> None:
         if self._place.take():
@@ -162,6 +165,9 @@ class Owner:
                 raise SpoolClosed("the spool is closed")
 
     def _let_go(self) -> None:
+        if self._opened is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._opened.settle()
         # In this order: whoever has the lock finds the file closed.
         self._close()
         self._place.let_go()
@@ -215,7 +221,7 @@ class Owner:
         """Answer what was put after the end."""
         for job in self._take(0.0):
             for asked in (job,) if isinstance(job, Call) else job.appends if job else ():
-                self._post(_fail, asked.done, SpoolClosed("the spool is closed"))
+                self._post(fail, asked.done, SpoolClosed("the spool is closed"))
 
     def _serve(self) -> None:
         left, again_at = Group(), math.inf
@@ -260,7 +266,7 @@ class Owner:
                 done = self._write(self._db, batch, disk_is_full=disk_is_full)
             except CallFailed as failed:
                 self._recover(failed)
-                self._post(_fail, failed.call.done, self._failed(failed.__cause__))
+                self._post(fail, failed.call.done, self._failed(failed.__cause__))
                 return self._commit(batch.without(failed.call))
             except Exception as error:  # noqa: BLE001, whatever it is, the next batch must have its chance
                 self._recover(error)
@@ -304,7 +310,7 @@ class Owner:
                 raise
             raise CallFailed(call) from error
         self._room.measure(db)
-        return functools.partial(self._post, _give, call.done, result)
+        return functools.partial(self._post, answer, call.done, result)
 
     def _refuse(self, batch: Batch, refusal: Exception | None) -> Group:
         problem = (SpoolFull if is_full(refusal) else SpoolError)(
@@ -313,7 +319,7 @@ class Owner:
         left = Group()
         for part in batch.parts:
             if isinstance(part, Call):
-                self._post(_fail, part.done, self._failed(refusal))
+                self._post(fail, part.done, self._failed(refusal))
             else:
                 left.acknowledged += part.acknowledged
                 refused = [(append, problem) for append in part.appends]
@@ -335,7 +341,7 @@ class Owner:
     def _make_way(self) -> None:
         self._ballast.release()
         try:
-            self._db.give_back(_VACUUM_PAGES)
+            self._db.give_back(_VACUUM_BYTES)
         except Exception as error:  # noqa: BLE001, the thread must go on
             self._recover(error)
             self._logger.debug("the spool at %s could not give room back: %s", self._place.file, error)
@@ -345,9 +351,9 @@ class Owner:
             result = call.work(self._db)
         except Exception as error:  # noqa: BLE001, whatever it is, appends must go on
             self._recover(error)
-            self._post(_fail, call.done, self._failed(error))
+            self._post(fail, call.done, self._failed(error))
         else:
-            self._post(_give, call.done, result)
+            self._post(answer, call.done, result)
 
     def _recover(self, error: Exception) -> None:
         """Take back what an error left half done; what it says of the file is looked after when that is used next."""
@@ -381,19 +387,9 @@ class Owner:
                 self._ballast.fill()
             if db.free_bytes() <= _KEEP_FREE_BYTES:
                 return _IDLE_S
-            db.vacuum(_VACUUM_PAGES)
+            db.vacuum(_VACUUM_BYTES)
         except Exception as error:  # noqa: BLE001, the thread must go on
             self._recover(error)
             self._logger.warning("the spool at %s could not be tidied: %s", self._place.file, error)
             return _IDLE_S
         return _IDLE_STEP_S
-
-
-def _give(future: asyncio.Future[Any], result: Any) -> None:
-    if not future.done():
-        future.set_result(result)
-
-
-def _fail(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)

@@ -266,6 +266,7 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
     ({"spool": {"max_bytes": 1e300}}, "spool.max_bytes", "1000", BYTES),
     ({"spool": {"min_free_bytes": -1.0}}, "spool.min_free_bytes", "-1", "a whole number from 0 to"),
     ({"spool": {"when_full": "stop"}}, "spool.when_full", '"stop"', "drop_oldest, drop_newest or thin"),
+    ({"spool": {"group_s": -1.0}}, "spool.group_s", "-1", "a number from 0 to 10"),
     ({"spool": {"sync": "off"}}, "spool.sync", '"off"', "full or normal"),
     # upload
     ({"upload": {"disabled": 0.0}}, "upload.disabled", "0", FLAG),

@@ -51,6 +51,7 @@ def test_no_attributes_at_all_give_every_default() -> None:
         "max_bytes": 8 * 1024**3,
         "min_free_bytes": 512 * 1024**2,
         "when_full": WhenFull.DROP_OLDEST,
+        "group_s": 0.2,
         "sync": Sync.FULL,
     }
     assert config.upload.model_dump() == {

@@ -89,6 +89,8 @@ class SlowDisk:
 def make_version_3(path: Path) -> None:
     """Make a spool's file one of version 3, which knew delivered files by their paths only."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DROP TABLE listed")
+        db.execute("CREATE INDEX capture_by_stream ON capture (stream)")
         db.execute("DROP INDEX sent_file_by_inode")
         for column in ("inode", "missing", "missing_day"):
             db.execute(f"ALTER TABLE sent_file DROP COLUMN {column}")

@@ -13,7 +13,7 @@ from module.capture import Capture, Kind, Origin
 from module.errors import SpoolError
 from module.spool import pending, thread
 from module.spool.damage import opening
-from module.spool.messages import GROUP_CAPTURES
+from module.spool.gathering import GROUP_CAPTURES
 from module.spool.store import Store
 from tests.spool.rig import Opener, SlowDisk, claim, drain
 

@@ -28,7 +28,8 @@ def _tagged(numbers: Sequence[int], source: str = "eye") -> list[Capture]:
 
 def _in_file(tmp_path: Path) -> dict[int, int]:
     with closing(sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")) as db:
-        return dict(db.execute("SELECT id, items FROM stream").fetchall())
+        counted = "SELECT stream.id, count(capture.id) FROM stream LEFT JOIN capture ON stream = stream.id GROUP BY 1"
+        return dict(db.execute(counted).fetchall())
 
 
 async def _deliver(store: Store, numbers: Sequence[int]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from module.attributes.uploader import WhenFull
 from module.capture import Capture, Kind, Origin
 from module.errors import SpoolFull
-from module.spool.messages import GROUP_CAPTURES
+from module.spool.gathering import GROUP_CAPTURES
 from tests.spool.rig import Opener, claim, drain
 
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
@@ -71,7 +71,7 @@ async def test_the_lowest_priority_goes_first_by_every_policy(opened: Opener, po
 
 async def test_what_is_read_for_a_claim_does_not_give_way(opened: Opener, tmp_path: Path) -> None:
     """The commit comes between the reading and the claim: each capture is delivered or dropped, and none is both."""
-    store = await opened(max_bytes=100_000)
+    store = await opened(max_bytes=1000 * (GROUP_CAPTURES + 36))
     await store.append([_numbered(number) for number in range(90)])
     claiming = asyncio.ensure_future(claim(store))
     await asyncio.sleep(0)

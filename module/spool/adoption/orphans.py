@@ -199,19 +199,28 @@ def _is_free(directory: Path) -> bool:
         lock.close()
 
 
+_HAS_LIST = "SELECT 1 FROM sqlite_master WHERE name = 'listed'"
+_NEWEST = (
+    "SELECT count(*), coalesce(sum(footprint), 0) FROM capture WHERE id > (SELECT coalesce(max(id), 0) FROM listed)"
+)
+"""What a crash left that no list has yet (``module.spool.listing``)."""
+
+
 def _read(directory: Path) -> Orphan:
     """Count what waits in a spool, of this or an earlier version; nothing where its file does not tell."""
     uri = f"file:{quote(str(directory / SPOOL_FILE))}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as db:
             waiting = db.execute("SELECT coalesce(sum(items), 0), coalesce(sum(bytes), 0) FROM stream").fetchone()
+            newest = db.execute(_NEWEST).fetchone() if db.execute(_HAS_LIST).fetchone() else (0, 0)
             failed = db.execute("SELECT count(*), coalesce(sum(footprint), 0) FROM failure").fetchone()
             first = "SELECT received_us FROM {} ORDER BY id LIMIT 1"
             oldest = [db.execute(first.format(table)).fetchone() for table in ("capture", "failure")]
     except sqlite3.Error:
         return Orphan(directory, 0, 0, None)
     times = [row[0] for row in oldest if row is not None]
-    return Orphan(directory, waiting[0] + failed[0], waiting[1] + failed[1], min(times, default=None))
+    items, size = (sum(counts) for counts in zip(waiting, newest, failed, strict=True))
+    return Orphan(directory, items, size, min(times, default=None))
 
 
 def _is_same(one: Path, other: Path) -> bool:

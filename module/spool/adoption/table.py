@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 from module.capture import Origin
 from module.spool.clock_table import ClockTable
 from module.spool.damage.salvage import count_unreadable
-from module.spool.rows import COLUMNS, FAILED_COLUMNS, checksum, is_whole
+from module.spool.rows import COLUMNS, FAILED_COLUMNS, Row, checksum, is_whole
 from module.spool.schema import ADOPTION_COLUMNS, ADOPTION_TABLE, HAS_ADOPTIONS
 from module.spool.sequence_table import COLUMNS as SEQUENCE_COLUMNS
 
@@ -90,8 +91,8 @@ class OurSpool(Protocol):
     def stream_id(self, origin: Origin) -> int:
         """The stream of an origin, made if there is none."""
 
-    def note_added(self, count: int) -> None:
-        """Count what has been added."""
+    def bring_in(self, rows: Sequence[Row], failures: int) -> None:
+        """Note captures, (id, stream, footprint) each, and failures that came from another spool."""
 
 
 class AdoptionTable:
@@ -132,7 +133,7 @@ class AdoptionTable:
             new.items += 1
             new.bytes += row[5]
         self._spool.clocks.learn(part.clocks)
-        self._write(captures, failures, streams)
+        self._write(captures, failures)
         self._write_rest(part, shift)
         now = dataclasses.replace(
             adoption,
@@ -144,18 +145,12 @@ class AdoptionTable:
         self._put(now)
         return TakenOver(now, streams, len(failures))
 
-    def _write(
-        self, captures: list[tuple[Any, ...]], failures: list[tuple[Any, ...]], streams: dict[int, NewInStream]
-    ) -> None:
+    def _write(self, captures: list[tuple[Any, ...]], failures: list[tuple[Any, ...]]) -> None:
         ten, three = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?", "?, ?, ?"
         self._db.executemany(f"INSERT INTO capture ({COLUMNS}) VALUES ({ten})", captures)  # noqa: S608
         failed = f"INSERT INTO failure ({COLUMNS}, {FAILED_COLUMNS}) VALUES ({ten}, {three})"  # noqa: S608
         self._db.executemany(failed, failures)
-        self._db.executemany(
-            "UPDATE stream SET items = items + ?, bytes = bytes + ? WHERE id = ?",
-            [(new.items, new.bytes, stream) for stream, new in streams.items()],
-        )
-        self._spool.note_added(len(captures) + len(failures))
+        self._spool.bring_in([(row[0], row[1], row[5]) for row in captures], len(failures))
 
     def _write_rest(self, part: Part, shift: int) -> None:
         self._db.executemany(

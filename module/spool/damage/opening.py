@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from module.errors import Damaged
-from module.spool.damage.salvage import Salvaged, keep_torn_log, salvage
+from module.spool.damage.salvage import Salvaged, salvage
 from module.spool.database import Database
 from module.spool.rows import StreamRow
 
@@ -56,13 +56,15 @@ def open_spool(path: Path, logger: logging.Logger, damage: Exception | None = No
     if _salvaged(path).exists():
         # A crash came between an earlier salvage and the end of its renames.
         _set_aside(path)
-    rescued = None if damage is None else _rescue(path, damage, logger)
+    if damage is not None:
+        _rescue(path, damage, logger)
     try:
-        opened = _open(path, logger, rescued)
+        opened = _open(path, logger)
     except Exception as error:
         if not is_damage(error):
             raise
-        opened, is_named = _open(path, logger, _rescue(path, error, logger)), False
+        _rescue(path, error, logger)
+        opened, is_named = _open(path, logger), False
     if not is_named:
         _sync_names(path)
         _NAMED.add(path)
@@ -95,33 +97,18 @@ def _sync_names(path: Path) -> None:
             _sync(directory)
 
 
-def _open(path: Path, logger: logging.Logger, rescued: Salvaged | None = None) -> Opened:
-    """Open the file, and count what is lost of its captures; ``rescued``: what it was made from just now."""
-    torn = keep_torn_log(path)
+def _open(path: Path, logger: logging.Logger) -> Opened:
+    """Open the file, and count what is lost of its captures."""
     db = Database(path)
     try:
-        since = rescued.mark if rescued else db.mark
-        found = _recover(db, torn, logger) if torn else rescued or Salvaged()
-        lost = db.skip_to_mark(since, found)
-        if lost and not rescued:
-            text = "the spool at %s lacks %d of its last captures: its journal is damaged or was cut short"
+        lost = db.skip_to_mark()
+        if lost:
+            text = "the spool at %s lacks %d of its last captures, at most: its journal is damaged or was cut short"
             logger.error(text, path, lost)
-        elif rescued and lost > rescued.unreadable:
-            text = "the spool at %s lacks %d more captures, as far as the mark beside it tells"
-            logger.error(text, path, lost - rescued.unreadable)
-        if torn:
-            torn.unlink()
         return Opened(db, db.streams(), db.failed()[0], _set_aside_before(path), db.unreadable())
     except BaseException:
         db.close()
         raise
-
-
-def _recover(db: Database, log: Path, logger: logging.Logger) -> Salvaged:
-    found = db.recover(log)
-    text = "the journal of the spool at %s breaks off before its end: %d captures were read behind that place"
-    logger.warning(text, db.path, found.saved)
-    return found
 
 
 def _set_aside_before(path: Path) -> str | None:
@@ -134,7 +121,7 @@ def _salvaged(path: Path) -> Path:
     return path.with_name(f"{path.name}.salvaged")
 
 
-def _rescue(path: Path, error: Exception, logger: logging.Logger) -> Salvaged:
+def _rescue(path: Path, error: Exception, logger: logging.Logger) -> None:
     fresh = path.with_name(f"{path.name}.salvaging")
     _remove(fresh)
     try:
@@ -145,7 +132,6 @@ def _rescue(path: Path, error: Exception, logger: logging.Logger) -> Salvaged:
     fresh.rename(_salvaged(path))
     aside = _set_aside(path)
     logger.error("the spool at %s is damaged (%s): set aside as %s; %s", path, error, aside, _said(done))
-    return done
 
 
 def _set_aside(path: Path) -> str:

@@ -7,10 +7,7 @@ what comes out is what was put in. Ids and streams stay the same, so that upload
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
-import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -19,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from module.spool.damage.high_water import Mark
-from module.spool.damage.pages import Pages, frames_in_log, frames_taken
+from module.spool.damage.high_water import MARK_FILE, Mark, lost_in_a_rescue, read_mark
+from module.spool.damage.pages import Pages
 from module.spool.rows import COLUMNS, FAILED_COLUMNS, is_whole, origin_checksum, whole_origin
 from module.spool.schema import ADOPTION_COLUMNS, ADOPTION_TABLE, HAS_ADOPTIONS, connect, lenient_text
 from module.spool.sent_files import COLUMNS as SENT_FILE
@@ -46,15 +43,9 @@ class Salvaged:
     saved: int = 0
     """Captures, failures among them."""
     unreadable: int = 0
-    """Captures that were there, as far as the file tells, and could not be read."""
+    """Captures that were there, as far as the file and its mark tell, and could not be read; at most."""
     full: bool = False
     """The disk had no room for all of them."""
-    doubtful: int = 0
-    """Of those that were saved, so many may have been delivered before: they stood on pages that may be older ones."""
-    is_rescue: bool = False
-    """A damaged file was read, and not a log alone."""
-    mark: Mark | None = None
-    """How far the damaged file goes by itself, if it tells."""
 
 
 def salvage(damaged: Path, into: Path) -> Salvaged:
@@ -62,11 +53,12 @@ def salvage(damaged: Path, into: Path) -> Salvaged:
 
     The damaged file stays as it is. Raises what ``connect`` raises.
     """
-    done = Salvaged(is_rescue=True)
+    done = Salvaged()
+    mark = read_mark(damaged.with_name(MARK_FILE))
     with closing(connect(into)) as new:
         try:
             with closing(_open(damaged)) as old, Pages(damaged, Path(f"{damaged}-wal")) as pages:
-                _Copy(old, pages, new, done).run()
+                _Copy(old, pages, new, done, mark).run()
         except (sqlite3.Error, OSError) as error:
             if not is_full(error):
                 raise
@@ -76,34 +68,6 @@ def salvage(damaged: Path, into: Path) -> Salvaged:
         # At once: a crash may come before anybody else counts them.
         count_unreadable(new, done.unreadable)
         new.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return done
-
-
-def keep_torn_log(path: Path) -> Path | None:
-    """Copy the log of a spool that nobody has open, if SQLite would forget a part of it; gives the copy.
-
-    It takes the first frame that is damaged for the end. A power cut leaves such logs too: then nothing that counted
-    is behind that place, and what is found there is more than was promised.
-    """
-    log, kept = Path(f"{path}-wal"), Path(f"{path}.torn-log")
-    frames = 0 if kept.exists() else frames_in_log(log)
-    if frames:
-        with contextlib.suppress(sqlite3.Error), closing(_open(path)) as db:
-            db.execute("PRAGMA schema_version").fetchone()
-            if frames > frames_taken(Path(f"{path}-shm")):
-                shutil.copyfile(log, kept)
-                with kept.open("rb+") as file:
-                    os.fsync(file)
-    return kept if kept.exists() else None
-
-
-def recover(log: Path, path: Path, db: sqlite3.Connection) -> Salvaged:
-    """Add to a spool, which is open, what the pages in a log that was kept hold beyond it."""
-    done = Salvaged()
-    with Pages(path, log) as pages:
-        db.execute("BEGIN IMMEDIATE")
-        _Copy(db, pages, db, done).run_on()
-        db.execute("COMMIT")
     return done
 
 
@@ -163,40 +127,42 @@ _FAILURE = _Table("failure", f"{COLUMNS}, {_FAILED}", "capture")
 class _Copy:
     """One file's way into another."""
 
-    def __init__(self, old: sqlite3.Connection, pages: Pages, new: sqlite3.Connection, done: Salvaged) -> None:
+    def __init__(
+        self, old: sqlite3.Connection, pages: Pages, new: sqlite3.Connection, done: Salvaged, mark: Mark
+    ) -> None:
         self._old = old
         self._pages = pages
         self._new = new
         self._done = done
+        self._mark = mark
         self._streams: set[int] = set()
         self._hindered = False
+        self._newest = 0
+        """The largest id that was read."""
 
     def run(self) -> None:
-        expected = self._copy_streams()
-        failed = sum(count for (count,) in self._all("SELECT count(*) FROM failure"))
-        self._copy_rest(expected + failed)
+        expected = self._copy_streams() + sum(count for (count,) in self._all("SELECT count(*) FROM failure"))
+        told = self._told_last_id()
+        self._copy_rest(told)
         columns = COLUMNS if self._has_checksums() else COLUMNS.replace("crc", "NULL")
-        certain = 0
+        last = max(told, self._mark.last_id)
         try:
             for table, names in ((_CAPTURE, columns), (_FAILURE, f"{columns}, {_FAILED}")):
-                self._copy(table, self._rows(table.name, names))
-            certain = self._done.saved
+                self._copy(table, self._rows(table.name, names, last))
             # Those whose streams are not known are on readable pages, too.
-            if self._hindered or certain < expected + failed:
+            if self._hindered or self._lost(told, expected):
                 for table in (_CAPTURE, _FAILURE):
                     self._copy(table, self._off_pages(table))
         finally:
-            self._done.doubtful = self._done.saved - certain if self._pages.has_gap else 0
-            self._done.unreadable = max(0, expected + failed - self._done.saved + self._done.doubtful)
+            self._done.unreadable = self._lost(told, expected)
 
-    def run_on(self) -> None:
-        """Add what only the pages have."""
-        self._hindered = True
-        expected = self._copy_streams()
-        self._copy(_CAPTURE, self._off_pages(_CAPTURE))
-        self._copy(_FAILURE, self._off_pages(_FAILURE))
-        (waiting,) = self._new.execute("SELECT coalesce(sum(items), 0) FROM stream").fetchone()
-        self._done.unreadable = max(0, expected - waiting)
+    def _lost(self, told: int, expected: int) -> int:
+        return lost_in_a_rescue(self._mark, told or self._newest, expected, self._done.saved)
+
+    def _told_last_id(self) -> int:
+        """How far the file goes by what SQLite can read of it; 0 if that is nothing."""
+        counted: list[int] = [value for (value,) in self._all(_LAST_ID)]
+        return max(self._last_id("capture"), self._last_id("failure"), *counted, 0)
 
     def _off_pages(self, table: _Table) -> Iterator[tuple[Any, ...]]:
         # Without a checksum nothing tells a row from what only looks like one.
@@ -262,25 +228,22 @@ class _Copy:
         return whole and row[1] in self._streams and is_whole(row[:10])
 
     def _write(self, table: _Table, batch: list[tuple[Any, ...]]) -> None:
-        in_one = self._new.in_transaction
-        if not in_one:
-            self._new.execute("BEGIN")
+        self._new.execute("BEGIN")
         # One by one, as some may be there already: a trigger would cost all other times.
         new = [row for row in batch if self._new.execute(table.insert, row).rowcount == 1]
         if table is _CAPTURE:
+            self._new.executemany("INSERT INTO listed VALUES (?, ?)", [(row[1], row[0]) for row in new])
             sql = "UPDATE stream SET items = items + 1, bytes = bytes + ? WHERE id = ?"
             self._new.executemany(sql, [(row[5], row[1]) for row in new])
-        last_id = max((row[0] for row in new), default=0)
-        self._new.execute("UPDATE counter SET value = max(value, ?) WHERE name = 'last_id'", (last_id,))
-        if not in_one:
-            self._new.execute("COMMIT")
+        self._newest = max([self._newest, *(row[0] for row in new)])
+        self._new.execute("UPDATE counter SET value = max(value, ?) WHERE name = 'last_id'", (self._newest,))
+        self._new.execute("COMMIT")
         self._done.saved += len(new)
 
     def _last_id(self, table: str) -> int:
         return max((row[0] for row in self._all(f"SELECT max(id) FROM {table}") if row[0]), default=0)  # noqa: S608
 
-    def _rows(self, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
-        last = max(self._last_id(table), *(value for (value,) in self._all(_LAST_ID)), 0)
+    def _rows(self, table: str, columns: str, last: int) -> Iterator[tuple[Any, ...]]:
         ranges, patience, least = [(0, last)], _PATIENCE, 1
         sql = f"SELECT {columns} FROM {table} WHERE id > ? AND id <= ? ORDER BY id"  # noqa: S608
         while ranges:
@@ -299,7 +262,7 @@ class _Copy:
                     middle = (low + high) // 2
                     ranges += [(middle, high), (low, middle)]
 
-    def _copy_rest(self, held: int) -> None:
+    def _copy_rest(self, told: int) -> None:
         # Those that a file of an older version has, too.
         there = {name for (name,) in self._all("SELECT name FROM pragma_table_info('sent_file')")}
         columns = [name for name in SENT_FILE if name in there] or SENT_FILE[:3]
@@ -324,11 +287,7 @@ class _Copy:
                 f"INSERT OR IGNORE INTO adoption ({ADOPTION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                 self._all(f"SELECT {ADOPTION_COLUMNS} FROM adoption"),  # noqa: S608
             )
-        counted = [value for (value,) in self._all(_LAST_ID)]
-        self._done.mark = Mark(max(counted), held) if counted else None
-        last_id = max(self._last_id("capture"), self._last_id("failure"), *counted, 0)
-        self._new.execute(
-            "UPDATE counter SET value = ? WHERE name = 'last_id'", (last_id if counted else last_id + _UNKNOWN_IDS,)
-        )
-        for (earlier,) in self._all(_UNREADABLE):
-            count_unreadable(self._new, earlier)
+        last_id = max(told, self._mark.last_id) + (0 if self._mark.last_id else _UNKNOWN_IDS)
+        self._new.execute("UPDATE counter SET value = ? WHERE name = 'last_id'", (last_id,))
+        earlier: list[int] = [value for (value,) in self._all(_UNREADABLE)]
+        count_unreadable(self._new, max([self._mark.unreadable, *earlier]))

@@ -22,6 +22,7 @@ from module.errors import CommandError, SpoolError
 from module.sequence import SequenceSource
 from module.spool.adoption import adopter, old_spool
 from module.spool.lock import LockFile
+from module.spool.schema import PAGE_BYTES
 from module.spool.store import Store
 from tests.faults.version_1 import write_version_1
 from tests.spool.rig import LOGGER, Opener, claim, drain, spool_config, upload_config
@@ -180,10 +181,10 @@ async def test_what_can_be_read_of_a_damaged_spool_goes_over_and_the_damaged_fil
     await make_orphan(opened, tmp_path / "old", rows=200)
     file = tmp_path / "old" / "spool.sqlite3"
     with contextlib.closing(sqlite3.connect(file)) as db:
-        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'capture_by_stream'").fetchone()
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'listed'").fetchone()
     with file.open("r+b") as raw:
-        raw.seek((page - 1) * 16_384)
-        raw.write(b"\xff" * 16_384)
+        raw.seek((page - 1) * PAGE_BYTES)
+        raw.write(b"\xff" * PAGE_BYTES)
     async with Service(tmp_path) as ours:
         adopted = await ours.adopt(tmp_path / "old")
         assert adopted == ours.store.items
@@ -360,10 +361,10 @@ async def test_damage_to_our_own_spool_half_way_loses_and_repeats_nothing_of_an_
     with pytest.raises(SpoolError):
         await adopting
     with contextlib.closing(sqlite3.connect(ours.directory / "spool.sqlite3")) as db:
-        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'capture_by_stream'").fetchone()
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'listed'").fetchone()
     with (ours.directory / "spool.sqlite3").open("r+b") as raw:
-        raw.seek((page - 1) * 16_384)
-        raw.write(b"\xff" * 16_384)
+        raw.seek((page - 1) * PAGE_BYTES)
+        raw.write(b"\xff" * PAGE_BYTES)
     async with Service(tmp_path) as ours:
         assert ours.store.damaged is not None
         await ours.until(lambda: not list(tmp_path.glob("adopting-*")))

@@ -137,7 +137,7 @@ async def test_what_stands_beside_the_captures_is_carried_over(opened: Opener, t
     await store.close()
     path = spool_file(tmp_path)
     with closing(sqlite3.connect(path)) as db:
-        (root,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'capture_by_stream'").fetchone()
+        (root,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'listed'").fetchone()
     overwrite(path, (root - 1) * PAGE_BYTES, bytes(PAGE_BYTES))
     store = await opened()
     assert store.damaged is not None

@@ -1,0 +1,108 @@
+"""When writes leave the event loop for the spool's thread, and with whom: each commit costs the disk whole pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from module.capture import GATHERED, Capture
+from module.spool.messages import Acknowledge, Append, Group
+
+SHORT_S = 0.02
+"""How long a capture waits for those that come with it, if ``spool.group_s`` is not less."""
+RIDE_S = 1.0
+"""An acknowledgement goes along with captures once it has waited so long: then many share the pages they change."""
+ALONE_S = 3.0
+"""And by itself after so long. What a crash takes back of it is only sent once more."""
+GROUP_CAPTURES = 256
+"""How many captures make a commit at once."""
+MOST_ACKNOWLEDGED = 2000
+"""And how many that were delivered."""
+LARGE_BYTES = 64 * 1024
+"""A payload of this size fills pages of its own: company saves nothing."""
+URGENT_PRIORITY = 8
+"""Captures of this priority and above wait for nobody."""
+
+
+class Gathering:
+    """Writes that go to the spool's thread together; on the event loop.
+
+    A row waits until ``group_s`` after the last group, and at least ``SHORT_S``: so there are few commits under load,
+    and a row that comes alone is soon safe. A frame waits ``SHORT_S`` only. What is large, urgent, or waited for leaves
+    at the end of this turn of the loop. Whatever leaves takes all captures along that have gathered.
+    """
+
+    def __init__(self, put: Callable[[Group], object], on_hand_over: Callable[[], object], group_s: float) -> None:
+        """``on_hand_over``: called whenever captures leave."""
+        self._put = put
+        self._on_hand_over = on_hand_over
+        self._group_s = group_s
+        self._short_s = min(SHORT_S, group_s)
+        self._appends: list[Append] = []
+        self._acknowledged: list[Acknowledge] = []
+        self._captures = 0
+        self._delivered = 0
+        self._next_at = 0.0
+        """Before this time no group leaves for its rows' sake; of the event loop's clock, as all below."""
+        self._ride_at = 0.0
+        """From when on the acknowledgements go along."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def append(self, job: Append, *, at_once: bool) -> None:
+        """Take captures in."""
+        now = asyncio.get_running_loop().time()
+        self._appends.append(job)
+        self._captures += len(job.captures)
+        if self._captures >= GROUP_CAPTURES:
+            self._leave()
+        else:
+            self._leave_by(now if at_once else self._due(job.captures, now))
+
+    def acknowledge(self, job: Acknowledge, *, soon: bool) -> None:
+        """Take delivered captures in; ``soon``: nobody waits for that to be safe."""
+        now = asyncio.get_running_loop().time()
+        if not self._acknowledged:
+            self._ride_at = now + RIDE_S
+        self._acknowledged.append(job)
+        self._delivered += len(job.ids)
+        if not soon or self._delivered >= MOST_ACKNOWLEDGED:
+            self._ride_at = now
+            self._leave_by(now)
+        else:
+            self._leave_by(self._ride_at - RIDE_S + ALONE_S)
+
+    def _due(self, captures: Iterable[Capture], now: float) -> float:
+        if any(each.origin.priority >= URGENT_PRIORITY or len(each.payload) >= LARGE_BYTES for each in captures):
+            return now
+        if any(each.origin.kind not in GATHERED for each in captures):
+            return now + self._short_s
+        return max(now + self._short_s, self._next_at)
+
+    def _leave_by(self, due: float) -> None:
+        if self._timer is None or due < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_at(due, self._leave)
+
+    def _leave(self) -> None:
+        self._hand_over(acknowledged=asyncio.get_running_loop().time() >= self._ride_at)
+
+    def hand_over(self) -> None:
+        """Let go of all that has gathered."""
+        self._hand_over(acknowledged=True)
+
+    def _hand_over(self, *, acknowledged: bool) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        appends, self._appends, self._captures = self._appends, [], 0
+        if appends:
+            self._next_at = asyncio.get_running_loop().time() + self._group_s
+            self._on_hand_over()
+        leaving: list[Acknowledge] = []
+        if acknowledged:
+            leaving, self._acknowledged, self._delivered = self._acknowledged, [], 0
+        elif self._acknowledged:
+            self._leave_by(self._ride_at - RIDE_S + ALONE_S)
+        if group := Group(appends, leaving):
+            self._put(group)
