@@ -95,6 +95,10 @@ class Stopwatch:
         """Of processor; at least the kernel's one hundredth, so that it may be divided by."""
         return max(0.01, use_of(self._pid).cpu_s - self.before.cpu_s)
 
+    def written_bytes(self) -> int:
+        """What it has caused to be written to the disk since."""
+        return use_of(self._pid).written_bytes - self.before.written_bytes
+
     def peak_bytes(self) -> int:
         """The most memory since the process began, or since ``measure.forget_peak``."""
         return use_of(self._pid).peak_bytes

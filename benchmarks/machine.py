@@ -39,6 +39,15 @@ class CannedSensor(Sensor):
         return readings(self.polls)
 
 
+class ShortSensor(CannedSensor):
+    """Three fields: a row of some 110 bytes."""
+
+    async def get_readings(self, **_: Any) -> Mapping[str, Any]:
+        """Answer at once."""
+        self.polls += 1
+        return {"temperature": self.polls * 0.25, "humidity": self.polls * 0.5, "valid": True}
+
+
 class CannedCamera(Camera):
     """The same JPEG for ever."""
 

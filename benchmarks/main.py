@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import Bench
-from benchmarks.cases import channel, data_manager, drain, files, growth, idle, polls, spool
+from benchmarks.cases import channel, data_manager, drain, files, growth, idle, polls, spool, written
 from benchmarks.figures import Results
 from benchmarks.plot import file_name, svg
 from benchmarks.promises import PROMISES
@@ -32,6 +32,7 @@ CASES: dict[str, tuple[Callable[[Bench], Coroutine[Any, Any, None]], ...]] = {
     "drain": (drain.rows, drain.frames),
     "files": (files.files,),
     "spool": (spool.spool,),
+    "written": (written.written,),
     "idle": (idle.idle,),
     "growth": (growth.sources, growth.backlog, growth.distance, growth.disk),
 }

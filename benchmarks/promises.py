@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.cases import channel, drain, files, growth, idle, load, polls, spool
+from benchmarks.cases import channel, drain, files, growth, idle, load, polls, spool, written
 from benchmarks.figures import Results, Spread
 
 
@@ -170,6 +170,34 @@ PROMISES: tuple[Promise, ...] = (
         Bound.LEAST,
         "",
         _ratio(_FAR, drain.RATE, growth.round_trip(50), growth.round_trip(0)),
+    ),
+    Promise(
+        "bytes written a row, 20 sensors at 10 Hz",
+        700,
+        Bound.MOST,
+        "B",
+        _plain(written.CASE, written.MANY, written.PER_ROW),
+    ),
+    Promise(
+        "bytes written a row, one sensor at 1 Hz",
+        12_000,
+        Bound.MOST,
+        "B",
+        _plain(written.CASE, written.SLOW, written.PER_ROW),
+    ),
+    Promise(
+        "bytes written a byte of frames of 8 kB",
+        2.5,
+        Bound.MOST,
+        "",
+        _plain(written.CASE, written.SMALL, written.PER_BYTE),
+    ),
+    Promise(
+        "bytes written a byte of frames of 100 kB",
+        2.1,
+        Bound.MOST,
+        "",
+        _plain(written.CASE, written.LARGE, written.PER_BYTE),
     ),
     Promise(
         "bytes written a byte captured, 100 kB", 2.1, Bound.MOST, "", _plain(spool.LARGE, spool.OURS, spool.WRITTEN)

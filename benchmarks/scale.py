@@ -26,6 +26,8 @@ class Scale:
     spool_items: int
     """Of 1 kB; of 100 kB a fifth."""
     idle_s: float
+    written_s: float
+    """Seconds in which it is counted what the disk was given."""
     starts: int
     waiting_rows: int
     """The backlog of the start."""
@@ -50,6 +52,7 @@ FULL = Scale(
     sdk_file_bytes=100_000_000,
     spool_items=2_560,
     idle_s=30.0,
+    written_s=60.0,
     starts=3,
     waiting_rows=1_000_000,
     backlogs=(1_000, 10_000, 100_000, 1_000_000),
@@ -73,6 +76,7 @@ QUICK = Scale(
     sdk_file_bytes=25_000_000,
     spool_items=640,
     idle_s=5.0,
+    written_s=10.0,
     starts=1,
     waiting_rows=100_000,
     backlogs=(1_000, 100_000),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.cases import channel, data_manager, drain, files, growth, idle, polls, spool
+from benchmarks.cases import channel, data_manager, drain, files, growth, idle, polls, spool, written
 from benchmarks.report import Told
 
 _FROM_DISK = (
@@ -47,6 +47,11 @@ TOLD: dict[str, Told] = {
         spool.OURS,
     ),
     spool.LARGE: Told("The same with payloads of 100 kB.", spool.OURS),
+    written.CASE: Told(
+        "What the kernel counts for the module's process (`write_bytes`), checkpoints included, while its captures are "
+        "delivered with the default settings. A row has some 110 bytes, one of ten fields 270.",
+        written.MANY,
+    ),
     idle.CASE: Told(
         "From `run.sh` with its environment made, to the answer of Ready, and to the first capture that is in the "
         "spool (a sensor at 100 Hz). Idle is one sensor at 1 Hz with uploads on.",
