@@ -18,6 +18,9 @@ GROUP_CAPTURES = 256
 """How many captures make a commit at once."""
 MOST_ACKNOWLEDGED = 2000
 """And how many that were delivered."""
+MOST_ROOM_BYTES = 16 * 1024 * 1024
+_ROOM_SHARE = 64
+"""Those that were delivered hold no more room than this, and than one part in so many of the spool's."""
 LARGE_BYTES = 64 * 1024
 """A payload of this size fills pages of its own: company saves nothing."""
 URGENT_PRIORITY = 8
@@ -32,16 +35,21 @@ class Gathering:
     at the end of this turn of the loop. Whatever leaves takes all captures along that have gathered.
     """
 
-    def __init__(self, put: Callable[[Group], object], on_hand_over: Callable[[], object], group_s: float) -> None:
-        """``on_hand_over``: called whenever captures leave."""
+    def __init__(
+        self, put: Callable[[Group], object], on_hand_over: Callable[[], object], group_s: float, max_bytes: int
+    ) -> None:
+        """``on_hand_over``: called whenever captures leave; ``max_bytes``: of the spool."""
         self._put = put
         self._on_hand_over = on_hand_over
         self._group_s = group_s
         self._short_s = min(SHORT_S, group_s)
+        self._most_room = min(MOST_ROOM_BYTES, max_bytes // _ROOM_SHARE)
         self._appends: list[Append] = []
         self._acknowledged: list[Acknowledge] = []
         self._captures = 0
         self._delivered = 0
+        self._room = 0
+        """The footprint of those that were delivered."""
         self._next_at = 0.0
         """Before this time no group leaves for its rows' sake; of the event loop's clock, as all below."""
         self._ride_at = 0.0
@@ -65,7 +73,8 @@ class Gathering:
             self._ride_at = now + RIDE_S
         self._acknowledged.append(job)
         self._delivered += len(job.ids)
-        if not soon or self._delivered >= MOST_ACKNOWLEDGED:
+        self._room += job.room
+        if not soon or self._delivered >= MOST_ACKNOWLEDGED or self._room >= self._most_room:
             self._ride_at = now
             self._leave_by(now)
         else:
@@ -101,7 +110,7 @@ class Gathering:
             self._on_hand_over()
         leaving: list[Acknowledge] = []
         if acknowledged:
-            leaving, self._acknowledged, self._delivered = self._acknowledged, [], 0
+            leaving, self._acknowledged, self._delivered, self._room = self._acknowledged, [], 0, 0
         elif self._acknowledged:
             self._leave_by(self._ride_at - RIDE_S + ALONE_S)
         if group := Group(appends, leaving):

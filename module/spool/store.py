@@ -249,17 +249,19 @@ class Store:
     ) -> asyncio.Future[None]:
         """Take delivered captures of one stream out of the spool; remember the files among them.
 
-        They count as waiting no longer. The future is done once that is in the file; ``soon``: nobody waits for it, so
-        that it may go along with later captures, up to ``ALONE_S``. A crash before that sends them once more.
+        They count as waiting no longer. The future is done once that is in the file; with ``soon`` it may go along with
+        later captures, up to ``ALONE_S``. A crash before that sends them once more.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if not items:
             done.set_result(None)
         elif not self._closed:
             room = sum([item.footprint for item in items])
-            self.items -= len(items)
-            self.bytes -= room
-            self._leaving.update((item.id, item.footprint) for item in items)
+            # What a damaged file has lost meanwhile has been counted out.
+            leaving = {item.id: item.footprint for item in items if item.id in self._queues.in_flight}
+            self.items -= len(leaving)
+            self.bytes -= sum(leaving.values())
+            self._leaving.update(leaving)
             job = Acknowledge(items[0].stream, [item.id for item in items], room, list(sent), done)
             self._owner.gathering.acknowledge(job, soon=soon)
         return done
@@ -329,7 +331,8 @@ class Store:
                 append.done.set_result(ids)
         if outcome.appended:
             # What is kept in the place of others is no sign that all is well.
-            self.last_error = self._dropping(outcome.full) if outcome.full else None
+            loses = f"the spool is full ({outcome.full}) and loses captures by {self._settings.when_full}"
+            self.last_error = loses if outcome.full else None
         for append, error in outcome.refused:
             self._refuse(append, error)
         for job in outcome.acknowledged:
@@ -356,9 +359,6 @@ class Store:
             self._listener.on_refuse(append.captures)
         if not append.done.done():
             append.done.set_exception(error)
-
-    def _dropping(self, why: str) -> str:
-        return f"the spool is full ({why}) and loses captures by {self._settings.when_full}"
 
     def _count_in(self, append: Append, rows: list[Row]) -> None:
         self.pending.remove(append.captures)

@@ -84,7 +84,7 @@ class Owner:
         self._open_again = 0.0
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[Group | Call | None] = queue.SimpleQueue()
-        self.gathering = Gathering(self._jobs.put, on_hand_over, settings.group_s)
+        self.gathering = Gathering(self._jobs.put, on_hand_over, settings.group_s, settings.max_bytes)
         """Takes captures and acknowledgements in."""
         self._room = Room(place, settings, held)
         self._full_until = 0.0

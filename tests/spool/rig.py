@@ -86,11 +86,18 @@ class SlowDisk:
         self._works.set()
 
 
-def make_version_3(path: Path) -> None:
-    """Make a spool's file one of version 3, which knew delivered files by their paths only."""
+def make_version_4(path: Path) -> None:
+    """Make a spool's file one of version 4, in which an index had every capture."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("DROP TABLE listed")
         db.execute("CREATE INDEX capture_by_stream ON capture (stream)")
+        db.execute("PRAGMA user_version = 4")
+
+
+def make_version_3(path: Path) -> None:
+    """Make a spool's file one of version 3, which knew delivered files by their paths only."""
+    make_version_4(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("DROP INDEX sent_file_by_inode")
         for column in ("inode", "missing", "missing_day"):
             db.execute(f"ALTER TABLE sent_file DROP COLUMN {column}")

@@ -11,7 +11,14 @@ import pytest
 
 from module.capture import Capture, Kind, Origin
 from module.spool import gathering
-from module.spool.gathering import GROUP_CAPTURES, LARGE_BYTES, MOST_ACKNOWLEDGED, URGENT_PRIORITY, Gathering
+from module.spool.gathering import (
+    GROUP_CAPTURES,
+    LARGE_BYTES,
+    MOST_ACKNOWLEDGED,
+    MOST_ROOM_BYTES,
+    URGENT_PRIORITY,
+    Gathering,
+)
 from module.spool.messages import Acknowledge, Append, Group
 from tests.spool.rig import Opener, SlowDisk, claim
 
@@ -23,17 +30,17 @@ LONG_S = 10.0
 class Writes:
     """A gathering whose clock stands still unless it is moved: what it would do is read off its timer."""
 
-    def __init__(self, group_s: float = LONG_S) -> None:
+    def __init__(self, group_s: float = LONG_S, max_bytes: int = 10**9) -> None:
         self.groups: list[Group] = []
-        self.gathering = Gathering(self.groups.append, lambda: None, group_s)
+        self.gathering = Gathering(self.groups.append, lambda: None, group_s, max_bytes)
 
     def append(self, *captures: Capture, at_once: bool = False) -> None:
         done = asyncio.get_running_loop().create_future()
         self.gathering.append(Append(captures, done), at_once=at_once)
 
-    def acknowledge(self, ids: Sequence[int], *, soon: bool = True) -> None:
+    def acknowledge(self, ids: Sequence[int], *, room: int = 0, soon: bool = True) -> None:
         done = asyncio.get_running_loop().create_future()
-        self.gathering.acknowledge(Acknowledge(1, list(ids), 0, [], done), soon=soon)
+        self.gathering.acknowledge(Acknowledge(1, list(ids), room, [], done), soon=soon)
 
     @property
     def due_s(self) -> float:
@@ -116,6 +123,19 @@ async def test_acknowledgements_that_are_many_or_waited_for_leave_at_once() -> N
     assert writes.due_s > 1
     writes.acknowledge([2], soon=False)
     assert writes.due_s <= 0
+
+
+@pytest.mark.parametrize(("max_bytes", "room"), [(10**12, MOST_ROOM_BYTES), (64_000, 1000)])
+async def test_what_was_delivered_does_not_hold_much_room(max_bytes: int, room: int) -> None:
+    """Captures that wait would have to give way to those that need not be there any more."""
+    writes = Writes(max_bytes=max_bytes)
+    writes.acknowledge([1], room=room - 1)
+    assert writes.due_s > 1
+    writes.acknowledge([2], room=1)
+    assert writes.due_s <= 0
+    await asyncio.sleep(0.01)
+    writes.acknowledge([3], room=room - 1)
+    assert writes.due_s > 1
 
 
 async def test_what_was_delivered_counts_no_longer_though_it_is_in_the_file_still(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,11 +10,8 @@ from pathlib import Path
 import pytest
 
 from module.spool import listing
-from module.spool.damage.salvage import salvage
-from module.spool.schema import PAGE_BYTES, SCHEMA_VERSION
-from tests.faults.version_1 import write_version_1
-from tests.spool.numbered import capture, check, copied, drain_damaged, filled, overwrite, spool_file
-from tests.spool.rig import Opener, claim, drain, make_version_3
+from tests.spool.numbered import capture, check, copied, drain_damaged, filled, spool_file
+from tests.spool.rig import Opener, claim, drain
 
 
 def _listed(path: Path) -> int:
@@ -110,56 +106,3 @@ async def test_a_list_that_leads_to_no_capture_is_damage_and_costs_none(opened: 
     assert await drain_damaged(store) == set(range(50))
     assert store.damaged is not None
     assert (store.items, store.unreadable) == (0, 0)
-
-
-async def test_a_spool_of_version_4_with_a_backlog_is_taken_over_as_it_is(opened: Opener, tmp_path: Path) -> None:
-    store = await filled(opened, 500)
-    await store.fail((await claim(store))[:3], "no", 1)
-    await store.close()
-    path = spool_file(tmp_path)
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript(
-            "DROP TABLE listed; CREATE INDEX capture_by_stream ON capture (stream); PRAGMA user_version = 4"
-        )
-    store = await opened(max_bytes=10**9)
-    assert (store.items + store.failed, store.damaged, store.unreadable) == (500, None, 0)
-    await store.retry()
-    assert check(await drain(store)) == set(range(500))
-    assert _count(path, "PRAGMA user_version") == SCHEMA_VERSION == 5
-
-
-async def test_a_file_with_pages_of_an_earlier_version_gets_todays_once_little_is_in_it(
-    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_version_1(tmp_path / "spool", tmp_path / "watched")
-    monkeypatch.setattr("module.spool.schema._LITTLE_BYTES", 0)
-    store = await opened()
-    assert (store.items, store.failed, store.damaged) == (6, 2, None)
-    await store.close()
-    assert _count(spool_file(tmp_path), "PRAGMA page_size") == 16_384
-    monkeypatch.undo()
-    store = await opened()
-    assert (store.items, store.failed, store.damaged) == (6, 2, None)
-    assert _count(spool_file(tmp_path), "PRAGMA page_size") == PAGE_BYTES
-    assert len(await drain(store)) == 6
-
-
-@pytest.mark.parametrize("header", [True, False])
-async def test_a_damaged_file_with_pages_of_an_earlier_version_is_read_off_its_pages(
-    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, header: bool
-) -> None:
-    """Also if nothing but its third page tells of the size of its pages."""
-    monkeypatch.setattr("module.spool.schema.PAGE_BYTES", 16_384)
-    store = await filled(opened, 100)
-    await store.close()
-    monkeypatch.undo()
-    path = spool_file(tmp_path)
-    assert _count(path, "PRAGMA page_size") == 16_384
-    make_version_3(path)
-    root = _count(path, "SELECT rootpage FROM sqlite_schema WHERE name = 'capture'")
-    overwrite(path, (root - 1) * 16_384, bytes(100))
-    if not header:
-        overwrite(path, 0, bytes(100))
-    shutil.copy(path, tmp_path / "damaged.sqlite3")
-    done = salvage(tmp_path / "damaged.sqlite3", tmp_path / "new.sqlite3")
-    assert (done.saved, done.unreadable) == (100, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from module.capture import Capture, Kind, Origin
 from module.errors import SpoolError, SpoolFull
 from module.spool.damage.salvage import salvage
+from tests.spool.numbered import filled, spool_file
 from tests.spool.rig import Opener, claim, drain
 
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
@@ -72,6 +74,25 @@ async def test_what_was_under_way_when_its_stream_was_lost_holds_nothing_up(open
         assert await store.claim(stream) == []
         await store.append([_image(7)])
     assert (store.damaged, store.last_error) == (None, None)
+
+
+async def test_what_was_under_way_when_damage_took_it_is_counted_out_once(opened: Opener, tmp_path: Path) -> None:
+    """Its upload succeeds all the same: what waits must not become less than nothing."""
+    store = await filled(opened)
+    under_way = await claim(store)
+    os.truncate(spool_file(tmp_path).with_name("spool.sqlite3-wal"), 10_000)
+    # One of the claims that meet the damage fails; the next one finds the new file.
+    for _ in range(100):
+        if store.damaged is None:
+            with contextlib.suppress(SpoolError):
+                under_way += await claim(store)
+    assert store.damaged is not None
+    left = store.items
+    for item in under_way:
+        await store.acknowledge([item])
+    assert 0 <= store.items <= left
+    await drain(store)
+    assert (store.items, store.bytes) == (0, 0)
 
 
 @pytest.mark.parametrize(
