@@ -64,9 +64,12 @@ class Source:
             text = error.message or error.status.name
             if error.status is Status.FAILED_PRECONDITION and _NOTHING in text:
                 raise NothingToCapture(text) from error
+            if error.status is Status.DEADLINE_EXCEEDED and time.monotonic_ns() - begun_ns >= config.timeout_s * 1e9:
+                # The machine knows the deadline too, and its answer may come in the same turn of the event loop.
+                raise self._unanswered() from error
             raise PollError(f"{config.name}: {self.method} failed with {error.status.name}: {text}") from error
         except TimeoutError as error:
-            raise PollError(f"{config.name}: no answer to {self.method} within {config.timeout_s:g} s") from error
+            raise self._unanswered() from error
         except NetworkError as error:
             raise PollError(f"{config.name}: {self.method} failed: {error}") from error
         except PollError:
@@ -76,6 +79,9 @@ class Source:
             raise PollError(f"{config.name}: {self.method} failed: {said_of(error)}") from error
         # Not by the wall clock, which may have stepped meanwhile: no answer comes before its question.
         return (time.monotonic_ns() - begun_ns) // 1000, answers
+
+    def _unanswered(self) -> PollError:
+        return PollError(f"{self.config.name}: no answer to {self.method} within {self.config.timeout_s:g} s")
 
 
 def passed(name: str, dependencies: Mapping[ResourceName, ResourceBase]) -> dict[ResourceName, ResourceBase]:
