@@ -75,6 +75,8 @@ class FickleSensor(Sensor):
         super().__init__(name)
         self._mood = Mood.WELL
         self._changed = asyncio.Event()
+        self.hung = 0
+        """How many polls have hung."""
 
     def become(self, mood: Mood) -> None:
         """Change the mood."""
@@ -84,6 +86,7 @@ class FickleSensor(Sensor):
 
     async def get_readings(self, **_: Any) -> Mapping[str, Any]:
         if self._mood is Mood.HANGS:
+            self.hung += 1
             await self._changed.wait()
             raise RuntimeError("woken too late")
         if self._mood is Mood.RAISES:
