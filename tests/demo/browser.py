@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import shutil
 import socket
@@ -122,6 +123,22 @@ class Browser:
         given = self.devtools("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in given, given["exceptionDetails"]
         return given["result"].get("value")
+
+    def renderers(self) -> list[Path]:
+        """The folders in /proc of the processes that draw pages; on Linux only."""
+        parents: dict[int, list[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            # What is in brackets is a name, and may be any text.
+            with contextlib.suppress(OSError):
+                parents.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(
+                    int(stat.parent.name)
+                )
+        found, left = [], [self._driver.pid]
+        while left:
+            children = parents.get(left.pop(), [])
+            left += children
+            found += [Path(f"/proc/{pid}") for pid in children]
+        return [one for one in found if b"--type=renderer" in (one / "cmdline").read_bytes()]
 
     def devtools(self, command: str, **parameters: Any) -> Any:
         """Send a command of the DevTools protocol."""

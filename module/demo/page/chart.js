@@ -56,6 +56,11 @@ const stepped = (points) => points.flatMap(([x, y], at) => (at ? [[x, points[at 
 
 const joined = (points) => points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join("L");
 
+const CHARTS = [];
+
+/** Draw those that nobody has seen yet too. */
+export const drawAll = () => CHARTS.forEach((chart) => chart.update(true));
+
 export class Chart {
   /**
    * In `place`; `tell(time or null)` is called with where the cross is, in seconds since the beginning. `heights`: on a
@@ -63,31 +68,55 @@ export class Chart {
    * in a space of at least `margin` pixels.
    */
   constructor(place, { heights, label, zero = false, tell = () => {}, words = numeral, ticks = null, margin = 0 }) {
-    Object.assign(this, { place, heights, zero, tell, words, ticks, margin, shown: null, scale: null, at: null, seen: false });
+    Object.assign(this, { place, heights, zero, tell, words, ticks, margin, shown: null, scale: null, width: 0, at: null, seen: false });
     this.svg = shape("svg", { class: "chart", role: "img", "aria-label": label, tabindex: 0 });
     this.drawing = shape("g", {});
     this.cross = shape("line", { class: "cross", visibility: "hidden" });
     this.svg.append(this.drawing, this.cross);
     place.append(this.svg);
+    CHARTS.push(this);
     for (const kind of ["pointermove", "pointerdown"]) this.svg.addEventListener(kind, (event) => this.point(this.under(event)));
     for (const kind of ["pointerleave", "blur"]) this.svg.addEventListener(kind, () => this.point(null));
     this.svg.addEventListener("keydown", (event) => this.step(event));
-    new ResizeObserver(() => this.draw()).observe(place);
+    new ResizeObserver(([entry]) => {
+      this.width = entry.contentRect.width;
+      this.draw();
+    }).observe(this.svg);
     // A chart that nobody sees costs nothing.
     new IntersectionObserver(([entry]) => {
       this.seen = entry.isIntersecting;
-      if (this.seen) this.draw();
+      this.update();
     }, { rootMargin: "200px" }).observe(place);
   }
 
-  /** Show `series` ({kind, name, times, values, floor, steps}) from `from` to `to`, with `spans` ([from, to, name]), `marks` ([at, …]). */
-  show(shown) {
-    this.shown = shown;
-    if (this.seen) this.draw();
+  /**
+   * Show what `make` returns, which is called when somebody sees it: `series` ({kind, name, times, values, floor, steps})
+   * from `from` to `to`, with `spans` ([from, to, name]) and `marks` ([at, …]).
+   */
+  show(make) {
+    this.make = make;
+    this.update();
+  }
+
+  update(unseen = false) {
+    if (!(this.seen || unseen) || !this.make) return;
+    this.shown = this.make();
+    if (this.moved()) this.draw();
+  }
+
+  /** Whether what is shown differs from what is drawn by a pixel or more: in an hour that is not every second. */
+  moved() {
+    const { series, from, to, spans = [], marks = [] } = this.shown;
+    const parts = [series.length, spans.length, marks.length].join();
+    const ends = [to, ...series.map(({ times }) => times.at(-1) ?? from), ...spans.map(([, end]) => end)];
+    const pixel = (to - from) / (this.width || 1);
+    const same = this.drawnAs?.parts === parts && this.drawnAs.ends.every((end, at) => Math.abs(end - ends[at]) < pixel);
+    if (!same) this.drawnAs = { parts, ends };
+    return !same;
   }
 
   draw() {
-    const width = this.place.clientWidth;
+    const width = this.width || this.place.clientWidth;
     if (!this.shown || !width) return;
     const { series, from, to, spans = [], marks = [] } = this.shown;
     const height = this.heights[PHONE.matches ? 1 : 0];

@@ -4,6 +4,7 @@ import { pictured } from "/images.js";
 import { clock, count, element } from "/words.js";
 
 const MOST_TAKES = 4;
+const MOST_FRAMES = 40;
 const $ = (id) => document.getElementById(id);
 
 export class Filmstrips {
@@ -12,9 +13,10 @@ export class Filmstrips {
     this.images = images;
     this.frames = new Map(); // source → its frames, oldest first
     this.drawn = new Map(); // take → what it was when it was drawn, and its element
+    this.parted = new Map(); // source → its takes, and of how much they are
     this.most = MOST_TAKES;
     $("more-takes").addEventListener("click", () => {
-      this.most += 2 * MOST_TAKES;
+      this.most += MOST_TAKES;
       this.show(this.known);
     });
   }
@@ -45,9 +47,17 @@ export class Filmstrips {
     $("more-takes").textContent = `Show more (${count(left)} older)`;
   }
 
-  /** A source's frames, parted wherever none was kept for a while. */
+  /** A source's takes; worked out again when there is something new. */
   takes(source, openings) {
     const name = source.id ?? source.name;
+    const own = openings.filter(([of]) => of === name);
+    const state = `${this.frames.get(name)?.length} ${own.length}`;
+    if (this.parted.get(name)?.state !== state) this.parted.set(name, { state, takes: this.part(source, name, own) });
+    return this.parted.get(name).takes;
+  }
+
+  /** A source's frames, parted wherever none was kept for a while. */
+  part(source, name, own) {
     const apart = 2.5 * (source.interval_s ?? 1 / (source.capture_frequency_hz ?? 1));
     const takes = [];
     for (const frame of this.frames.get(name) ?? []) {
@@ -55,7 +65,6 @@ export class Filmstrips {
       if (last && frame.captured - last.frames.at(-1).captured <= apart) last.frames.push(frame);
       else takes.push({ source: name, keeping: (source.gate.before_s ?? 0) > 0, frames: [frame] });
     }
-    const own = openings.filter(([of]) => of === name);
     for (const take of takes) Object.assign(take, opened(take, own, source.gate));
     return takes;
   }
@@ -63,7 +72,7 @@ export class Filmstrips {
   put(place, takes, began) {
     const items = takes.map((take) => {
       const id = `${take.source} ${take.frames[0].id}`;
-      const state = `${take.frames.map((frame) => frame.id)} ${take.at}`;
+      const state = `${take.frames.length} ${take.frames.at(-1).id} ${take.at}`;
       if (this.drawn.get(id)?.state !== state) this.drawn.set(id, { state, item: this.drawTake(take, began, this.drawn.get(id)?.item) });
       return this.drawn.get(id).item;
     });
@@ -77,9 +86,14 @@ export class Filmstrips {
     const kept = before ? `${before} before it, ${after} after` : `${count(take.frames.length)} ${take.frames.length === 1 ? "frame" : "frames"}`;
     const heading = element("p", "take-head", element("strong", "", take.source), element("span", "", `${take.why} at ${when}`), element("span", "", kept));
     const strip = element("ol", "strip");
+    const skipped = take.frames.length - MOST_FRAMES;
     take.frames.forEach((frame, at) => {
       if (before && at === before) strip.append(element("li", "moment", element("span", "", take.why)));
-      strip.append(this.frame(frame, take, at < before));
+      // Of a gate that stays open for long, the first frames and the last.
+      const place = at - MOST_FRAMES / 2;
+      if (place >= 0 && place < skipped) {
+        if (place === 0) strip.append(element("li", "skipped", `${count(skipped)} more`));
+      } else strip.append(this.frame(frame, take, at < before));
     });
     strip.tabIndex = 0;
     strip.setAttribute("aria-label", `${take.source}, ${take.why} at ${when}`);

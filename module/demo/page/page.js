@@ -1,4 +1,4 @@
-// The page: asks for news once a second, keeps what it has been told, and shows it.
+// The page: asks for news again and again, keeps what it has been told, and shows it.
 
 import { Clouds } from "/clouds.js";
 import { Files } from "/files.js";
@@ -10,7 +10,8 @@ import { Sources } from "/sources.js";
 import { Timeline } from "/timeline.js";
 import { count, lasting, size } from "/words.js";
 
-const EVERY_MS = 1000;
+const SOONEST_MS = 1000;
+const LATEST_MS = 3000;
 const AFTERWARDS_MS = 5000;
 const $ = (id) => document.getElementById(id);
 
@@ -101,6 +102,9 @@ async function heard() {
   }
 }
 
+/** How long to wait until the next question: in a long run, a second moves nothing by a pixel. */
+const pause = (seconds) => Math.min(LATEST_MS, Math.max(SOONEST_MS, (1000 * seconds) / 300));
+
 async function ask() {
   const news = await heard();
   if (!news) tellState("quiet", "the demo is not running any more; this is what was last known");
@@ -112,7 +116,7 @@ async function ask() {
     if (news.more) return ask();
     show(news);
   }
-  setTimeout(ask, news && !news.ended ? EVERY_MS : AFTERWARDS_MS);
+  setTimeout(ask, news && !news.ended ? pause(news.now - (news.began ?? news.now)) : AFTERWARDS_MS);
 }
 
 // A browser may be set to keep nothing, and then says so with an exception.

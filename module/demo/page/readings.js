@@ -2,7 +2,7 @@
 
 import { Chart, lastBefore } from "/chart.js";
 import { Values } from "/series.js";
-import { count, element, lasting, named, numeral, scaled } from "/words.js";
+import { count, element, fill, lasting, named, numeral, scaled } from "/words.js";
 
 const MOST_PLOTS = 60;
 const TONES = 6;
@@ -66,12 +66,17 @@ export class Readings {
   plot(value, { began, to, absences }, place) {
     // The source with the most points is the line, the others are dots upon it.
     const sorted = [...value.series].sort((a, b) => b[1].count - a[1].count);
-    const most = sorted.reduce((sofar, [, one]) => one.values.reduce((high, given) => Math.max(high, Math.abs(given)), sofar), 0);
+    const most = Math.max(...sorted.map(([, one]) => one.most));
     const { name, unit } = named(value.key);
     value.scale = scaled(unit, most);
     value.plot ??= this.opened(value, name);
     if ($("plots").children[place] !== value.plot.card) $("plots").insertBefore(value.plot.card, $("plots").children[place] ?? null);
     value.plot.unit.textContent = value.scale.unit;
+    value.plot.chart.show(() => ({ series: this.lines(value, sorted, began), from: 0, to, spans: absences }));
+    this.compare(value, sorted.map(([source]) => source));
+  }
+
+  lines(value, sorted, began) {
     value.drawn = sorted.map(([source, one], at) => ({
       kind: at ? "dots" : "line",
       steps: value.bool,
@@ -80,8 +85,7 @@ export class Readings {
       values: value.scale.factor === 1 ? one.values : one.values.map((given) => given * value.scale.factor),
     }));
     value.spread = spread(value.drawn[0].values);
-    value.plot.chart.show({ series: value.drawn, from: 0, to, spans: absences });
-    this.compare(value, sorted.map(([source]) => source));
+    return value.drawn;
   }
 
   tone(source) {
@@ -115,9 +119,8 @@ export class Readings {
       const fewer = Math.round(100 * (1 - bytes / whole.bytes));
       return [source, `${source}: ${count(rows)} of ${count(whole.rows)} rows kept, ${fewer} % fewer bytes`];
     });
-    value.plot.legend.replaceChildren(
-      ...[[all, `${all}: all`], ...texts].map(([source, text]) => element("li", "", element("i", `key ${this.tone(source)}`), text)),
-    );
+    const told = [[all, `${all}: all`], ...texts];
+    fill(value.plot.legend, told.join(), () => told.map(([source, text]) => element("li", "", element("i", `key ${this.tone(source)}`), text)));
   }
 
   list(steady) {
@@ -125,9 +128,9 @@ export class Readings {
       const { name, unit } = named(value.key);
       const { factor, unit: larger } = scaled(unit, Math.abs(Number(value.text)) || 0);
       const given = typeof value.text === "number" ? quantity(value.text * factor, larger) : value.bool ? answer(Number(value.text)) : value.text;
-      return element("div", "", element("dt", "", name), element("dd", "", given));
+      return [name, given];
     });
-    $("steady").replaceChildren(...items);
+    fill($("steady"), items.join(), () => items.map(([name, given]) => element("div", "", element("dt", "", name), element("dd", "", given))));
   }
 }
 

@@ -1,5 +1,6 @@
 // The page as one HTML file: with its styles, its pictures and its point cloud in it, without scripts.
 
+import { drawAll } from "/chart.js";
 import { clock } from "/words.js";
 
 const STYLES = ["/page.css", "/charts.css", "/pictures.css"];
@@ -17,6 +18,7 @@ export async function savePage() {
 
 /** The whole page as text. */
 export async function whole() {
+  drawAll();
   const copy = document.documentElement.cloneNode(true);
   const [shown, copied] = [document, copy].map((page) => [...page.querySelectorAll("img")]);
   await Promise.all(shown.map((image, at) => embed(image, copied[at])));

@@ -2,7 +2,7 @@
 
 import { lastBefore } from "/chart.js";
 
-const MOST = 2400;
+const MOST = 600;
 
 /** Totals that only grow, at most one an interval; the interval doubles when there are too many. */
 export class Totals {
@@ -45,10 +45,12 @@ export class Values {
     this.times = [];
     this.values = [];
     this.count = 0;
+    this.most = 0; // the largest, whatever its sign
   }
 
   add(at, value) {
     this.count += 1;
+    this.most = Math.max(this.most, Math.abs(value));
     // A batch that comes after a later one must not draw the line backwards.
     const place = lastBefore(this.times, at) + 1;
     if (place === this.times.length) {

@@ -1,6 +1,6 @@
 // What became of each source, as a table.
 
-import { count, element, lasting, size } from "/words.js";
+import { count, element, fill, lasting, size } from "/words.js";
 
 const METHODS = new Map([
   ["tabular_data_capture_upload", "rows"],
@@ -9,7 +9,6 @@ const METHODS = new Map([
   ["file_upload", "file"],
 ]);
 const $ = (id) => document.getElementById(id);
-const cell = (name, text) => element("td", name, text);
 
 function median(numbers) {
   const sorted = [...numbers].sort((a, b) => a - b);
@@ -32,7 +31,7 @@ export class Sources {
     source.size += arrival.size;
     source.methods.add(METHODS.get(arrival.method) ?? arrival.method);
     if (arrival.captured !== null) source.delays.push(arrival.arrived - arrival.captured);
-    if (source.delays.length > 999) source.delays.shift();
+    if (source.delays.length > 200) source.delays.shift();
   }
 
   /** In the order of the config, then of `captured`, by name what each has captured; what commands handed in comes last. */
@@ -47,17 +46,15 @@ export class Sources {
       // What has arrived was captured, though the status that says so may come a moment later.
       const told = ended ? taken : Math.max(taken, source.delivered);
       const behind = taken !== null && taken > source.delivered;
-      return element(
-        "tr",
-        "",
-        cell("", name),
-        cell(taken === null ? "n dim" : "n", taken === null ? "–" : count(told)),
-        cell(behind ? "n behind" : "n", count(source.delivered)),
-        cell("n", size(source.size)),
-        cell("n wide dim", source.delays.length ? lasting(median(source.delays)) : "–"),
-        cell("wide dim", [...source.methods].join(", ") || "–"),
-      );
+      return [
+        ["", name],
+        [taken === null ? "n dim" : "n", taken === null ? "–" : count(told)],
+        [behind ? "n behind" : "n", count(source.delivered)],
+        ["n", size(source.size)],
+        ["n wide dim", source.delays.length ? lasting(median(source.delays)) : "–"],
+        ["wide dim", [...source.methods].join(", ") || "–"],
+      ];
     });
-    $("sources").tBodies[0].replaceChildren(...rows);
+    fill($("sources").tBodies[0], rows.join(), () => rows.map((row) => element("tr", "", ...row.map(([kind, text]) => element("td", kind, text)))));
   }
 }

@@ -2,7 +2,7 @@
 
 import { Chart, lastBefore } from "/chart.js";
 import { Totals } from "/series.js";
-import { count, element, lasting, size } from "/words.js";
+import { count, element, fill, lasting, size } from "/words.js";
 
 const KINDS = ["images", "point clouds", "files", "rows"];
 const OF_KIND = { image: 0, "point cloud": 1, file: 2, rows: 3 };
@@ -45,6 +45,14 @@ export class Timeline {
 
   /** `notes` are [when, text]. */
   show({ began, to, spans, notes, sources }) {
+    const bands = spans.map(([from, until]) => [from, until, `cloud away ${lasting(until - from)}`]);
+    this.chart.show(() => this.lines(began, to, bands, notes));
+    this.bytes.show(() => ({ series: this.layers(began), from: 0, to, spans: bands.map(([from, until]) => [from, until]) }));
+    this.list(notes);
+    this.sum(began, sources);
+  }
+
+  lines(began, to, bands, notes) {
     const captured = { times: [0, ...this.captured.times.map((at) => at - began)], values: [0, ...this.captured.columns[0]] };
     const delivered = { times: [0, ...this.delivered.times.map((at) => at - began)], values: [0, ...this.delivered.columns[0]] };
     const edge = captured.times.at(-1);
@@ -53,28 +61,19 @@ export class Timeline {
       delivered.values.push(delivered.values.at(-1));
     }
     this.drawn = { captured, delivered, notes, began, to };
-    const bands = spans.map(([from, until]) => [from, until, `cloud away ${lasting(until - from)}`]);
-    this.chart.show({
-      series: [
-        { kind: "area", name: "between", ...between(captured, delivered, edge) },
-        { kind: "line", name: "captured", ...captured },
-        // Between two arrivals nothing is delivered: steps, not slopes.
-        { kind: "line", steps: true, name: "delivered", ...delivered },
-      ],
-      from: 0,
-      to,
-      spans: bands,
-      marks: notes,
-    });
-    this.bytes.show({ series: this.layers(began, edge), from: 0, to, spans: bands.map(([from, until]) => [from, until]) });
-    this.list(notes);
-    this.sum(began, sources);
+    const series = [
+      { kind: "area", name: "between", ...between(captured, delivered, edge) },
+      { kind: "line", name: "captured", ...captured },
+      // Between two arrivals nothing is delivered: steps, not slopes.
+      { kind: "line", steps: true, name: "delivered", ...delivered },
+    ];
+    return { series, from: 0, to, spans: bands, marks: notes };
   }
 
   /** The bytes of each kind on those of the kinds before it. */
-  layers(began, edge) {
+  layers(began) {
     const times = [0, ...this.delivered.times.map((at) => at - began)];
-    times.push(Math.max(edge, times.at(-1)));
+    times.push(Math.max((this.captured.times.at(-1) ?? began) - began, times.at(-1)));
     let floor = times.map(() => 0);
     return KINDS.map((_, kind) => {
       const column = this.delivered.columns[1 + kind];
@@ -102,9 +101,8 @@ export class Timeline {
 
   sum(began, sources) {
     const parts = KINDS.map((name, kind) => [this.totals[1 + kind], kind, name]).filter(([bytes]) => bytes > 0);
-    $("bytes-legend").replaceChildren(
-      ...parts.map(([bytes, kind, name]) => element("li", "", element("i", `key bytes-${kind}`), `${name} ${size(bytes)}`)),
-    );
+    const texts = parts.map(([bytes, , name]) => `${name} ${size(bytes)}`);
+    fill($("bytes-legend"), texts.join(), () => parts.map(([, kind], at) => element("li", "", element("i", `key bytes-${kind}`), texts[at])));
     const known = new Set(sources.filter((one) => one.capture_frequency_hz || one.interval_s || one.cron).map((one) => one.id ?? one.name));
     const of = [...this.arrived].filter(([source]) => known.has(source)).map(([, sums]) => sums);
     const bytes = of.reduce((sum, one) => sum + one.bytes, 0);

@@ -10,8 +10,20 @@ export function element(tag, name, ...inside) {
   return made;
 }
 
+const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const DECIMALS = Array.from({ length: 7 }, (_, digits) => new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+
 /** 1234567 as 1,234,567. */
-export const count = (number) => Math.round(number).toLocaleString("en-US");
+export const count = (number) => WHOLE.format(number);
+
+/** Have an element hold `inside`, made anew only where `state`, a text, is another than last time. */
+export function fill(place, state, inside) {
+  if (STATES.get(place) === state) return;
+  STATES.set(place, state);
+  place.replaceChildren(...inside());
+}
+
+const STATES = new WeakMap();
 
 /** Bytes in decimal units. */
 export function size(bytes) {
@@ -49,7 +61,7 @@ export function numeral(value, step) {
   if (value !== 0 && (Math.abs(value) >= 1e9 || Math.abs(value) < 1e-4)) return value.toExponential(1);
   const decimals = Math.min(6, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
   // Adding nothing turns -0 into 0.
-  return (value + 0).toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return DECIMALS[decimals].format(value + 0);
 }
 
 const UNITS = new Map([
