@@ -29,7 +29,8 @@ async def gone(machine: Callable[[], RobotClient | None]) -> None:
         # Only now: a parent that ended before it was watched may have left its number to another process.
         while not (ended.is_set() or os.getppid() != _STARTED_BY or await _refuses(machine())):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), _LOOK_S)
+                async with asyncio.timeout(_LOOK_S):
+                    await ended.wait()
 
 
 @contextlib.contextmanager
