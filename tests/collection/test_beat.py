@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 
 import pytest
 
-from module.collection.beat import Beat
+from module.collection.beat import MOST_AT_ONCE, Beat
 from module.collection.kept import KeptOfSource
 from module.collection.schedule import Periodic
 from module.collection.ticker import Schedule, Ticker
@@ -105,3 +106,33 @@ async def test_what_is_forgotten_leaves_no_timer_behind() -> None:
     beat.wake_at(began + 1000, again)
     assert await again
     assert not sleeper.done()
+
+
+async def test_hundreds_are_woken_in_portions_so_that_others_get_their_turn() -> None:
+    loop = asyncio.get_running_loop()
+    beat, due = Beat(), math.ceil(loop.time()) + 1.0
+    sleepers = [loop.create_future() for _ in range(10 * MOST_AT_ONCE + 1)]
+    for sleeper in sleepers:
+        beat.wake_at(due, sleeper)
+    woken_by_turn: list[int] = []
+
+    def look() -> None:
+        woken_by_turn.append(sum(sleeper.done() for sleeper in sleepers))
+        if woken_by_turn[-1] < len(sleepers):
+            loop.call_soon(look)
+
+    loop.call_at(due, look)
+    await asyncio.gather(*sleepers)
+    assert max(later - before for before, later in itertools.pairwise(woken_by_turn)) == MOST_AT_ONCE
+    assert [sleeper.result() for sleeper in sleepers] == [True] * len(sleepers)
+
+
+async def test_one_that_is_woken_otherwise_while_it_waits_for_its_portion_stays_as_it_is() -> None:
+    loop = asyncio.get_running_loop()
+    beat, due = Beat(), loop.time() + 1
+    sleepers = [loop.create_future() for _ in range(2 * MOST_AT_ONCE)]
+    slot = [beat.wake_at(due, sleeper) for sleeper in sleepers][-1]
+    await sleepers[0]
+    sleepers[-1].set_result(False)
+    beat.forget(slot, sleepers[-1])
+    assert await asyncio.gather(*sleepers) == [True] * (len(sleepers) - 1) + [False]

@@ -32,7 +32,8 @@ async def _share_taken(rig: Rig, names: list[str]) -> float:
     """Return the share of the quick sources' ticks that were not missed."""
     status = await rig.until(lambda now: all(now["sources"][each]["captured"] >= ENOUGH for each in names), 60.0)
     taken = sum(status["sources"][each]["captured"] for each in names)
-    return taken / (taken + sum(status["sources"][each]["missed"] for each in names))
+    missed = sum(status["sources"][each]["missed"] for each in names)
+    return float(taken / (taken + missed))
 
 
 async def test_neither_a_slow_resource_nor_a_camera_delays_quick_sensors(start: Starter) -> None:
