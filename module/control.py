@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,30 +92,20 @@ class Control:
     async def pause(self, *, captures: bool, uploads: bool, sources: Sequence[str] | None) -> str | None:
         """Stop captures (of all sources and folders, or of these sources), uploads, or both; polls under way end first.
 
-        Returns None, or the reason if the pause could not be written down; then it ends with a restart.
+        Returns why it could not be written down, if so: it then holds until a restart.
         """
-        switch = self._courier.switch
-        if captures:
-            switch.pause(What.SOURCE, sources)
-            if sources is None:
-                switch.pause(What.FOLDER)
-        if uploads:
-            switch.pause(What.UPLOAD)
+        for what, names in _parts(captures=captures, uploads=uploads, sources=sources):
+            self._courier.switch.pause(what, names)
         if captures:
             chosen = self.sources if sources is None else sources
             await asyncio.gather(*(self.sources[source].settled() for source in chosen))
-        return await switch.keep()
+        return await self._courier.switch.keep()
 
     async def resume(self, *, captures: bool, uploads: bool, sources: Sequence[str] | None) -> str | None:
-        """Continue what ``pause`` with the same arguments stops; returns as ``pause`` does."""
-        switch = self._courier.switch
-        if captures:
-            switch.resume(What.SOURCE, sources)
-            if sources is None:
-                switch.resume(What.FOLDER)
-        if uploads:
-            switch.resume(What.UPLOAD)
-        return await switch.keep()
+        """Let go on what ``pause`` with the same arguments stops; returns as ``pause`` does."""
+        for what, names in _parts(captures=captures, uploads=uploads, sources=sources):
+            self._courier.switch.resume(what, names)
+        return await self._courier.switch.keep()
 
     @property
     def paused(self) -> list[str]:
@@ -172,3 +162,15 @@ class Control:
         """Take over the captures of one of them; returns how many. Raises CommandError, and SpoolError."""
         async with self._store() as store:
             return await store.adopter.adopt(directory)
+
+
+def _parts(
+    *, captures: bool, uploads: bool, sources: Sequence[str] | None
+) -> Iterator[tuple[What, Sequence[str] | None]]:
+    """What ``pause`` means, by kind and names; None: all of the kind. Folders have no source."""
+    if captures:
+        yield What.SOURCE, sources
+    if captures and sources is None:
+        yield What.FOLDER, None
+    if uploads:
+        yield What.UPLOAD, None

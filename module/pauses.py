@@ -9,7 +9,6 @@ A file that is missing or damaged pauses nothing. Commands of this process take 
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import json
 import os
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
-from module.spool.place import PAUSED_FILE
+from module.spool.place import PAUSED_FILE, sync_directory
 
 _MOST_BYTES = 4 * 1024 * 1024
 
@@ -121,10 +120,4 @@ def write(directory: Path, stored: Stored) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(directory / PAUSED_FILE)
-    # Some file systems cannot sync a directory; the rename is then safe a little later.
-    with contextlib.suppress(OSError):
-        parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
+    sync_directory(directory)

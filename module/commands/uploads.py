@@ -58,6 +58,7 @@ _COMPONENT = tuple(
     )
 )
 _PRIORITY = Argument("priority", whole(0, 9), None, "0 to 9; 5, of a file its folder's")
+_OF_ANY_DATA = (*_COMPONENT, METHOD_PARAMETERS, _PRIORITY, TAGS)
 _MIME_TYPE = Argument("mime_type", text_or_empty(_MOST_NAME_BYTES), "", "MIME type; by the extension")
 _TIMES = "pair of times, each RFC 3339 text or seconds since the epoch"
 
@@ -261,10 +262,7 @@ VERBS = (
             Argument("path", text_of(_MOST_PATH_BYTES), None, "absolute path"),
             Argument("file_name", text_or_empty(_MOST_NAME_BYTES), None, "name in the cloud; its own"),
             _MIME_TYPE,
-            *_COMPONENT,
-            METHOD_PARAMETERS,
-            _PRIORITY,
-            TAGS,
+            *_OF_ANY_DATA,
             DATASETS,
             WAIT,
             TIMEOUT,
@@ -282,10 +280,7 @@ VERBS = (
             Argument("file_extension", text_or_empty(_MOST_NAME_BYTES), None, "e.g. .jpg; that of file_name"),
             _MIME_TYPE,
             Argument("data_request_times", pairs, None, f"{_TIMES} (binary, streaming); now"),
-            *_COMPONENT,
-            METHOD_PARAMETERS,
-            _PRIORITY,
-            TAGS,
+            *_OF_ANY_DATA,
             DATASETS,
             WAIT,
             TIMEOUT,
@@ -298,10 +293,7 @@ VERBS = (
         (
             Argument("rows", objects(MAX_ROWS), None, f"list of 1 to {MAX_ROWS} objects"),
             Argument("data_request_times", pairs, None, f"list of one {_TIMES} a row; now"),
-            *_COMPONENT,
-            METHOD_PARAMETERS,
-            _PRIORITY,
-            TAGS,
+            *_OF_ANY_DATA,
             WAIT,
             TIMEOUT,
         ),

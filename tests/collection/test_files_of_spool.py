@@ -17,6 +17,7 @@ from module.collection.gone_files import MISSING_DAYS
 from module.spool.store import Store
 from tests.collection.rig import LOGGER, config_of
 from tests.spool.rig import drain, make_version_3, spool_config, upload_config
+from tests.waiting import until
 
 DAY_S = 86_400
 
@@ -83,12 +84,6 @@ class Machine:
             async with asyncio.timeout(10):
                 await looks.wait()
             watch._gone_files.look = looked  # type: ignore[method-assign]
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not true():
-            await asyncio.sleep(0.002)
 
 
 @pytest.fixture

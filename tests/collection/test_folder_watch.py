@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from module.capture import Capture, FileMark, Kind, Origin
 from module.collection.folders import FolderWatch
 from module.errors import SpoolError, SpoolFull
 from tests.collection.rig import LOGGER, NOW_S, config_of, names, write
+from tests.waiting import until
 
 
 class _Spool:
@@ -101,12 +102,6 @@ async def _running(watch: FolderWatch) -> AsyncIterator[asyncio.Task[None]]:
             await task
 
 
-async def _until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.002)
-
-
 async def test_a_file_becomes_a_capture_that_points_at_it(tmp_path: Path, spool: _Spool) -> None:
     folder = tmp_path / "door"
     (tmp_path / "real").mkdir()
@@ -115,7 +110,7 @@ async def test_a_file_becomes_a_capture_that_points_at_it(tmp_path: Path, spool:
     added: dict[str, Any] = {"tags": ("mine", "fleet"), "dataset_ids": ("d1",), "priority": 7}
     watch = _watch(config_of(folder, after_upload=AfterUpload.MOVE, move_to="/archive", **added), spool)
     async with _running(watch):
-        await _until(lambda: watch.kept.captured == 1)
+        await until(lambda: watch.kept.captured == 1)
     (capture,) = spool.captures
     assert capture.file is not None
     assert capture.file.path == f"{tmp_path}/real/tag=red/dataset=d2/a.txt"
@@ -130,10 +125,10 @@ async def test_a_file_goes_once_and_again_when_it_has_changed(tmp_path: Path, sp
     path = write(tmp_path / "a.txt", age_s=60)
     watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
-        await _until(lambda: len(spool.asked) > 3)
+        await until(lambda: len(spool.asked) > 3)
         assert spool.names() == ["a.txt"]
         write(path, age_s=50)
-        await _until(lambda: len(spool.captures) > 1)
+        await until(lambda: len(spool.captures) > 1)
     assert spool.names() == ["a.txt", "a.txt"]
 
 
@@ -142,7 +137,7 @@ async def test_files_are_appended_in_groups_and_share_an_origin(tmp_path: Path, 
         write(tmp_path / f"{number}.txt", age_s=2000 - number)
     watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
-        await _until(lambda: watch.kept.captured == 1150)
+        await until(lambda: watch.kept.captured == 1150)
     assert spool.asked[:2] == [1000, 150]
     assert spool.groups == [100] * 11 + [50]
     assert spool.names() == [f"{number}.txt" for number in range(1150)]
@@ -156,11 +151,11 @@ async def test_a_missing_folder_is_told_once_and_found_once_it_comes(
     folder = tmp_path / "stick"
     watch = _watch(config_of(folder), spool)
     async with _running(watch):
-        await _until(lambda: watch.kept.errors > 2)
+        await until(lambda: watch.kept.errors > 2)
         assert watch.last_error == f"'{folder}': No such file or directory"
         write(folder / "a.txt")
-        await _until(lambda: watch.kept.captured == 1)
-        await _until(lambda: watch.last_error is None)
+        await until(lambda: watch.kept.captured == 1)
+        await until(lambda: watch.last_error is None)
     levels = [record.levelname for record in caplog.records if record.name == LOGGER.name]
     assert levels == ["WARNING", "INFO"]
 
@@ -171,12 +166,12 @@ async def test_a_spool_that_refuses_is_asked_again(tmp_path: Path, spool: _Spool
     spool.failing = failing
     watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
-        await _until(lambda: watch.kept.errors > 2)
+        await until(lambda: watch.kept.errors > 2)
         assert watch.kept.captured == 0
         assert watch.last_error in {"the spool is full; the files wait where they are", "the disk is gone"}
         spool.failing = None
-        await _until(lambda: watch.kept.captured == 1)
-        await _until(lambda: watch.last_error is None)
+        await until(lambda: watch.kept.captured == 1)
+        await until(lambda: watch.last_error is None)
 
 
 async def test_what_was_skipped_is_told_while_the_rest_goes(
@@ -187,7 +182,7 @@ async def test_what_was_skipped_is_told_while_the_rest_goes(
         os.close(os.open(os.fsencode(tmp_path) + name, os.O_CREAT | os.O_WRONLY))
     watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
-        await _until(lambda: watch.kept.captured == 1 and watch.kept.errors > 2)
+        await until(lambda: watch.kept.captured == 1 and watch.kept.errors > 2)
     assert watch.last_error is not None
     assert watch.last_error.endswith("the name is not UTF-8; rename it (and 1 more)")
     watch.last_error.encode()
@@ -203,7 +198,7 @@ async def test_a_paused_watch_appends_nothing_until_it_is_resumed(tmp_path: Path
         await asyncio.sleep(0.05)
         assert spool.asked == []
         watch.resume()
-        await _until(lambda: watch.kept.captured == 1)
+        await until(lambda: watch.kept.captured == 1)
     assert not watch.paused
 
 
@@ -218,11 +213,11 @@ async def test_a_pause_in_the_middle_ends_the_round(tmp_path: Path) -> None:
     spool = Pausing()
     watch = _watch(config_of(tmp_path), spool)
     async with _running(watch):
-        await _until(lambda: watch.kept.captured == 100)
+        await until(lambda: watch.kept.captured == 100)
         await asyncio.sleep(0.05)
         assert watch.kept.captured == 100
         watch.resume()
-        await _until(lambda: watch.kept.captured == 150)
+        await until(lambda: watch.kept.captured == 150)
 
 
 async def test_a_cancelled_watch_leaves_no_scan_behind(
@@ -246,7 +241,7 @@ async def test_a_cancelled_watch_leaves_no_scan_behind(
     (entry,) = os.scandir(tmp_path)
     monkeypatch.setattr(os, "scandir", endless)
     async with _running(_watch(config_of(tmp_path), spool)):
-        await _until(lambda: listed > 10)
+        await until(lambda: listed > 10)
     await asyncio.sleep(0.05)
     ended_at = listed
     await asyncio.sleep(0.05)
@@ -264,10 +259,10 @@ async def test_a_delivered_file_is_put_away_once_it_is_known_as_sent(tmp_path: P
     path = write(tmp_path / "a.txt")
     watch = _watch(config_of(tmp_path, after_upload=AfterUpload.DELETE), spool)
     async with _running(watch):
-        await _until(lambda: watch.kept.captured == 1)
+        await until(lambda: watch.kept.captured == 1)
         assert path.exists()
         spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
-        await _until(lambda: not path.exists() and not spool.sent)
+        await until(lambda: not path.exists() and not spool.sent)
 
 
 async def test_a_file_that_cannot_be_put_away_holds_up_no_other(tmp_path: Path, spool: _Spool) -> None:
@@ -275,11 +270,11 @@ async def test_a_file_that_cannot_be_put_away_holds_up_no_other(tmp_path: Path, 
     paths = [write(tmp_path / name, age_s=age) for name, age in (("stuck", 90), ("stuck-too", 80), ("b.txt", 70))]
     watch = _watch(config_of(tmp_path, after_upload=AfterUpload.DELETE), spool)
     async with _running(watch):
-        await _until(lambda: watch.kept.captured == 3)
+        await until(lambda: watch.kept.captured == 3)
         spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
-        await _until(lambda: not paths[2].exists() and watch.last_error is not None)
+        await until(lambda: not paths[2].exists() and watch.last_error is not None)
         write(tmp_path / "c.txt", age_s=60)
-        await _until(lambda: watch.kept.captured == 4)
+        await until(lambda: watch.kept.captured == 4)
     assert watch.last_error == f"'{tmp_path}/stuck': Operation not permitted (and 1 more)"
     assert names(spool.sent) == ["stuck", "stuck-too"]
 
@@ -288,8 +283,8 @@ async def test_a_folder_that_keeps_its_files_keeps_them(tmp_path: Path, spool: _
     path = write(tmp_path / "a.txt")
     watch = _watch(config_of(tmp_path, after_upload=AfterUpload.KEEP), spool)
     async with _running(watch):
-        await _until(lambda: watch.kept.captured == 1)
+        await until(lambda: watch.kept.captured == 1)
         spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
         asked = len(spool.asked)
-        await _until(lambda: len(spool.asked) > asked + 2)
+        await until(lambda: len(spool.asked) > asked + 2)
     assert path.exists()

@@ -20,6 +20,7 @@ from module.delivery.wire.cloud import Cloud
 from module.local.calls import Call, Refusal, UploadMethod
 from module.local.cloud import LocalCloud
 from module.spool.store import Store
+from tests.waiting import until
 
 KEY_ID, KEY, PART = "11111111-2222-3333-4444-555555555555", "the-very-secret-api-key", "part-1"
 LOGGER = logging.getLogger("courier-test")
@@ -153,14 +154,9 @@ class Rig:
         await self.uploader.flush(timeout_s)
         assert self.store.items == 0, self.uploader.status()
 
-    async def until(self, holds: Callable[[], bool], timeout_s: float = 5.0) -> None:
-        """Return once it holds; for what has no event of its own."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while not holds():
-                    await asyncio.sleep(0.005)
-                return
-        raise AssertionError(f"not within {timeout_s} s: {self.uploader.status()}, {self.store.items} items")
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Return once it holds."""
+        await until(holds, lambda: (self.uploader.status(), self.store.items))
 
     async def settled(self, state: str) -> None:
         """Return once the uploader says so and no upload is under way."""

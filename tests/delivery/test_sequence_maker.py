@@ -24,6 +24,7 @@ from module.local.calls import Refusal
 from module.local.cloud import LocalCloud
 from module.sequence import CaptureSequence, SequenceSource
 from tests.delivery.rig import KEY, LOGGER, MOMENT_US, config_of, local_cloud
+from tests.waiting import until
 
 SOURCES = (SequenceSource("s", "thermometer", "Readings"), SequenceSource("e", "eye", "GetImages"))
 
@@ -67,13 +68,8 @@ class Rig:
     client: Cloud
     clear: bool = True
 
-    async def until(self, holds: Callable[[], bool], timeout_s: float = 5.0) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while not holds():
-                    await asyncio.sleep(0.005)
-                return
-        raise AssertionError(f"not within {timeout_s} s: {self.book}, {self.maker.trouble}")
+    async def until(self, holds: Callable[[], bool]) -> None:
+        await until(holds, lambda: (self.book, self.maker.trouble))
 
     async def some_looks(self) -> None:
         """Return after it has had the time to do what it should not."""

@@ -17,6 +17,7 @@ from tests.faults.bench import RATES_HZ, Bench
 from tests.faults.certificates import Authority, Certificate, self_signed
 from tests.faults.ledger import Row
 from tests.faults.link import ClosedDoor, Link
+from tests.waiting import until
 
 SHORT_OUTAGE_S, LONG_OUTAGE_S = 3.0, 60.0
 DRAINED_S = 10.0
@@ -129,11 +130,11 @@ async def silent(place: Place, name: str, seconds: float) -> None:
         stack.push_async_callback(link.close)
         place.bench.begin(name)
         await place.point_at(address)
-        await _until(lambda: link.heard > 0)
+        await until(lambda: link.heard > 0)
         await place.goes_on(seconds)
         # While it waits for an answer it must be as quick to close as to start.
         await place.point_at(address)
-        await _until(lambda: link.taken > 1)
+        await until(lambda: link.taken > 1)
         await place.goes_on(0)
         place.bench.strike()
         link.silent = False
@@ -248,12 +249,6 @@ async def address_rounds(folder: Path, chance: random.Random, minutes: float) ->
             await address_round(place, OUTAGE.format(LONG_OUTAGE_S), outage, LONG_OUTAGE_S)
             if time.monotonic() >= until:
                 return dict(place.bench.ledger.rows)
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(_GENEROUS_S):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 def _port(address: str) -> int:

@@ -21,6 +21,7 @@ from tests.faults.ledger import Key, Row
 from tests.faults.machine import COMPILER, Clock, FickleSensor, Mood, still_image
 from tests.faults.report import total
 from tests.process.rig import NAME, CountingSensor, Rig, StillCamera
+from tests.waiting import until
 
 CLOCK, CHANGES, STALL = "the clock jumps an hour", "the uploader is reconfigured", "SIGTERM while all uploads stall"
 ONE_PROCESS, TWO_PROCESSES = "two uploaders on one spool", "two processes on one spool"
@@ -51,19 +52,19 @@ async def clock_jumps(bench: Bench, *, clock: Clock, jumps: int) -> None:
     async with bench.open():
         await bench.captured(3)
         for number in range(jumps):
-            await _until(lambda: cron.polls)
+            await until(lambda: cron.polls)
             bench.begin(CLOCK)
             await bench.set_cloud(up=number % 2 == 0)
             polls = len(slow.polls)
             slow.hang.clear()
-            await _until(functools.partial(lambda count: len(slow.polls) > count, polls))
+            await until(functools.partial(lambda count: len(slow.polls) > count, polls))
             # Forward first: what waits over the step back is then of the future.
             step = -HOUR_S if number == 1 else bench.chance.choice((HOUR_S, -HOUR_S))
             await _jump(bench, clock, cron, HOUR_S if number == 0 else step)
             slow.hang.set()
             bench.strike()
         await bench.set_cloud(up=True)
-        await _until(functools.partial(_has_delivered, bench, set(bench.ledger._waiting)))
+        await until(functools.partial(_has_delivered, bench, set(bench.ledger._waiting)))
         await bench.settle()
 
 
@@ -73,10 +74,10 @@ async def _jump(bench: Bench, clock: Clock, cron: CountingSensor, seconds: int) 
     before, begun = await bench.rig.status(), time.monotonic()
     ticks, crons = len(pace.polls), len(cron.polls)
     clock.jump(seconds)
-    await _until(lambda: len(cron.polls) > crons)
+    await until(lambda: len(cron.polls) > crons)
     waited = (len(pace.polls) - ticks) / rate
     assert waited < 2.2, f"the cron source stood still for {waited} s after a step of {seconds} s"
-    await _until(lambda: len(cron.polls) > crons + 1)
+    await until(lambda: len(cron.polls) > crons + 1)
     status, passed = await bench.rig.until(lambda status: _is_sane(status, clock)), time.monotonic() - begun
     fired, polled = len(cron.polls) - crons, len(pace.polls) - ticks
     assert fired <= passed + 2, f"{fired} times in {passed} s"
@@ -223,7 +224,7 @@ async def reconfigurations(bench: Bench, *, count: int, every_s: float = 0.0) ->
         await bench.settle()
         await bench.captured(3)
         # What a life leaves behind goes with the garbage.
-        await _until(lambda: all(now <= then + MOST_EXTRA for now, then in zip(_held(bench), before, strict=True)))
+        await until(lambda: all(now <= then + MOST_EXTRA for now, then in zip(_held(bench), before, strict=True)))
 
 
 async def _change(bench: Bench, number: int) -> None:
@@ -286,7 +287,7 @@ async def two_uploaders(bench: Bench, *, apart: bool) -> None:
         await _held_up(bench.rig.status, captured)
         found = await status()
         bench.ledger.report(("r1", number) for number in range(1, int(found["sources"]["r1"]["captured"]) + 1))
-        await _until(functools.partial(_has_delivered, bench, set(bench.ledger._waiting)))
+        await until(functools.partial(_has_delivered, bench, set(bench.ledger._waiting)))
         await bench.set_cloud(up=False)
         found = await status()
         bench.ledger.report(("r1", number) for number in range(1, int(found["sources"]["r1"]["captured"]) + 1))
@@ -362,12 +363,6 @@ async def machine_rounds(folder: Path, chance: random.Random, minutes: float) ->
             books.append(bench.ledger.rows)
         if time.monotonic() >= until:
             return total(books)
-
-
-async def _until(holds: Callable[[], Any]) -> None:
-    async with asyncio.timeout(_WAIT_S):
-        while not holds():
-            await asyncio.sleep(_ASK_EVERY_S)
 
 
 async def _until_async(status: Callable[[], Awaitable[Status]], holds: Callable[[Status], bool]) -> Status:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,10 +190,7 @@ class CourierClient(DataClient):
         )
         async with self._open(self._streaming_data_capture) as stream:
             await stream.send_message(serialised(StreamingDataCaptureUploadRequest(metadata=metadata)))
-            last = max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
-            for start in range(0, last + 1, self._chunk_bytes):
-                piece = data[start : start + self._chunk_bytes]
-                await stream.send_message(chunk(piece), end=start == last)
+            await self._send_chunks(stream, data, chunk)
             response = await _answer(stream)
         return str(response.binary_data_id)
 
@@ -294,10 +291,7 @@ class CourierClient(DataClient):
         data = file_contents.data
         async with self._open(self._file) as stream:
             await stream.send_message(serialised(FileUploadRequest(metadata=metadata)))
-            last = max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
-            for start in range(0, last + 1, self._chunk_bytes):
-                piece = data[start : start + self._chunk_bytes]
-                await stream.send_message(file_chunk(piece), end=start == last)
+            await self._send_chunks(stream, data, file_chunk)
             response: FileUploadResponse = await _answer(stream)
         return response
 
@@ -306,6 +300,14 @@ class CourierClient(DataClient):
             await stream.send_message(request, end=True)
             response: DataCaptureUploadResponse = await _answer(stream)
         return response
+
+    async def _send_chunks(
+        self, stream: Call | Stream[Any, Any], data: bytes, message: Callable[[bytes], Serialised]
+    ) -> None:
+        """Send the data as messages of at most a chunk each, the last one as the end; no data is one empty chunk."""
+        last = max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
+        for start in range(0, last + 1, self._chunk_bytes):
+            await stream.send_message(message(data[start : start + self._chunk_bytes]), end=start == last)
 
     @contextlib.asynccontextmanager
     async def _open(self, method: Any) -> AsyncIterator[Call | Stream[Any, Any]]:
