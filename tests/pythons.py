@@ -52,7 +52,11 @@ def found(versions: Sequence[str]) -> Iterator[Python]:
     for version in versions:
         newest_first = sorted(pyenv.glob(f"{version}.*"), key=_patch, reverse=True)
         programs = [f"python{version}", *(str(folder / "bin" / "python") for folder in newest_first)]
-        yield from [python for each in programs if (python := _probed(each)) and python.version == version][:1]
+        for program in programs:
+            python = _probed(program)
+            if python is not None and python.version == version:
+                yield python
+                break
 
 
 def _patch(folder: Path) -> int:

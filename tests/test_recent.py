@@ -81,7 +81,10 @@ def test_only_the_newest_of_each_source_are_held() -> None:
         recent.spooled([row(number)], [number])
     recent.refused([row(0)] * 10)
     recent.spooled([row(0)], [1000])
-    assert [capture["id"] for capture in last(recent)] == [1000, *[None] * 10, *range(MOST + 1, 12, -1)]
+    ids = [capture["id"] for capture in last(recent)]
+    assert ids[0] == 1000
+    assert ids[1:11] == [None] * 10
+    assert ids[11:] == list(range(MOST + 1, 12, -1))
     assert [capture["id"] for capture in last(recent, "other")] == [1]
     assert len(recent._by_id) == MOST - 10 + 1
 

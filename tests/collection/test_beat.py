@@ -45,7 +45,11 @@ async def _ticks(tickers: list[Ticker], seconds: float) -> list[tuple[float, int
 
 
 def _together(taken: list[tuple[float, int]]) -> list[set[int]]:
-    return [{number for _, number in group} for _, group in itertools.groupby(taken, lambda tick: tick[0])]
+    """Which tickers ticked at the same time, time by time."""
+    by_time: dict[float, set[int]] = {}
+    for at, number in taken:
+        by_time.setdefault(at, set()).add(number)
+    return list(by_time.values())
 
 
 async def test_equal_periods_tick_together() -> None:

@@ -83,6 +83,9 @@ class Answers:
 
     def unexplained(self) -> list[Key]:
         """What was stored once more after an answer that the module had received."""
-        return [
-            key for key, (*earlier, _) in self._storings.items() if not all(storing.unanswered for storing in earlier)
-        ]
+        unexplained = []
+        for key, storings in self._storings.items():
+            all_but_the_last = storings[:-1]
+            if not all(storing.unanswered for storing in all_but_the_last):
+                unexplained.append(key)
+        return unexplained

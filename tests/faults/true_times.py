@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from viam.proto.app.datasync import SensorMetadata
+
 from module.clock.machine_clock import NOT_SET_TAG
 from module.local.calls import Arrival, UploadMethod
 from module.local.cloud import LocalCloud
@@ -149,12 +151,11 @@ class _Board:
 
 
 def _spans(arrivals: Iterable[Arrival]) -> list[Span]:
-    metadata = (
-        each
-        for arrival in arrivals
-        for each in (arrival.sensor_metadata, *(row.metadata for row in arrival.rows))
-        if each is not None
-    )
+    metadata: list[SensorMetadata] = []
+    for arrival in arrivals:
+        if arrival.sensor_metadata is not None:
+            metadata.append(arrival.sensor_metadata)
+        metadata += [row.metadata for row in arrival.rows]
     return [Span(each.time_requested.ToMicroseconds(), each.time_received.ToMicroseconds()) for each in metadata]
 
 
