@@ -338,17 +338,17 @@ async def test_whoever_gives_up_waiting_stops_no_upload(start: Starter) -> None:
 @pytest.mark.parametrize("stalls", ["answer", "connection"])
 async def test_closing_is_quick_and_loses_nothing(start: Starter, stalls: str) -> None:
     """Whatever the cloud does: an upload that has not been answered is in the spool."""
-    rig = await start(concurrency=4)
+    rig = await start(concurrency=4, timeout_s=120)
     await rig.append(image(0))
     await rig.flush()
-    rig.cloud.judge = Crowd(wait_for=99)
+    rig.cloud.judge = Crowd(wait_for=99, patience_s=120)
     await rig.append(*(image(n) for n in range(1, 11)))
     await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 5, 3)
     if stalls == "connection":
         await rig.cloud.stop()
     began = time.monotonic()
     found = await rig.claimable()
-    # Its timeout is 60 s.
+    # Who waits for the uploads waits for 120 s.
     assert time.monotonic() - began < 30
     assert sorted(int(item.payload.split()[0]) for item in found) == list(range(1, 11))
 
