@@ -26,7 +26,7 @@ from viam.resource.manager import ResourceManager
 from module import courier as courier_module
 from module.attributes.uploader import parse
 from module.carried import Carried
-from module.collection import folders as folders_module
+from module.collection import folder_scan
 from module.collection import ticker as ticker_module
 from module.courier import Courier
 from module.delivery import attempts as carrier_module
@@ -140,7 +140,7 @@ async def test_a_folder_that_fails_says_so_and_begins_again(
     logs.mkdir()
     (logs / "a.log").write_text("a")
     system = SimpleNamespace(path=os.path, scandir=Broken(os.scandir, 1))
-    monkeypatch.setattr(folders_module, "os", system)
+    monkeypatch.setattr(folder_scan, "os", system)
     async with running(tmp_path, cloud[1], folders=[{"path": str(logs), "settle_s": 0}]) as courier:
         status = await until(courier, lambda status: status["folders"][str(logs)]["state"] == "failed")
         assert status["folders"][str(logs)]["last_error"] == "MemoryError: no memory left"
