@@ -102,7 +102,7 @@ class Control:
         return await self._courier.switch.keep()
 
     async def resume(self, *, captures: bool, uploads: bool, sources: Sequence[str] | None) -> str | None:
-        """Let go on what ``pause`` with the same arguments stops; returns as ``pause`` does."""
+        """Resume what ``pause`` with the same arguments stops; returns as ``pause`` does."""
         for what, names in _parts(captures=captures, uploads=uploads, sources=sources):
             self._courier.switch.resume(what, names)
         return await self._courier.switch.keep()
