@@ -112,6 +112,8 @@ class Collector:
 
     def _log_advice(self, logger: logging.Logger) -> None:
         level, text = logging.WARNING, self._advice
+        if text is None and self.source.problem is not None and not self._config.disabled:
+            level, text = logging.INFO, f"{self.source.problem}; this source waits"
         if text is None and self._config.waits_for_commands and not self._config.disabled:
             level, text = logging.INFO, "on demand only: it has no schedule"
         if text is not None and text not in self.kept.said:

@@ -64,7 +64,7 @@ class Watch(abc.ABC):
             holds = await self.ask()
         except (PollError, NothingToCapture, EncodeError) as error:
             self.problem = str(error)
-            self._log.warning(f"condition on {self._subject}", self.problem)
+            self._log.warning(f"condition on {self._subject}", self.problem.removeprefix(f"{self._subject}: "))
             return
         except Exception as error:  # noqa: BLE001, whatever it is, it is this answer that is missing
             self.problem = f"{self._subject}: {said_of(error)}"

@@ -188,7 +188,7 @@ class FolderWatch:
             if trouble is None:
                 self._logger.info("folder %s: the trouble is over", self._config.path)
             else:
-                self._logger.warning("folder %s: %s", self._config.path, trouble)
+                self._logger.warning("folder %s: %s; it is tried again", self._config.path, trouble)
         self.last_error = trouble
 
 

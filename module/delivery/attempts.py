@@ -299,7 +299,7 @@ class Carrier:
 
     def _refuse(self, trouble: _Trouble) -> None:
         if self.link.refused(time.monotonic(), trouble.epoch, trouble.text):
-            self._log.warning("the cloud", f"the cloud refuses this machine, captures wait on the disk: {trouble.text}")
+            self._log.warning("the cloud", f"this machine is refused, captures wait on the disk: {trouble.text}")
 
     async def _reject(self, load: Load, item: Item, trouble: _Trouble) -> None:
         await self._spool.fail([item], trouble.text, self._record(item).tries)
