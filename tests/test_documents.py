@@ -275,7 +275,7 @@ PLACES = re.compile(
 """Here "where" is a place, and no condition: as common as a word can be."""
 
 
-OLD_WORDS = re.compile(r"module/(?:demo|spool|collection/collector)\b")
+OLD_WORDS = re.compile(r"module/demo\b")
 """Files that still have some."""
 CODE = sorted((ROOT / "module").rglob("*.py"))
 PLAIN = [path for path in CODE if not OLD_WORDS.search(str(path))]

@@ -135,8 +135,8 @@ async def test_what_commands_have_set_has_the_shape_that_the_page_shows(tmp_path
 # ---------------------------------------------------------------------- commands
 
 PROGRAMS = ("module/demo", "module/conversion/main.py", "tests/faults/run.py", "benchmarks/main.py", "benchmarks/fleet")
-OF_VIAM = {"--name", "--public-namespace", "--version", "--platform"}
-"""Options of Viam's own command line."""
+OF_OTHERS = {"--name", "--public-namespace", "--version", "--platform", "--prefix"}
+"""Options of Viam's command line, and of npm."""
 
 
 def _sources(program: str) -> str:
@@ -158,7 +158,7 @@ def test_modules_that_a_page_runs_are_there(name: str) -> None:
 def test_options_that_a_page_names_are_taken(name: str) -> None:
     known = "".join(map(_sources, PROGRAMS)) + (ROOT / "run.sh").read_text()
     options = {each for text in _shown_as_code(name) for each in re.findall(r"(?<!\S)--[a-z][a-z-]+", text)}
-    assert {each for each in options if not re.search(rf"{each}\b(?!-)", known)} <= OF_VIAM | {"--help"}
+    assert {each for each in options if not re.search(rf"{each}\b(?!-)", known)} <= OF_OTHERS | {"--help"}
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))

@@ -60,7 +60,7 @@ class CaptureSpool(Protocol):
     """What collection needs of the spool (``module.spool.store.Store``)."""
 
     def append_soon(self, captures: Sequence[Capture], *, at_once: bool = False) -> asyncio.Future[list[int]]:
-        """Hand captures over; the future gives their ids once they are safe. ``at_once``: somebody waits for that."""
+        """Append captures; returns a future of their ids once they are safe. ``at_once``: a caller waits for that."""
 
     async def caught_up(self) -> None:
         """Return once more may be captured: nearly always at once, unless the disk is behind."""
@@ -84,7 +84,7 @@ class Collector:
         kept: KeptOfSource,
         spool_state: Callable[[], SpoolState],
     ) -> None:
-        """``kept``: what it goes on with, counts and commands."""
+        """``kept``: counts and commands, which continue."""
         config = source.config
         self.source = source
         self._clock = clock
@@ -122,7 +122,7 @@ class Collector:
 
     @property
     def _advice(self) -> str | None:
-        """What is wrong with its attributes, though they are valid."""
+        """The attributes that are valid but have no effect, in words."""
         config = self._config
         if config.disabled:
             return None
@@ -131,7 +131,7 @@ class Collector:
         return self.source.advice
 
     async def run(self) -> None:
-        """Poll on schedule until cancelled; returns at once where there is nothing to poll."""
+        """Poll on schedule until cancelled; returns at once if there is nothing to poll."""
         if self._config.disabled or self.source.problem is not None:
             return
         while not self._closing:
@@ -169,14 +169,14 @@ class Collector:
         await self._spool.caught_up()
 
     def shot(self, order: Order) -> Shot:
-        """How polls of a command are made. Raises CommandError for what this source does not allow."""
+        """Return the settings for polls of a command. Raises CommandError if this source does not allow them."""
         return self._shot if order == Order() else self._shot.ordered(order, self._encoder_of)
 
     async def capture(self, shot: Shot | None = None) -> list[int]:
-        """Poll once, now, as ``shot`` returned it; durable when it returns, with the ids of its captures.
+        """Poll once, now, with the settings of ``shot``; returns the ids of the captures once they are durable.
 
-        Neither ``on_change`` nor the gate has a say in it: who asks for a capture gets it. A poll that a filter module
-        holds back gives none. Raises CourierError for anything that went wrong.
+        ``on_change`` and the gate are ignored. If a filter module holds the poll back, there are no captures. Raises
+        CourierError for every failure.
         """
         if self._config.disabled:
             raise PollError(f"{self._config.id} is disabled")
@@ -196,7 +196,7 @@ class Collector:
     async def _poll(self, shot: Shot, at: float | None) -> list[Capture]:
         """Poll, filter if the poll was due ``at`` some time, and encode.
 
-        Raises NothingToCapture, PollError, EncodeError, and Defect for whatever else goes wrong with one poll.
+        Raises NothingToCapture, PollError, EncodeError, and Defect for every other failure of one poll.
         """
         try:
             asked = self._clock.stamp()
@@ -220,7 +220,7 @@ class Collector:
             raise Defect(f"{self._config.id}: {said_of(error)}") from error
 
     def _with_bytes(self, answers: Sequence[Answer]) -> Sequence[Answer]:
-        """Leave out images and point clouds of 0 bytes, each an error. Raises PollError if nothing else is left."""
+        """Leave out images and point clouds of 0 bytes, each an error. Raises PollError if there are no others."""
         empty = [answer.name for answer in answers if isinstance(answer, Blob) and not answer.data]
         self._empty = None
         if not empty:
@@ -264,13 +264,13 @@ class Collector:
     # ------------------------------------------------------------------ commands and status
 
     def pause(self) -> None:
-        """Rest until ``resume``; ticks of that time are not counted as missed."""
+        """Stop polls until ``resume``; ticks of that time are not counted as missed."""
         self._ticker.pause()
 
     async def settled(self) -> None:
-        """Return once no poll is under way, and all that was answered has been handed to the spool.
+        """Return once no poll is under way, and all answers have been appended to the spool.
 
-        After a second it returns all the same: what a resource that hangs may still give is not waited for.
+        It returns after a second in any case: it does not wait for a resource that hangs.
         """
         await self._under_way.settled(_SETTLE_S)
 
@@ -280,7 +280,7 @@ class Collector:
         await self.settled()
 
     def resume(self) -> None:
-        """Go on with the schedule."""
+        """Continue with the schedule."""
         self._ticker.resume()
 
     @property
@@ -289,7 +289,7 @@ class Collector:
         return self._config.gate is not None
 
     def trigger(self, for_s: float) -> int:
-        """Open the gate for so many seconds, if there is one; gives how many captures had waited."""
+        """Open the gate for so many seconds, if there is a gate; returns how many captures had waited."""
         return self._filter.trigger(for_s)
 
     def set_schedule(
@@ -300,7 +300,7 @@ class Collector:
         cron: str | None = None,
         for_s: float = math.inf,
     ) -> str:
-        """Follow another schedule for so many seconds; gives it in words. One of the three is given, and right."""
+        """Follow another schedule for so many seconds; returns it in words. One of the three is set, and valid."""
         now_us, until = time.time_ns() // 1000, asyncio.get_running_loop().time() + for_s
         until_us = None if for_s == math.inf else now_us + round(for_s * 1e6)
         self.kept.schedule = ScheduleOrder(capture_frequency_hz, interval_s, cron, until, now_us, until_us)
@@ -318,17 +318,17 @@ class Collector:
         return _described(config)
 
     def set_tags(self, labels: Labels) -> None:
-        """Add these to what is captured from now on, in the place of those of the call before."""
+        """Add these to captures from now on, instead of those of the last call."""
         self.kept.tags = TagsOrder(*labels, time.time_ns() // 1000) if any(labels) else None
 
     @property
     def paused(self) -> bool:
-        """Whether it rests on command."""
+        """Whether a command has paused it."""
         return self._ticker.paused
 
     @property
     def timezone(self) -> str:
-        """Of its cron expressions."""
+        """The time zone of its cron expressions."""
         return self._config.timezone
 
     def status(self, iso: Callable[[int | None], str | None]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ VERBS = (
     Verb(
         "adopt",
         "take over the captures of a spool that nobody opens any more",
-        (Argument("directory", text_of(_MOST_PATH_BYTES), None, "where it lies, one of spool.orphans in the status"),),
+        (Argument("directory", text_of(_MOST_PATH_BYTES), None, "its directory, one of spool.orphans in the status"),),
         _adopt,
     ),
 )

@@ -1,7 +1,7 @@
-"""Disk that is held in reserve, and let go when the disk is full.
+"""Keeps some disk in reserve, and frees it when the disk is full.
 
-SQLite writes a delete to its journal before it frees anything: on a disk without a free block, a full spool could never
-be emptied. The reserve is as large as the journal gets, so that it always can.
+SQLite writes a delete to its journal before it frees anything. So on a disk without a free block, a full spool could
+never be emptied. The reserve is as large as the journal may get, so that there is always room for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ BALLAST_BYTES = 20 * 1024 * 1024
 
 
 class Ballast:
-    """One file that holds nothing. Used on one thread."""
+    """One file without content. Used on one thread."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -26,7 +26,7 @@ class Ballast:
         return self._place.directory / "reserve"
 
     def fill(self) -> None:
-        """Take the reserve, if the disk has it and it is not held; a disk that has not is no error."""
+        """Take the reserve, if it is not taken and the disk has room; a disk without room is no error."""
         if self.held:
             return
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -40,6 +40,6 @@ class Ballast:
             os.close(descriptor)
 
     def release(self) -> None:
-        """Give the reserve back to the disk."""
+        """Free the reserve."""
         self._path.unlink(missing_ok=True)
         self.held = False

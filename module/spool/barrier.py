@@ -1,4 +1,4 @@
-"""What waits in the spool up to one capture: for who waits until all that was captured by then has left it."""
+"""Counts what waits in the spool up to one capture, for callers that wait until all of it has left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Barrier:
         self._call = call
 
     async def last(self) -> int:
-        """The id of the newest capture that waits, of all that were handed over before the call; 0 without any."""
+        """Return the id of the newest waiting capture, of those appended before the call; 0 if there is none."""
 
         def last(db: Database) -> int:
             return db.barriers.last()
@@ -23,7 +23,7 @@ class Barrier:
         return newest
 
     async def waiting(self, last: int) -> tuple[int, int]:
-        """How many captures with ids up to ``last`` still wait, those in flight included, and their footprint."""
+        """Return how many captures with ids up to ``last`` still wait (or are in flight), and their footprint."""
 
         def waiting(db: Database) -> tuple[int, int]:
             return db.barriers.waiting(last)

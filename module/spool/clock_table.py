@@ -1,10 +1,10 @@
 """The readings of the machine's clock that the spool has seen, and the true times of captures by them.
 
-A stream's origin says of which reading its captures' times are (``machine_clock.Reading``), so that a capture has its
-reading exactly, however long it waited in memory before it was written. This table says which reading of each boot
-stood. A capture is moved by the difference when it is claimed, and never in the file: nothing is rewritten, however
-large the backlog is, its checksum stays that of what was captured, and a later step corrects it from its own reading
-again, so that no correction is lost to a crash or applied twice.
+A stream's origin has the reading of its captures' times (``machine_clock.Reading``), so each capture keeps its exact
+reading, even if it waited in memory before it was written. This table has the true reading of each boot. A capture's
+times are corrected by the difference when it is claimed, never in the file. So nothing is rewritten, however large the
+backlog is, and the checksum stays valid. A later step corrects the time from the capture's own reading again, so no
+correction is lost in a crash or applied twice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ClockTable:
         self._true = {boot: Reading(boot, offset_us) for boot, offset_us in rows}
 
     def follow(self, true_now: Callable[[], Reading | None]) -> None:
-        """Go by the reading of this boot that stood, whether the file has it yet or not; None: none has."""
+        """Use this function for the true reading of this boot, also before the file has it; None: not known."""
         self._true_now = true_now
 
     def of_boot(self, boot: str) -> list[Stand]:
@@ -40,7 +40,7 @@ class ClockTable:
         return [Stand(Reading(boot, offset_us), bool(stood)) for offset_us, stood in rows]
 
     def keep(self, stand: Stand) -> None:
-        """Write a reading, or that the last one of its boot stood."""
+        """Write a reading, or note that the last one of its boot is the true one."""
         reading, known = stand.reading, self.of_boot(stand.reading.boot)
         if known and known[-1].reading == reading:
             last = "(SELECT max(id) FROM clock WHERE boot = ?)"
@@ -52,22 +52,22 @@ class ClockTable:
             self._true[reading.boot] = reading
 
     def learn(self, stood: Iterable[tuple[str, int]]) -> None:
-        """Write readings that another spool saw to stand, (boot, offset) each, of boots that this one cannot date."""
+        """Write true readings of another spool, (boot, offset) each, of boots that this spool cannot date."""
         for boot, offset_us in dict(stood).items():
             if boot not in self._true:
                 self.keep(Stand(Reading(boot, offset_us), stood=True))
 
     def shift_us(self, reading: Reading) -> int | None:
-        """Return by how much times of a reading are to be moved; None: nothing can date them."""
+        """Return the correction for times of a reading; None: their true time is not known."""
         now = self._true_now()
         return shift_us(reading, now if now and now.boot == reading.boot else self._true.get(reading.boot))
 
     def true_us(self, us: int, reading: Reading) -> int:
-        """Return the true time of one of a reading; as it is if nothing can date it."""
+        """Return the true time of a time with this reading; unchanged if the true time is not known."""
         return us + (self.shift_us(reading) or 0)
 
     def dated(self, items: list[Item]) -> list[Item]:
-        """Return captures of one origin with their true times; tagged if nothing can date them."""
+        """Return captures of one origin with their true times; tagged if these are not known."""
         if not items:
             return items
         origin = items[0].origin

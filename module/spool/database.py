@@ -166,7 +166,7 @@ class Database:
         return self._streams.id_of(origin)
 
     def insert(self, captures: Sequence[Capture]) -> list[Row]:
-        """Write captures; gives (id, stream, footprint) of each."""
+        """Write captures; returns (id, stream, footprint) of each."""
         written: list[Row] = []
         rows: list[tuple[object, ...]] = []
         for capture in captures:
@@ -189,7 +189,7 @@ class Database:
         self._noted_id = self._last_id
 
     def skip_ids(self, count: int) -> int:
-        """Give so many ids out at once; returns the last one before them."""
+        """Reserve so many ids at once; returns the last id before them."""
         before = self._last_id
         self._last_id += count
         self._note_last_id()
@@ -211,13 +211,13 @@ class Database:
         return freed
 
     def drop(self, ids: Iterable[int]) -> list[Row]:
-        """Delete waiting captures by id; gives (id, stream, footprint) of those that were there."""
+        """Delete waiting captures by id; returns (id, stream, footprint) of those that were there."""
         gone = self._delete_returning("capture", ids)
         self.listing.remove(gone)
         return gone
 
     def drop_failures(self, ids: Iterable[int]) -> list[Row]:
-        """Delete failures by id; gives (id, stream, footprint) of those that were there."""
+        """Delete failures by id; returns (id, stream, footprint) of those that were there."""
         return self._delete_returning("failure", ids)
 
     def _delete_returning(self, table: str, ids: Iterable[int]) -> list[Row]:
@@ -232,7 +232,7 @@ class Database:
     ) -> tuple[list[Item], list[int]]:
         """The oldest waiting captures of a stream from an id on, at most ``rows`` of them and ``size`` bytes.
 
-        The first is always given, however large it is. Beside them stand the ids of those that were found damaged.
+        The first one is always included, however large it is. Also returns the ids of those that were found damaged.
         """
         items: list[Item] = []
         damaged: list[int] = []
@@ -265,9 +265,9 @@ class Database:
         return {i for i in ids if self._db.execute("SELECT 1 FROM capture WHERE id = ?", (i,)).fetchone() is not None}
 
     def lines(self, without: Container[int], *, after_id: int = 0, newest_first: bool = False) -> list[Line]:
-        """What may give way from an id on, but for the ids in ``without``; read from the file only as it is looked at.
+        """Return what may be dropped, from an id on, except the ids in ``without``; reads the file only as needed.
 
-        Failures go before anything that still waits; pointers to files never do.
+        Failures are dropped before waiting captures; pointers to files are never dropped.
         """
         waiting = [
             Line(origin.priority, self._line(stream, without, after_id, newest_first=newest_first))
@@ -293,7 +293,7 @@ class Database:
         return Stamp(row[0], self.origin(row[1]).clock) if row else None
 
     def fail(self, ids: Iterable[int], error: str, attempts: int, failed_us: int) -> list[Row]:
-        """Move captures to the failures; gives (id, stream, footprint) of those that were there."""
+        """Move captures to the failures; returns (id, stream, footprint) of those that were there."""
         ids = list(ids)
         self._held += self._db.executemany(
             f"INSERT INTO failure ({COLUMNS}, error, attempts, failed_us) "  # noqa: S608
@@ -317,7 +317,7 @@ class Database:
         return row[0], row[1]
 
     def retry(self, ids: Sequence[int] | None) -> list[Row]:
-        """Move failures (None: all) back to what waits; gives (id, stream, footprint) of each."""
+        """Move failures (None: all) back to the waiting captures; returns (id, stream, footprint) of each."""
         back: list[Row] = []
         for capture_id in self._failure_ids(ids):
             self._held += self._db.execute(
@@ -329,7 +329,7 @@ class Database:
         return back
 
     def discard(self, ids: Sequence[int] | None) -> list[int]:
-        """Delete failures (None: all); gives those that were there. A discarded file is not picked up again."""
+        """Delete failures (None: all); returns those that were there. A discarded file is not sent again."""
         gone: list[int] = []
         for capture_id in self._failure_ids(ids):
             sql = "DELETE FROM failure WHERE id = ? RETURNING detail, stream"
@@ -352,20 +352,20 @@ class Database:
         return row[0] if row else 0
 
     def used_bytes(self) -> int:
-        """The footprint of all that is in the file."""
+        """The footprint of all captures in the file."""
         return self.listing.total()[1] + self.failed()[1]
 
     def free_bytes(self) -> int:
-        """Bytes within the file that hold nothing."""
+        """Bytes in the file that are not used."""
         return self._one("PRAGMA freelist_count") * page_bytes(self._db)
 
     def give_back(self, size: int) -> None:
-        """Give the journal, and at most so many bytes of free pages, back to the disk."""
+        """Free the journal, and at most ``size`` bytes of unused pages."""
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self.vacuum(size)
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def vacuum(self, size: int) -> None:
-        """Give at most ``size`` bytes of free pages back to the disk."""
+        """Free at most ``size`` bytes of unused pages."""
         # execute() would step the statement once and so free a single page.
         self._db.executescript(f"PRAGMA incremental_vacuum({size // page_bytes(self._db)})")

@@ -1,4 +1,4 @@
-"""What a full spool lost, in the log: now and then, with all the counts."""
+"""Logs the captures that a full spool has dropped: every few seconds, with all counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EVERY_S = 10.0
 
 
 class DropLog:
-    """A full spool drops with every commit; a line for each would bury all others."""
+    """Counts drops between two lines: a full spool drops with every commit, and a line for each would be too many."""
 
     def __init__(self, settings: SpoolConfig, logger: logging.Logger) -> None:
         self._settings = settings
@@ -26,7 +26,7 @@ class DropLog:
         self._untold[source] = self._untold.get(source, 0) + captures
 
     def tell(self, why: str | None) -> None:
-        """Log what was noted, if the last line is old enough, with what leaves no room (None: the last cause)."""
+        """Log the counts, if the last line is old enough; ``why``: what leaves no room (None: the last cause)."""
         self._why = why or self._why
         now = time.monotonic()
         if not self._untold or now - self._told_at < _EVERY_S:

@@ -1,4 +1,4 @@
-"""When writes leave the event loop for the spool's thread, and with whom: each commit costs the disk whole pages."""
+"""Decides when writes go to the spool's thread, and which go together: each commit costs the disk whole pages."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from module.capture import GATHERED, Capture
 from module.spool.messages import Acknowledge, Append, Group
 
 SHORT_S = 0.02
-"""How long a capture waits for those that come with it, if ``spool.group_s`` is not less."""
+"""How long a capture waits for others that come at the same time, if ``spool.group_s`` is not shorter."""
 RIDE_S = 1.0
-"""An acknowledgement goes along with captures once it has waited so long: then many share the pages they change."""
+"""After so many seconds an acknowledgement leaves with the next captures; then many share the changed pages."""
 ALONE_S = 3.0
-"""And by itself after so long. What a crash takes back of it is only sent once more."""
+"""After so many seconds it leaves without captures. If a crash undoes it, the captures are only sent once more."""
 GROUP_CAPTURES = 256
-"""How many captures make a commit at once."""
+"""So many captures leave at once."""
 MOST_ACKNOWLEDGED = 2000
-"""And how many that were delivered."""
+"""So many delivered captures leave at once."""
 MOST_ROOM_BYTES = 16 * 1024 * 1024
 _ROOM_SHARE = 64
-"""Those that were delivered hold no more room than this, and than one part in so many of the spool's."""
+"""Delivered captures take no more room than this, and no more than this fraction (1/n) of the spool's limit."""
 LARGE_BYTES = 64 * 1024
-"""A payload of this size fills pages of its own: company saves nothing."""
+"""A payload of this size fills whole pages, so nothing is saved if it waits for others."""
 URGENT_PRIORITY = 8
-"""Captures of this priority and above wait for nobody."""
+"""Captures of this priority and above do not wait for others."""
 
 
 class Gathering:
     """Writes that go to the spool's thread together; on the event loop.
 
-    A row waits until ``group_s`` after the last group, and at least ``SHORT_S``: so there are few commits under load,
-    and a row that comes alone is soon safe. A frame waits ``SHORT_S`` only. What is large, urgent, or waited for leaves
-    at the end of this turn of the loop. Whatever leaves takes all captures along that have gathered.
+    A row waits until ``group_s`` after the last group, and at least ``SHORT_S``. So there are few commits under load,
+    and a single row is soon safe. A frame waits only ``SHORT_S``. Captures that are large, urgent, or for which a
+    caller waits leave at the end of this turn of the loop. All captures that have gathered leave together.
     """
 
     def __init__(
@@ -49,15 +49,15 @@ class Gathering:
         self._captures = 0
         self._delivered = 0
         self._room = 0
-        """The footprint of those that were delivered."""
+        """The footprint of the delivered captures that gather."""
         self._next_at = 0.0
-        """Before this time no group leaves for its rows' sake; of the event loop's clock, as all below."""
+        """Rows do not leave before this time, by the event loop's clock, as all times below."""
         self._ride_at = 0.0
-        """From when on the acknowledgements go along."""
+        """From this time on the acknowledgements leave with the next captures."""
         self._timer: asyncio.TimerHandle | None = None
 
     def append(self, job: Append, *, at_once: bool) -> None:
-        """Take captures in."""
+        """Add captures."""
         now = asyncio.get_running_loop().time()
         self._appends.append(job)
         self._captures += len(job.captures)
@@ -67,7 +67,7 @@ class Gathering:
             self._leave_by(now if at_once else self._due(job.captures, now))
 
     def acknowledge(self, job: Acknowledge, *, soon: bool) -> None:
-        """Take delivered captures in; ``soon``: nobody waits for that to be safe."""
+        """Add delivered captures; ``soon``: nobody waits for that to be safe."""
         now = asyncio.get_running_loop().time()
         if not self._acknowledged:
             self._ride_at = now + RIDE_S
@@ -97,7 +97,7 @@ class Gathering:
         self._hand_over(acknowledged=asyncio.get_running_loop().time() >= self._ride_at)
 
     def hand_over(self) -> None:
-        """Let go of all that has gathered."""
+        """Pass everything that has gathered to the thread."""
         self._hand_over(acknowledged=True)
 
     def _hand_over(self, *, acknowledged: bool) -> None:

@@ -1,4 +1,4 @@
-"""Who listens to a spool: what becomes of captures, told on the event loop as it happens."""
+"""The listener of a spool, which is called on the event loop whenever the state of captures changes."""
 
 from __future__ import annotations
 

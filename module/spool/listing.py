@@ -2,8 +2,8 @@
 
 Invariants
 ----------
-1. A waiting capture stands in ``listed`` if its id is at most ``listed_to``, and in memory if it is larger; so one that
-   is soon delivered costs the disk its own row and nothing else.
+1. A waiting capture is in ``listed`` if its id is at most ``listed_to``, and in memory if it is larger. So a capture
+   that is soon delivered costs the disk only its own row.
 2. ``stream.items`` and ``stream.bytes`` count the listed captures exactly: they change in the same transaction.
 3. When a file is opened, all that waits in it is listed. Until then its newest rows are those behind the largest id
    that is listed, never more than ``MOST_FRESH`` and one transaction's: they are found without a look at the others.
@@ -36,7 +36,7 @@ class Listing:
         self.fresh_bytes = 0
 
     def read(self) -> None:
-        """Take from the file what is listed and what is not."""
+        """Read from the file which captures are listed, and which are new."""
         self._listed_to = int(self._db.execute("SELECT coalesce(max(id), 0) FROM listed").fetchone()[0])
         self._fresh, self.fresh_items, self.fresh_bytes = {}, 0, 0
         newest = "SELECT id, stream, footprint FROM capture WHERE id > ? ORDER BY id"
@@ -180,7 +180,7 @@ class Listing:
 
 
 def recount(db: sqlite3.Connection, streams: Iterable[int]) -> None:
-    """Count the listed captures of streams afresh."""
+    """Count the listed captures of streams again."""
     db.executemany(
         "UPDATE stream SET (items, bytes) = (SELECT count(*), coalesce(sum(footprint), 0) "
         "FROM listed JOIN capture USING (id) WHERE listed.stream = stream.id) WHERE id = ?",

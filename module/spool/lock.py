@@ -39,7 +39,7 @@ class LockFile:
             return False
 
     def close(self) -> None:
-        """Let go of it. May be called more than once."""
+        """Release the lock, and close the file. May be called more than once."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

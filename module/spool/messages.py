@@ -22,7 +22,7 @@ class OnThread(Protocol):
 
 @dataclass(slots=True)
 class Append:
-    """Captures to be written; ``done`` gives their ids."""
+    """Captures to be written; the result of ``done`` is their ids."""
 
     captures: Sequence[Capture]
     done: asyncio.Future[list[int]]
@@ -43,7 +43,7 @@ class Acknowledge:
 
 @dataclass(slots=True)
 class Call:
-    """Any other work on the database; ``done`` gives its result."""
+    """Any other work on the database; ``done`` has its result."""
 
     work: Callable[[Database], Any]
     done: asyncio.Future[Any]
@@ -117,7 +117,7 @@ class Batch:
 
 
 class CallFailed(Exception):
-    """A call cannot be done, which is nobody else's trouble; its cause says why."""
+    """A call failed, and other jobs are not affected; its cause says why."""
 
     def __init__(self, call: Call) -> None:
         super().__init__()

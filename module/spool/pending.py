@@ -1,4 +1,4 @@
-"""What has been handed to the spool and is not on the disk yet: how much it is, and for how long it has waited."""
+"""Counts the captures that were appended and are not on the disk yet, and for how long they have waited."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_S = 2.0
 
 
 class Pending:
-    """On the event loop. Captures come and go in one order, as the spool's thread works off what it is given."""
+    """Used on the event loop. Captures leave in the order in which they came, as the spool's thread works."""
 
     def __init__(self) -> None:
         self.captures = 0
@@ -35,7 +35,7 @@ class Pending:
         self.bytes += _payload_bytes(captures)
 
     def hand_over(self) -> None:
-        """Note that all that has come goes to the disk now."""
+        """Note that everything that has come goes to the disk now."""
         self._since.extend([time.monotonic()] * self._gathering)
         self._gathering = 0
 
@@ -47,7 +47,7 @@ class Pending:
         self._less.set()
 
     async def few(self) -> None:
-        """Return once it is not too much, at once if it is not now."""
+        """Return once it is not too much; mostly that is at once."""
         while self.is_too_much:
             self._less.clear()
             await self._less.wait()

@@ -1,9 +1,9 @@
-"""The directory that one spool lies in: made, locked, moved here from where earlier versions had it.
+"""The directory of one spool: makes it, locks it, and moves a spool there from the place of earlier versions.
 
 Invariants
 ----------
-1. What is not the spool's own is left as it is: in a directory that others use too, only the names below are touched.
-2. A new spool begins in an empty directory only. One that holds a spool is opened, whatever else lies there.
+1. Other files are left as they are: in a directory that others use too, only the names below are touched.
+2. A new spool begins only in an empty directory. A directory with a spool is opened, even if other files are in it.
 3. A spool is moved by one rename, while its lock is held; so it is in one of the two places, and never in both.
 """
 
@@ -45,7 +45,7 @@ def is_evidence(name: str) -> bool:
 
 
 def holds_spool(directory: Path) -> bool:
-    """Whether a spool lies there; a link is none."""
+    """Whether there is a spool in the directory; a link is none."""
     return any(_is_file(directory / name) for name in (SPOOL_FILE, f"{SPOOL_FILE}.salvaged"))
 
 
@@ -61,12 +61,12 @@ def place_of(settings: SpoolConfig, logger: logging.Logger) -> Place:
 
 
 class Place:
-    """Where a spool lies. ``take`` and ``let_go`` are called on the thread that owns its file."""
+    """The place of a spool. ``take`` and ``let_go`` are called on the thread that owns its file."""
 
     def __init__(self, directory: Path, former: Path | None, logger: logging.Logger) -> None:
-        """``former``: from where a spool is moved to ``directory``, if that holds none."""
+        """``former``: a spool in this directory is moved to ``directory``, if that has none."""
         self.directory = directory
-        """Where the spool lies: as wanted, or as ``take`` found it."""
+        """The spool's directory: the wanted one, or the one that ``take`` found."""
         self._wanted = directory
         self._former = former
         self._logger = logger
@@ -79,7 +79,7 @@ class Place:
 
     @property
     def wanted(self) -> Path:
-        """Where the spool is to lie."""
+        """The directory that the spool should have."""
         return self._wanted
 
     @property
@@ -118,7 +118,7 @@ class Place:
         return True
 
     def let_go(self) -> None:
-        """Let go of the lock. May be called more than once."""
+        """Release the lock. May be called more than once."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -129,7 +129,7 @@ class Place:
         return self._wanted
 
     def _move(self, former: Path) -> Path | None:
-        """Move the spool to where it is wanted; returns where it is then, None if a spool has come to lie there."""
+        """Move the spool to the wanted place; returns its place then, or None if there is another spool by now."""
         try:
             _make_parents(self._wanted)
             former.rename(self._wanted)
@@ -198,7 +198,7 @@ def _is_file(path: Path) -> bool:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in a directory last through a power cut, if it may be read; else they do a little later."""
+    """Make the names in a directory survive a power cut, if it may be read; otherwise they do so a little later."""
     with contextlib.suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

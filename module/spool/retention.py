@@ -1,7 +1,7 @@
-"""What goes when the spool is full, and what a capture costs on the disk; pure.
+"""Chooses what is dropped when the spool is full, and computes the bytes of a capture on the disk; pure.
 
-The lowest priority goes first, and within it the oldest. What an upload holds right now is never chosen, nor is a
-pointer to a file, which takes no room worth freeing.
+The lowest priority is dropped first, and within it the oldest. Captures that are being uploaded are never chosen.
+Pointers to files are never chosen either, because they take almost no room.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ def footprint(payload_bytes: int) -> int:
 def drop_oldest(lines: Sequence[Line], need_bytes: int, *, up_to_priority: int) -> list[int] | None:
     """The ids to delete so that ``need_bytes`` become free, or None if that cannot be had; lines oldest first.
 
-    Only lines with a priority of at most ``up_to_priority`` give way: nothing makes room for what matters less.
+    Only lines with a priority of at most ``up_to_priority`` are dropped: nothing is dropped for a lower priority.
     """
     return _enough(_in_order(lines, up_to_priority), need_bytes)
 
 
 def drop_newest(lines: Sequence[Line], need_bytes: int, *, up_to_priority: int) -> list[int] | None:
-    """As ``drop_oldest``, with lines newest first: what comes in is itself the newest of its priority, and gives way.
+    """As ``drop_oldest``, with lines newest first. A new capture is itself the newest of its priority.
 
-    So only what matters less than it makes room for it.
+    So only captures of a lower priority are dropped for it.
     """
     return _enough(_in_order(lines, up_to_priority - 1, newest_first=True), need_bytes)
 
 
 def thin(lines: Sequence[Line], need_bytes: int, *, up_to_priority: int) -> list[int] | None:
-    """As ``drop_oldest``, but every other capture is spared, so that the whole time span stays covered.
+    """As ``drop_oldest``, but every other capture stays, so that the whole time span stays covered.
 
-    Given lines that begin where the last thinning ended, and begin anew once it came to their end, each sweep halves
-    what an earlier one left.
+    If the lines begin after the last thinning, and at the start again after their end, each pass halves the captures
+    that the pass before has left.
     """
     return _enough(itertools.islice(_in_order(lines, up_to_priority), 1, None, 2), need_bytes)
 

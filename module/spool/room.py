@@ -1,4 +1,4 @@
-"""Room for captures: what a group of writes may take, and what gives way to it. On the spool's thread."""
+"""Room for captures: how much a group of writes may take, and what is dropped for it. On the spool's thread."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Room:
         self._look_at = 0.0
 
     def measure(self, db: Database) -> None:
-        """Take from the file how full it is."""
+        """Read from the file how full it is."""
         self._used = db.used_bytes()
 
     def free_disk(self) -> int:
@@ -43,7 +43,7 @@ class Room:
         return self._free
 
     def write(self, db: Database, group: Group, *, disk_is_full: bool) -> Outcome:
-        """Write a group within a transaction. Raises what the database raises; then all of it must be taken back."""
+        """Write a group in a transaction. Raises the errors of the database; then the caller must roll back."""
         outcome = Outcome()
         used = self._used
         for job in group.acknowledged:

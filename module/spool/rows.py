@@ -57,7 +57,7 @@ def origin_checksum(text: str) -> int:
 
 
 def whole_origin(text: str, crc: int | None) -> Origin | None:
-    """The origin, or None where its text is not what was written; without a checksum, where it makes no sense."""
+    """Return the origin; None if its text is not what was written, or, without a checksum, if it makes no sense."""
     if crc is not None and crc != origin_checksum(text):
         return None
     try:

@@ -124,7 +124,7 @@ CREATE TABLE IF NOT EXISTS adoption (
     is_done INTEGER NOT NULL
 ) WITHOUT ROWID
 """
-"""Made when the first spool is adopted; a version that does not know it reads all else."""
+"""Made when the first spool is adopted; a version that does not know it can read all other tables."""
 HAS_ADOPTIONS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'adoption'"
 
 
@@ -173,9 +173,9 @@ def page_bytes(db: sqlite3.Connection) -> int:
 
 
 def _fit_pages(db: sqlite3.Connection) -> None:
-    """Give a file of an older version pages of today's size, if so little is in it that this is quick.
+    """Change the pages of an older version's file to today's size, if it has so little in it that this is quick.
 
-    SQLite writes it whole, or not at all. What a backlog has keeps its pages until a start finds it delivered.
+    SQLite writes the whole file, or nothing. A file with a backlog keeps its pages until a start finds it delivered.
     """
     pages, free = (int(db.execute(f"PRAGMA {each}").fetchone()[0]) for each in ("page_count", "freelist_count"))
     if (pages - free) * page_bytes(db) > _LITTLE_BYTES:
@@ -190,5 +190,5 @@ def _fit_pages(db: sqlite3.Connection) -> None:
 
 
 def lenient_text(data: bytes) -> str:
-    """A text as it stands in the file; where that is damaged, its checksum tells."""
+    """Return a text from the file without an error; if it is damaged, its checksum shows that."""
     return data.decode(errors="replace")

@@ -33,14 +33,14 @@ class SequenceBook:
         return self.known
 
     async def start(self, sources: Sequence[SequenceSource], tags: Sequence[str]) -> CaptureSequence:
-        """Open a new sequence; what these sources hand to the spool from now on belongs to it."""
+        """Open a new sequence; all captures that these sources append from now on belong to it."""
         now = self._clock.stamp()
         new = CaptureSequence(str(uuid.uuid4()), tuple(sources), tuple(tags), now.us)
         await self._do(lambda table: table.start(new, now.reading), writes=True)
         return new
 
     async def stop(self, sequence_id: str) -> CaptureSequence | None:
-        """End a sequence; what was handed to the spool before belongs to it. None if it is not open."""
+        """End a sequence; all captures that were appended before belong to it. None if it is not open."""
         await self.look()
         if sequence_id not in self.open_ids():
             return None

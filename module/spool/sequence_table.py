@@ -2,12 +2,13 @@
 
 Invariants
 ----------
-1. A capture belongs to a sequence if its source does and its id lies in (``after_id``, ``last_id``]: what was handed to
-   the spool between start and stop, whichever commit it shared. Ids grow in the order of that.
-2. A sequence waits for its captures in ``capture`` and in ``failure``: a rejected one is still to be retried or
-   discarded. What retention or a person took is waited for no longer.
-3. Start and end stand in the file as the clock said them, each with its reading; they are read as true times.
-4. A row goes once the cloud has made the sequence. A crash between the two makes it twice, never not at all.
+1. A capture belongs to a sequence if its source does and its id is in (``after_id``, ``last_id``]: it was appended
+   between start and stop, whichever commit it shared. Ids grow in the order of the appends.
+2. A sequence waits for its captures in ``capture`` and in ``failure``: a rejected one must still be retried or
+   discarded. It does not wait for captures that were dropped or discarded.
+3. Start and end are in the file as the clock showed them, each with its reading; they are read as true times.
+4. A row is deleted once the cloud has made the sequence. After a crash between the two, it is made twice; it is never
+   missing.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ Invariants
 2. A capture leaves the file only through ``acknowledge``, a retention policy (counted and logged), or ``discard``.
 3. A claimed capture is still in the file. A crash, a cancellation or a ``release`` puts it back; nothing is lost, and
    what was delivered but not yet acknowledged is sent once more.
-4. One thread owns the file, one lock file keeps a second process out. The event loop owns the counts below; it decides
-   from them alone, and never waits for the disk.
+4. One thread owns the file, and one lock file keeps a second process out. The event loop owns the counts below. It
+   decides only by them, and never waits for the disk.
 
 Appends and acknowledgements that arrive together share one transaction (group commit).
 """
@@ -90,7 +90,7 @@ class Store:
         self.files = FileBook(self._call, self.append)
         """What is known of the files of folders."""
         self.sequences = SequenceBook(self._call, clock)
-        """Stretches of time that the cloud is to be told of."""
+        """The sequences that the cloud must still make."""
         self.orphans = OrphanWatch(place, logger)
         """Spools beside this one that nobody opens any more."""
         on_part, on_end = self._on_taken_over, self.sequences.look
@@ -107,12 +107,12 @@ class Store:
         self.failed = 0
         """Captures that the cloud rejected."""
         self.dropped = 0
-        """Captures that retention took, and those that it found no room for."""
+        """Captures that retention deleted, and new captures that had no room."""
         self.last_error: str | None = None
 
     @property
     def directory(self) -> Path:
-        """Where the spool lies; known for sure once it is open."""
+        """The spool's directory; it is certain once the spool is open."""
         return self._place.directory
 
     @property
@@ -151,20 +151,20 @@ class Store:
         self._logger.info(self.last_error)
 
     async def close(self) -> None:
-        """Commit what was appended and acknowledged, and let go of the file. May be called more than once.
+        """Commit what was appended and acknowledged, and close the file. May be called more than once.
 
-        Cancelling it stops nothing: the file and its lock are let go of as soon as the disk allows.
+        To cancel it stops nothing: the file is closed, and its lock released, as soon as the disk allows.
         """
         self._closed = True
         self.orphans.end()
         await self._owner.stop()
 
     def append_soon(self, captures: Sequence[Capture], *, at_once: bool = False) -> asyncio.Future[list[int]]:
-        """Hand captures over; the future gives their ids once they are safe.
+        """Append captures; returns a future of their ids, which is done once they are safe.
 
-        They wait for company up to ``spool.group_s``, unless somebody waits for them (``at_once``). The future raises
-        SpoolFull when there is no room and none may be made, SpoolError when the disk refuses, SpoolClosed after
-        ``close``. Cancelling it takes nothing back.
+        They wait for others up to ``spool.group_s``, unless a caller waits for them (``at_once``). The future raises
+        SpoolFull if there is no room and none may be made, SpoolError if the disk refuses, SpoolClosed after ``close``.
+        To cancel it takes nothing back.
         """
         done: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
         if self._closed:
@@ -175,23 +175,23 @@ class Store:
         return done
 
     async def append(self, captures: Sequence[Capture]) -> list[int]:
-        """Put captures into the spool; durable when it returns, with their ids. Raises as ``append_soon`` does."""
+        """Put captures into the spool; returns their ids once they are durable. Raises as ``append_soon`` does."""
         return await self.append_soon(captures, at_once=True)
 
     def choose(self, now: float, *, flushing: bool, above: int = -1) -> tuple[int | None, float]:
-        """Decide which stream of a priority ``above`` this one is to be claimed from: the highest, then the oldest.
+        """Decide from which stream with a priority above ``above`` to claim: the highest priority, then the oldest.
 
-        Gives (stream, 0), or (None, seconds until rows that gather now will be ripe; inf without any).
+        Returns (stream, 0), or (None, seconds until rows that gather now will be ripe; inf without any).
         """
         return self._queues.choose(now, flushing=flushing, above=above)
 
     async def claim(self, stream: int, most: int = 1) -> list[list[Item]]:
         """Take captures of a stream that was chosen, for at most so many uploads; the oldest first.
 
-        Rows and lines are one upload a stream, and others like it that are ready come along; anything else is an upload
-        of its own. Those of a stream have ``BATCH_BYTES`` at most together, but for a capture that is larger by itself.
-        They stay in the file until ``acknowledge``, ``release`` or ``fail``. None, if they were dropped meanwhile.
-        Damaged ones are moved to the failures, and those behind them are taken.
+        Rows and lines of a stream are one upload, and similar streams that are ready are claimed too. Other captures
+        are one upload each. Those of a stream have at most ``BATCH_BYTES`` together, except a single larger capture.
+        They stay in the file until ``acknowledge``, ``release`` or ``fail``. Returns none if they were dropped
+        meanwhile. Damaged ones are moved to the failures, and later ones are taken instead.
         """
         gathers = self._queues[stream].gathers
         rows = self._upload.batch_rows if gathers else most
@@ -273,7 +273,7 @@ class Store:
         self.work.set()
 
     def rest(self, stream: int, seconds: float) -> None:
-        """Let nothing of a stream be claimed for so long; a flush ends that."""
+        """Claim nothing from a stream for so many seconds; a flush ends that."""
         self._queues.rest(stream, time.monotonic() + seconds)
 
     async def fail(self, items: Sequence[Item], error: str, attempts: int) -> None:
@@ -294,7 +294,7 @@ class Store:
         return found
 
     async def retry(self, ids: Sequence[int] | None = None) -> int:
-        """Put failures (None: all) back among what waits; gives how many."""
+        """Put failures (None: all) back among the waiting captures; returns how many."""
         back, origins = await self._call(
             lambda db: (rows := db.retry(ids), {stream: db.origin(stream) for _, stream, _ in rows}), writes=True
         )
@@ -307,7 +307,7 @@ class Store:
         return len(back)
 
     async def discard(self, ids: Sequence[int] | None = None) -> int:
-        """Delete failures (None: all) for good; gives how many."""
+        """Delete failures (None: all) for good; returns how many."""
         gone: list[int] = await self._call(lambda db: db.discard(ids), writes=True)
         self.failed -= len(gone)
         self._listener.on_fate(gone, Fate.DROPPED)

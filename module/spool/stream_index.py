@@ -1,6 +1,6 @@
-"""What the event loop knows of the captures that wait, stream by stream; no I/O, the clock is handed in.
+"""What the event loop knows about waiting captures, stream by stream; no I/O, the clock is an argument.
 
-It is told of each commit in the order of the commits, and decides from its counts alone what is to be claimed next.
+It gets the result of each commit in the order of the commits, and decides only by its counts what is claimed next.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PATIENCE_S = 0.03
 _GRID_S = 0.1
 """Batches of many sources are closed together, at multiples of this, so that they are read and sent together."""
 _STALE = 64
-"""So many entries of the heaps may be out of date, and three a stream, before they are made again."""
+"""The heaps are made again once more entries than this, and three for each stream, are out of date."""
 
 
 @dataclass(slots=True)
@@ -47,10 +47,11 @@ class Queue:
 
 
 class Held:
-    """The ids that retention leaves alone: those in flight, and those read for a claim that is not noted yet.
+    """The ids that retention must not drop: those in flight, and those read for a claim that is not noted yet.
 
-    The spool's thread asks, and notes what it has read; all else is the event loop's. Without the second set, what is
-    dropped between its reading and its claim would be delivered all the same, and leave the counts twice.
+    The spool's thread reads this set, and notes what it has read; all other changes are made on the event loop. Without
+    the second part, a capture that is dropped between its reading and its claim would still be delivered, and be
+    subtracted from the counts twice.
     """
 
     def __init__(self) -> None:
@@ -215,7 +216,7 @@ class Queues:
         return head
 
     def read_to(self, stream: int, next_id: int) -> None:
-        """Note that the file has been read, and from where the next claim goes on."""
+        """Note that the file has been read, and the id with which the next claim begins."""
         known = self._queues.get(stream)
         if known is not None:
             known.head_id = min(known.head_id, next_id)
@@ -260,7 +261,7 @@ class Queues:
         self._list(stream, known)
 
     def release(self, stream: int, capture_id: int) -> None:
-        """Put a claimed capture back; nothing where it is not claimed any more."""
+        """Put a claimed capture back; does nothing if it is not claimed any more."""
         if self.in_flight.pop(capture_id, None) is not None:
             self._queues[stream].in_flight -= 1
             self.put_back(stream, capture_id)
@@ -300,7 +301,7 @@ class Queues:
             self._list(stream, known)
 
     def drop(self, stream: int) -> Origin:
-        """Note a waiting capture as gone; gives what it came from."""
+        """Note a waiting capture as gone; returns its origin."""
         known = self._queues[stream]
         known.waiting -= 1
         self._forget_if_empty(stream)

@@ -100,7 +100,7 @@ class Owner:
         """How many captures could not be read when files were set aside."""
 
     async def start(self) -> tuple[list[StreamRow], int]:
-        """Open the file, as soon as no other instance holds it; gives its streams and the number of its failures.
+        """Open the file, once no other instance holds it; returns its streams and the number of its failures.
 
         Raises SpoolError; ``start`` may be called again then.
         """
@@ -112,9 +112,9 @@ class Owner:
         return await opened
 
     async def stop(self) -> None:
-        """Work off what was put before, close the file, let go of its lock, and end the thread.
+        """Do all jobs that were put before, close the file, release its lock, and end the thread.
 
-        All of it happens whether or not somebody waits for it until the end.
+        All of this happens even if nobody waits for the end of it.
         """
         self.gathering.hand_over()
         self._stopping.set()
@@ -256,7 +256,7 @@ class Owner:
         return jobs
 
     def _commit(self, batch: Batch) -> Group:
-        """Commit a batch; gives what is left of it: the acknowledgements, if the disk refused."""
+        """Commit a batch; returns the rest of it: the acknowledgements, if the disk refused."""
         if not batch.parts:
             return Group()
         refusal: Exception | None = None
@@ -285,7 +285,7 @@ class Owner:
         return self._refuse(batch, refusal)
 
     def _write(self, db: Database, batch: Batch, *, disk_is_full: bool) -> list[Callable[[], None]]:
-        """Write a batch in one transaction; gives what is to be posted of it, part by part."""
+        """Write a batch in one transaction; returns what is to be posted of it, part by part."""
         durable = batch.has_calls or (self._settings.sync is Sync.FULL and batch.has_appends)
         db.begin(durable=durable)
         done: list[Callable[[], None]] = []
@@ -379,7 +379,7 @@ class Owner:
         self.free_disk_bytes = self._room.free_disk()
 
     def _tidy(self) -> float:
-        """Give room back to the disk, a little at a time; gives the seconds until the next look."""
+        """Free room on the disk, a little at a time; returns the seconds until the next look."""
         try:
             db = self._db
             self._look(db)

@@ -91,7 +91,7 @@ async def test_what_lies_elsewhere_or_is_no_file_is_never_uploaded(start: Starte
             lambda status: status["upload"]["uploaded_items"] == 1 and status["folders"][str(folder)]["errors"] > 1
         )
     assert [arrival.payload for arrival in rig.arrivals()] == [b"own"]
-    assert "no UTF-8, rename it" in (await rig.status())["folders"][str(folder)]["last_error"]
+    assert "not UTF-8; rename it" in (await rig.status())["folders"][str(folder)]["last_error"]
 
 
 async def test_a_folder_that_becomes_a_link_gives_nothing_away(start: Starter, folder: Path) -> None:

@@ -1,15 +1,16 @@
-"""What waits in a spool that nobody opens any more goes over into ours: captures, failures, sequences and sent files.
+"""Moves the content of a spool that nobody opens any more into ours: captures, failures, sequences and sent files.
 
 Invariants
 ----------
-1. A part, and the note of how far it goes, come into our file in one durable commit. What is before that place is never
-   read again in the old file, so that a crash at any moment loses nothing and repeats nothing.
-2. An adoption that has begun is carried to its end, by later starts too. It begins only if our spool has room for all.
-3. The old directory is renamed before the first part goes over: its service, if it comes back, begins with a new spool.
-   It is deleted only after the last part is durable. What was set aside as damaged in it stays.
-4. Ids keep their order: all are shifted by one number, and ours go on behind them. So sequences have the same captures.
+1. A part, and the note of how far it goes, are written to our file in one durable commit. What is before that place is
+   never read again in the old file. So a crash at any moment loses nothing and repeats nothing.
+2. An adoption that has begun continues to its end, also in later starts. It begins only if our spool has room for all.
+3. The old directory is renamed before the first part is moved. If its service comes back, it begins with a new spool.
+   The old directory is deleted only after the last part is durable. Damaged files that were set aside in it stay.
+4. Ids keep their order: all are shifted by one number, and our new ids come after them. So sequences keep their
+   captures.
 
-Parts are small, and appends go on between them.
+Parts are small, and appends continue between them.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ class Adopter:
     async def adopt(self, given: str) -> int:
         """Take over the spool in a directory, and return how many captures came of it, once all of them are safe.
 
-        Cancelling it stops nothing. Raises CommandError for what is no orphan, and SpoolError for one that cannot be
-        read, or that this spool has no room for.
+        To cancel it stops nothing. Raises CommandError if the directory is no orphan, and SpoolError if it cannot be
+        read, or if this spool has no room for it.
         """
         key = given.rstrip("/")
         if key not in self._under_way and key not in self._answers:
@@ -85,7 +86,7 @@ class Adopter:
         return await asyncio.shield(answer)
 
     async def run(self) -> None:
-        """Carry on what was begun before, then do what is asked, for ever; ends by cancellation only."""
+        """Continue adoptions that were begun before, then do those that are asked for; only cancellation ends it."""
         try:
             while True:
                 again = await self._carry_on()
@@ -97,7 +98,7 @@ class Adopter:
                 await self._begin(directory)
         finally:
             for key in list(self._answers):
-                self._answer(key, SpoolError("adopt was interrupted; what has begun goes on by itself"))
+                self._answer(key, SpoolError("adopt was interrupted; an adoption that has begun continues by itself"))
 
     def _answer(self, key: str, result: int | CourierError) -> None:
         answer = self._answers.pop(key, None)

@@ -65,13 +65,13 @@ class OldSpool:
             raise
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file, and release its lock."""
         with self._reading:
             self._db.close()
             self._lock.close()
 
     def next_part(self, adoption: Adoption) -> Part:
-        """Read on from where an adoption is: first the files that were sent, then captures, failures, and the rest."""
+        """Read the next part of an adoption: first the files that were sent, then captures, failures, and the rest."""
         with self._reading:
             return self._read(adoption)
 
@@ -121,10 +121,10 @@ def _take(lock: LockFile, directory: Path) -> None:
 
 
 def delete_spool(place: Path, directory: Path) -> None:
-    """Delete a spool's own files, and its directory if nothing else lies in it. Raises OSError.
+    """Delete a spool's own files, and its directory if there are no others in it. Raises OSError.
 
-    Harmless if it has gone. A damaged file that was set aside stays, under the ``directory`` that the spool had before,
-    if that is free.
+    Does nothing if it is gone. A damaged file that was set aside stays, in the spool's former ``directory`` if that is
+    free.
     """
     if not place.is_dir():
         return

@@ -1,7 +1,7 @@
-"""Spools that nobody opens any more: their service was renamed or removed, or they lie where earlier versions had them.
+"""Spools that nobody opens any more: their service was renamed or removed, or an earlier version had them elsewhere.
 
-Such a spool lies beside our own, no process has had its lock for ``PATIENCE_S``, and no service of this process has its
-name. It is named in the log and in the status, and stays as it is until ``adopt`` or a person takes it away.
+Such a spool is beside our own, no process has had its lock for ``PATIENCE_S``, and no service of this process has its
+name. It is named in the log and in the status, and stays unchanged until ``adopt`` or a person removes it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from module.spool.lock import LockFile
 from module.spool.place import LOCK_FILE, SPOOL_FILE, Place, holds_spool
 
 PATIENCE_S = 600.0
-"""For so long a spool has not been open, at each look, before it counts as one that nobody opens any more."""
+"""A spool counts as one that nobody opens any more if no look in so many seconds has found it open."""
 ADOPTING = "adopting-"
 """How the directories of spools begin that are being adopted."""
 _EVERY_S = 60.0

@@ -22,9 +22,9 @@ class Adoption:
     """One row of the table."""
 
     directory: str
-    """Where the old spool lay, and what the command calls it."""
+    """The old spool's directory, as the command names it."""
     place: str
-    """Where it lies while it is taken over."""
+    """Its directory while it is taken over."""
     shift: int
     """Added to each of its ids."""
     capture_id: int
@@ -86,7 +86,7 @@ class OurSpool(Protocol):
     clocks: ClockTable
 
     def skip_ids(self, count: int) -> int:
-        """Give out so many ids at once."""
+        """Reserve so many ids at once."""
 
     def stream_id(self, origin: Origin) -> int:
         """The stream of an origin, made if there is none."""
@@ -173,7 +173,7 @@ def _adoption_of(row: tuple[Any, ...]) -> Adoption:
 
 
 def rows_of(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    """The rows of the table in any spool's file; none where there is no such table."""
+    """Return the rows of the table in any spool's file; none if there is no such table."""
     if db.execute(HAS_ADOPTIONS).fetchone() is None:
         return []
     return db.execute(f"SELECT {ADOPTION_COLUMNS} FROM adoption ORDER BY directory").fetchall()  # noqa: S608

@@ -1,4 +1,4 @@
-"""How many captures each stream has, and their footprint: held against what is there, and counted afresh.
+"""How many captures each stream has, and their footprint: compared with the rows, and counted again.
 
 SQLite does not see a flipped bit in a number. With a count that is too low captures would wait for ever; with one that
 is too high others would give way to nothing.
@@ -18,9 +18,9 @@ _MOST = 4
 
 
 def mend_counts(db: sqlite3.Connection, path: Path, listing: Listing) -> None:
-    """Count those streams afresh that cannot be right; an index tells, at 0.05 s for 1,000,000 captures.
+    """Count streams again whose counts cannot be right; an index shows which, in 0.05 s for 1,000,000 captures.
 
-    Raises Damaged where captures belong to no stream.
+    Raises Damaged if captures belong to no stream.
     """
     there = dict(db.execute("SELECT stream, count(*) FROM listed GROUP BY stream").fetchall())
     most = _MOST * page_bytes(db) * int(db.execute("PRAGMA page_count").fetchone()[0])

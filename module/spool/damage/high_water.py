@@ -1,7 +1,7 @@
 """How far the spool goes, beside it, so that a loss which SQLite does not notice is noticed.
 
-A journal that is damaged or cut short at its end is, to SQLite, one that ends there. This file is written after each
-commit and never synced: it costs next to nothing, and is as new as the journal whenever the machine itself goes on.
+For SQLite, a journal that is damaged or cut short ends at that place. This file is written after each commit and never
+synced. So it costs almost nothing, and it is as new as the journal unless the machine itself stops.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Mark(NamedTuple):
     held: int = 0
     """How many captures the spool held, failures among them."""
     unreadable: int = 0
-    """How many could not be read of files that were set aside: what is damaged next may not tell any more."""
+    """How many captures could not be read of files that were set aside. The next damaged file may have lost this."""
 
 
 def lost_with_the_end(mark: Mark, last_id: int) -> int:
@@ -38,11 +38,12 @@ def lost_with_the_end(mark: Mark, last_id: int) -> int:
 def lost_in_a_rescue(mark: Mark, last_id: int, expected: int, saved: int) -> int:
     """How many captures are lost, at most, when ``saved`` were read of a damaged file.
 
-    By what the file itself says it goes up to ``last_id``, and lists ``expected`` captures. Two bounds, the larger
-    counts: what the mark has and was not saved, where an older mark may lack all that came since; and what went with
-    the end of the file, plus what is listed and was not saved. The second is for a journal that was cut short: then
-    some of what was saved had been delivered since, and hides as many losses from the first.
-    Example: a mark of (500, 400), a file that ends at 350, lists 350, and gives 340: at most max(60, 150 + 10) = 160.
+    By its own content the file goes up to ``last_id``, and lists ``expected`` captures. The result is the larger of two
+    bounds. First: captures of the mark that were not saved (an older mark may lack all newer captures). Second:
+    captures that were lost with the end of the file, plus those that are listed and were not saved. The second is for a
+    journal that was cut short: then some of the saved captures had been delivered since, and hide as many losses from
+    the first bound.
+    Example: a mark of (500, 400), a file that ends at 350, lists 350, and yields 340: at most max(60, 150 + 10) = 160.
     """
     missing = max(0, expected - saved)
     if mark == Mark():

@@ -1,4 +1,4 @@
-"""How the spool's file is opened: a damaged one is set aside, never deleted, and what can be read of it goes on."""
+"""Opens the spool's file. A damaged file is set aside, never deleted, and a new one gets all that can be read."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def is_damage(error: Exception) -> bool:
 def open_spool(path: Path, logger: logging.Logger, damage: Exception | None = None) -> Opened:
     """Open the file at ``path``, made if it is not there, and read what stands in it.
 
-    ``damage`` is what was found in it, if it was open before; then it is set aside at once. Raises what ``Database``
-    raises, but for damage.
+    ``damage`` is the error that was found in it, if it was open before; then it is set aside at once. Raises the errors
+    of ``Database``, except damage.
     """
     is_named = path in _NAMED and path.exists() and damage is None and not _salvaged(path).exists()
     if _salvaged(path).exists():
@@ -148,9 +148,9 @@ def _set_aside(path: Path) -> str:
 
 
 def _said(done: Salvaged) -> str:
-    text = f"a new one goes on with the {done.saved} captures that could be read"
+    text = f"a new one has the {done.saved} captures that could be read"
     if done.full:
-        return f"{text} and for which the disk has room; {done.unreadable} are in that file alone"
+        return f"{text} and for which the disk has room; {done.unreadable} are only in that file"
     return f"{text}, {done.unreadable} could not" if done.unreadable else text
 
 

@@ -1,7 +1,7 @@
-"""Rows read straight off the pages of a spool's file, where its trees no longer lead to them.
+"""Reads rows directly from the pages of a spool's file, if its trees no longer lead to them.
 
 As in "Database File Format" of SQLite's documentation: table leaf pages, records, overflow chains, pointer maps and the
-write-ahead log. Nothing here is trusted: whoever asks must check each row, and pages that do not parse give none.
+write-ahead log. Nothing here is trusted: the caller must check each row, and pages that do not parse have none.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""What can be read of a damaged spool, carried over into a new file.
+"""Copies all that can be read of a damaged spool into a new file.
 
-SQLite gives up on a whole table where one page of it is broken. So captures are read by ranges of their ids, which are
-halved around what cannot be read; what no tree leads to any more is read off the pages. Each must fit its checksum:
-what comes out is what was put in. Ids and streams stay the same, so that uploads under way need not know of it.
+SQLite cannot read a table any further once one of its pages is broken. So captures are read by ranges of their ids,
+which are halved around unreadable places. Captures that no tree leads to any more are read from the pages. Each must
+match its checksum, so only captures as they were written are copied. Ids and streams stay the same, so uploads under
+way are not affected.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ _UNKNOWN_IDS = 1_000_000
 
 @dataclass(slots=True)
 class Salvaged:
-    """What came of it."""
+    """The result of a salvage."""
 
     saved: int = 0
     """Captures, failures among them."""
     unreadable: int = 0
-    """Captures that were there, as far as the file and its mark tell, and could not be read; at most."""
+    """Captures that were there, by the file and its mark, and could not be read; an upper bound."""
     full: bool = False
     """The disk had no room for all of them."""
 

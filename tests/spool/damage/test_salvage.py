@@ -226,7 +226,7 @@ async def test_a_disk_that_has_no_room_for_all_of_it_gets_a_part_and_is_told(tmp
     store = await filled(opened, 50)
     await store.close()
     done = Salvaged(saved=3, unreadable=47, full=True)
-    assert "47 are in that file alone" in opening._said(done)
+    assert "47 are only in that file" in opening._said(done)
 
 
 async def test_a_spool_of_version_2_is_brought_up_and_delivered(opened: Opener, tmp_path: Path) -> None:
