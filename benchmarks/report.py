@@ -41,8 +41,8 @@ def page(
     parts = [
         "# What it costs",
         (
-            "Made by `benchmarks/run.sh`, which runs ours and the others in turn, round by round, as processes of "
-            "their own on one machine. Compare ratios: they are computed round by round, and the median stands here."
+            "Made by `benchmarks/run.sh`. It runs ours and the others in turn, round by round, each in its own process "
+            "on one machine. Compare ratios: they are computed for each round, and this page shows the median."
         ),
         "\n".join(f"- {name}: {value}" for name, value in machine.items()),
         "## Promises",

@@ -39,3 +39,8 @@ class DropLog:
         )
         self._untold.clear()
         self._told_at = now
+
+    def end(self) -> None:
+        """Log all counts that were not logged yet: the spool closes."""
+        self._told_at = -math.inf
+        self.tell(None)

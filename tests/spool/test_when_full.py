@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -119,3 +120,16 @@ async def test_what_gives_way_is_said_with_the_limit_that_leaves_no_room(
     await drain(store)
     await store.append([_numbered(45)])
     assert store.last_error is None
+
+
+async def test_every_dropped_capture_is_in_the_log_once_the_spool_is_closed(
+    opened: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also those of the last seconds, although lines about drops come only now and then."""
+    store = await opened(max_bytes=10_000)
+    for number in range(30):
+        await store.append([_numbered(number)])
+    await store.close()
+    lines = [message for message in caplog.messages if "lost captures by" in message]
+    assert sum(int(count) for line in lines for count in re.findall(r"(\d+) of c", line)) == store.dropped > 10
+    assert len(lines) == 2
