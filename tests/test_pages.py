@@ -221,3 +221,8 @@ NUMBERS = [
 def test_numbers_of_the_pages_are_those_of_the_code(name: str, pattern: str, number: float) -> None:
     (said,) = {each.replace(",", "") for each in re.findall(pattern, PAGES[name])}
     assert float(WORDS.get(said, said)) == number
+
+
+def test_the_readme_is_read_in_ten_minutes() -> None:
+    """200 lines: whatever else there is to say has a page, to which the README leads."""
+    assert len(PAGES["README.md"].splitlines()) <= 200
