@@ -8,7 +8,7 @@ import itertools
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -275,10 +275,7 @@ PLACES = re.compile(
 """Here "where" is a place, and no condition: as common as a word can be."""
 
 
-OLD_WORDS = re.compile(r"module/demo\b")
-"""Files that still have some."""
 CODE = sorted((ROOT / "module").rglob("*.py"))
-PLAIN = [path for path in CODE if not OLD_WORDS.search(str(path))]
 
 
 def hard_words(text: str) -> list[str]:
@@ -295,9 +292,9 @@ def test_no_page_has_a_word_with_a_plainer_one(name: str) -> None:
 # ---------------------------------------------------------------------- messages
 
 
-def _texts(paths: Iterable[Path]) -> Iterator[str]:
+def _texts() -> Iterator[str]:
     """Every text of the module's code, with … for everything that is put in."""
-    for path in paths:
+    for path in CODE:
         tree = ast.parse(path.read_text())
         docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
@@ -315,12 +312,12 @@ def _lines_of_run_sh() -> Iterator[str]:
 @functools.cache
 def texts() -> tuple[str, ...]:
     """Read for the first test that asks, as each worker collects the tests."""
-    return (*_texts(CODE), *_lines_of_run_sh())
+    return (*_texts(), *_lines_of_run_sh())
 
 
 def test_no_message_has_a_word_with_a_plainer_one() -> None:
     """SQL writes WHERE, and most lines of run.sh are code."""
-    said = [text.replace("WHERE", "") for text in _texts(PLAIN) if " " in text]
+    said = [text.replace("WHERE", "") for text in _texts() if " " in text]
     said += [line for line in _lines_of_run_sh() if "run.sh: " in line]
     assert {text: hard_words(text) for text in said if hard_words(text)} == {}, PLAIN_WORDS
 
@@ -343,9 +340,9 @@ def _docstrings(node: ast.AST, *, public: bool = True) -> Iterator[str]:
             yield from _docstrings(statement, public=public and (not inside.startswith("_") or inside.endswith("__")))
 
 
-@pytest.mark.parametrize("room", sorted({str(path.parent.relative_to(ROOT)) for path in PLAIN}))
+@pytest.mark.parametrize("room", sorted({str(path.parent.relative_to(ROOT)) for path in CODE}))
 def test_no_public_docstring_has_a_word_with_a_plainer_one(room: str) -> None:
-    public = [text for path in PLAIN if path.parent == ROOT / room for text in _docstrings(ast.parse(path.read_text()))]
+    public = [text for path in CODE if path.parent == ROOT / room for text in _docstrings(ast.parse(path.read_text()))]
     assert {text: hard_words(text) for text in public if hard_words(text)} == {}, PLAIN_WORDS
 
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     Pixels: TypeAlias = npt.NDArray[Any]
 
 STATION = 0.60
-"""Where along its width the picture has the gripper's place."""
+"""The gripper's place in the picture, as a fraction of its width."""
 PITCH = 0.54
 """From one part to the next."""
 PER_METRE = PITCH / PITCH_M
 BELT_TOP, BELT_END = 0.60, 0.81
 """The rows of the belt: its far edge and its near one."""
 BASE_LINE = 0.755
-"""Where parts stand on the belt."""
+"""The row of the belt on which parts stand."""
 WALL_MM, FAR_MM, NEAR_MM = 2600, 1750, 1250
 """How far the wall is, the belt's far edge and its near one."""
 

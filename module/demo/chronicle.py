@@ -15,11 +15,11 @@ from module.demo.report import captured
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How things stood at one moment, as the module told it."""
+    """The counts at one moment, by the module's status."""
 
     at: float
     captured: int
-    """Rows, images, point clouds and files since the beginning, what commands handed in among them."""
+    """Rows, images, point clouds and files since the beginning, including those of commands."""
     waiting: int
     """Of these, how many were in the spool."""
     waiting_bytes: int
@@ -52,7 +52,7 @@ class Trigger:
 
 @dataclass(slots=True)
 class Chronicle:
-    """One run. ``clock`` gives seconds since the epoch."""
+    """One run. ``clock`` returns seconds since the epoch."""
 
     clock: Callable[[], float] = time.time
     samples: list[Sample] = field(default_factory=list)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def sources(now: datetime, *, webcam: bool) -> list[dict[str, Any]]:
-    """The demo's sources; each bears its id as its last tag, which tells the report what an upload is of.
+    """Return the demo's sources; each has its id as its last tag, so that the report knows the source of an upload.
 
     ``now``, in UTC, lies in the active window of one of them. ``webcam``: there is one.
     """

@@ -1,7 +1,7 @@
 """What the page shows, as JSON: what has arrived at the local cloud, and how the run goes.
 
-The page asks again and again, and is told what it does not know yet: ``news(after, sampled)`` counts arrivals and
-samples from the first one on. Times are seconds since the epoch; texts are those of the captures, to be shown as texts.
+The page asks regularly, and gets what it does not have yet: ``news(after, sampled)`` counts arrivals and samples from
+the first one on. Times are seconds since the epoch; texts are those of the captures, to be shown as texts.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Kind(enum.StrEnum):
     POINT_CLOUD = "point cloud"
     """A PCD."""
     FILE = "file"
-    """Anything else, documents with a reading a line among them."""
+    """All others, such as documents with a reading in each line."""
 
 
 class Exhibit:
@@ -85,7 +85,7 @@ class Exhibit:
         return [list(one) for one in sorted(told, key=lambda one: one.at)]
 
     def path(self, name: str) -> Path | None:
-        """The file of the arrival that the cloud called so; None if there is none of its own."""
+        """The file of the arrival with this name in the cloud; None if it has no file."""
         self._catch_up()
         return self._paths.get(name)
 

@@ -31,7 +31,7 @@ class Inspector(Vision):
         return await asyncio.to_thread(lambda: list(parts_in(image.data)))
 
     async def get_properties(self, **_: Any) -> Vision.Properties:
-        """Tell what it finds."""
+        """Return that it finds detections."""
         return Vision.Properties(
             detections_supported=True, classifications_supported=False, object_point_clouds_supported=False
         )

@@ -55,7 +55,7 @@ def resources(cell: Cell) -> list[ResourceBase]:
 
 
 class HostSensor(Sensor):
-    """Metrics of this computer; each name says its unit. What the system does not tell is left out."""
+    """Metrics of this computer; each name has its unit. Metrics that the system does not have are left out."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -153,7 +153,7 @@ class _ColorCamera(Camera):
         raise NotImplementedError(f"{self.name} has no point clouds")
 
     async def get_properties(self, **_: Any) -> Camera.Properties:
-        """Tell what it gives."""
+        """Return the kinds of its images."""
         return Camera.Properties(supports_pcd=False, mime_types=[CameraMimeType.JPEG])
 
 
@@ -197,7 +197,7 @@ class DepthCamera(SceneCamera):
         return cloud, CameraMimeType.PCD
 
     async def get_properties(self, **_: Any) -> Camera.Properties:
-        """Tell what it gives."""
+        """Return the kinds of its images."""
         mime_types = [CameraMimeType.JPEG, CameraMimeType.VIAM_RAW_DEPTH]
         return Camera.Properties(supports_pcd=True, mime_types=mime_types)
 

@@ -1,7 +1,7 @@
 """``run.sh demo``: a machine, a local cloud and the module between them, for a few seconds, and then the accounts.
 
-The module is a process of its own, started as viam-server starts it: by ``run.sh`` where that has made the environment
-that the demo itself runs in, otherwise (from a checkout's tests, say) by this Python.
+The module is a separate process, started as viam-server starts it: by ``run.sh`` if that has made the environment of
+the demo, otherwise (for example in a checkout's tests) by this Python.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--folder", type=Path, help="where each run makes a new folder for what arrives; default courier-demo"
     )
     parser.add_argument(
-        "--keep", action="store_true", help="go on showing the page of what arrived afterwards, until Ctrl-C"
+        "--keep", action="store_true", help="show the page of what arrived afterwards too, until Ctrl-C"
     )
     parser.add_argument("--version", action="version", version=f"capture-courier {__version__}")
     return parser.parse_args(arguments)

@@ -1,7 +1,7 @@
 """The page of what arrived, served over HTTP/1.1 on 127.0.0.1 to browsers of this computer.
 
-It reads and never writes. Nothing in a request names a file: pages come from a fixed list, and what arrived is asked
-for by the id that the cloud gave it. Only requests to this computer by name are answered, so that no other site can
+It reads and never writes. No request can name a file: pages come from a fixed list, and arrivals are requested by
+their id in the cloud. Only requests to this computer by name are answered, so that no other site can
 make a browser read it; and captures are sent so that no browser runs anything in them.
 """
 
@@ -30,7 +30,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _SHOWN = {".jpeg": "image/jpeg", ".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
-"""What a browser may show; everything else it may only save."""
+"""Types that a browser may show; it may only save all others."""
 _HOSTS = ("127.0.0.1", "localhost")
 _REQUEST_S = 10.0
 _SMALL_PIXELS = 360

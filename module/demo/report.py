@@ -1,4 +1,4 @@
-"""What the demo tells: progress, answers, the table and the verdict; pure text."""
+"""What the demo prints: progress, answers, the table and the verdict; pure text."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def summary(outcome: Outcome) -> str:
-    """The table, and what else there is to know."""
+    """Return the table, and the facts below it."""
     drained = "the backlog was not seen to drain"
     if outcome.drain_s is not None:
         drained = f"{outcome.drain_s:.1f} s after its return it had all that was captured before"
@@ -99,7 +99,7 @@ def summary(outcome: Outcome) -> str:
 
 
 def progress(elapsed_s: float, status: Mapping[str, Any], *, handed_in: int, cloud_is_up: bool) -> str:
-    """One line on where things stand, of a module's status; ``handed_in``: what commands have given it to upload."""
+    """Return one line about a module's status; ``handed_in``: how much commands have brought to upload."""
     spool, upload = status["spool"], status["upload"]
     taken, delivered = captured(status) + handed_in, int(upload["uploaded_items"])
     waiting, how_much = int(spool["items"]), size(int(spool["bytes"]))
@@ -111,7 +111,7 @@ def progress(elapsed_s: float, status: Mapping[str, Any], *, handed_in: int, clo
 
 
 def captured(status: Mapping[str, Any]) -> int:
-    """How much the sources and the folders of a status have captured; what commands hand in is not counted there."""
+    """Return how much the sources and folders of a status have captured; data of commands is not counted there."""
     parts = [*status["sources"].values(), *status["folders"].values()]
     return sum(int(part["captured"]) for part in parts)
 

@@ -33,7 +33,7 @@ _FOCAL_LENGTH = 0.9
 _PART_MM = 1330
 _GRIPPER_MM = 1360
 _PALM_UP, _PALM_DOWN = 0.19, 0.570
-"""Where the gripper's palm ends, in heights of the picture."""
+"""The lower end of the gripper's palm, in heights of the picture."""
 _LAMP = (0.47, 0.60)
 """The lower end of the lamp's pole: from the gripper's place, and from above."""
 _BLINK_S = 0.5

@@ -64,10 +64,10 @@ class DriveSensor(Sensor):
 
 
 class GpsSensor(Sensor):
-    """Where the cell stands, as a cheap receiver has it: it drifts by some metres."""
+    """The cell's position, as a cheap receiver measures it: it drifts by some metres."""
 
     async def get_readings(self, **_: Any) -> dict[str, float]:
-        """Where it is now; the height in metres."""
+        """Return the position now; the height in metres."""
         at = time.time()
         north = 2.1 * math.sin(at / 17) + 0.9 * math.sin(at / 5.3) + random.gauss(0, 0.15)
         east = 1.8 * math.sin(at / 23 + 1) + 1.1 * math.sin(at / 7.1) + random.gauss(0, 0.15)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Colour: TypeAlias = tuple[float, float, float]
 
 PART_COLOURS: tuple[Colour, ...] = ((44, 112, 226), (188, 124, 44), (96, 160, 62))
-"""Blue, green, red, of 255: what tells the kinds of parts from one another."""
+"""Blue, green, red, of 255: by these the kinds of parts are distinguished."""
 PART_WIDTH = 0.20
 """In heights of the picture, as the other lengths."""
 PART_MM = 52.0

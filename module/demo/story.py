@@ -39,9 +39,9 @@ _TOLD_LEVELS = ("warn", "warning", "error")
 
 
 class Story:
-    """One run: ``tell`` it once. All that it keeps is in ``folder``; it prints as it goes.
+    """One run: call ``tell`` once. All its files are in ``folder``; it prints as it goes.
 
-    ``exhibit`` has what arrives, before, while and after it is told.
+    ``exhibit`` has what arrives, before, during and after the run.
     """
 
     def __init__(self, folder: Path, seconds: float, command: Sequence[str], root: Path) -> None:

@@ -25,11 +25,11 @@ class _Count:
 def tally(
     arrivals: Sequence[Arrival], captured: Mapping[str, int], *, from_paths: Collection[str], folder: Path
 ) -> tuple[Result, ...]:
-    """Hold what each source captured against what arrived of it.
+    """Compare the captures of each source with those that arrived.
 
-    A source's uploads bear its id as their last tag. ``from_paths`` are the sources whose files were read from their
-    paths, which cannot be told on the wire. The lines of documents are counted where the cloud keeps them, in
-    ``folder``; blocks while it reads.
+    A source's uploads have its id as their last tag. ``from_paths`` are the sources whose files were read from their
+    paths, which the messages do not show. The lines of documents are counted in the cloud's files, in ``folder``;
+    blocks while it reads.
     """
     counts: dict[str, _Count] = defaultdict(_Count)
     for arrival in arrivals:
@@ -67,7 +67,7 @@ def _is_document(arrival: Arrival) -> bool:
 
 
 def identities(arrival: Arrival) -> list[Hashable]:
-    """What tells the captures of an arrival from others of their source, and not from their own second arrival.
+    """Return a key for each capture of an arrival: different for each capture, the same if it arrives twice.
 
     A document has one for all of its lines.
     """

@@ -25,7 +25,7 @@ class Webcam:
 
     @classmethod
     def find(cls) -> Self | None:
-        """Open the first webcam that gives pictures, within a few seconds and without a word; None without one."""
+        """Open the first webcam that returns pictures, within a few seconds, silently; None if there is none."""
         device: int | str = str(_DEVICE)
         if sys.platform == "darwin":
             device = 0
@@ -44,7 +44,7 @@ class Webcam:
         return None
 
     def picture(self) -> Pixels:
-        """The next picture, rows of BGR pixels; blocks until it is there. Raises OSError when the webcam gives none."""
+        """The next picture, rows of BGR pixels; blocks until it is there. Raises OSError if the webcam returns none."""
         with self._lock:
             there, picture = self._capture.read()
         if not there:
