@@ -32,8 +32,8 @@ def test_a_remote_stands_on_one_side_alone() -> None:
 
 
 def test_what_may_be_the_case_is_said_of_a_resource_that_is_missing() -> None:
-    assert missing("twin", "set its api") == (
-        "this machine has no twin, or it is not ready; if two resources have this name, set its api"
-    )
-    assert missing("twin") == "this machine has no twin, or it is not ready"
-    assert "by the remote's prefix and its own name" in missing("far:twin", "set its api")
+    """Its name, what to do about two of that name, and for a remote's resource how such a one is named."""
+    assert "no twin," in missing("twin")
+    assert missing("twin", "set its api").startswith(missing("twin"))
+    assert missing("twin", "set its api").endswith("two resources have this name, set its api")
+    assert "by the remote's prefix" in missing("far:twin", "set its api")
