@@ -8,7 +8,8 @@ The pipeline in one picture::
 The rooms, from the ground up; a name within a room is a file of it::
 
     attributes   a machine's JSON → frozen models, and no other code validates. ``uploader`` and ``source`` have the
-                 fields, ``allowed`` what a value may be and how a refusal is worded, ``timetable`` reads cron and hours
+                 fields, ``validation`` goes through them, ``allowed`` knows what a value may be and words each refusal,
+                 ``timetable`` checks cron expressions and reads hours
     clock        what the time is on a machine whose clock may be wrong
     files        ``folder_paths`` keeps every path inside its folder, ``threads`` may wait for a disk
     network      gRPC over libcurl, to the machine and to the cloud: ``routes`` takes a proxy or none, ``throttle``
@@ -19,11 +20,11 @@ The rooms, from the ground up; a name within a room is a file of it::
     spool        the durable queue on the disk: others call ``store``, ``thread`` owns the file, ``rows`` write, read
                  and checksum a capture, ``retention`` chooses what a full spool drops; ``damage`` reads a broken file
                  by its ``pages``, ``adoption`` takes over a spool that nobody opens any more
-    delivery     what is sent next (``uploader``) and when (``upload_windows``), what an answer means
-                 (``outcome``), whether it is tried again (``attempts``), how long that waits (``backoff``), which part
-                 of a batch is bad (``batch_split``), sequences (``sequence_maker``); ``wire`` has the bytes: ``cloud``
-                 is the connection and its token
-    pauses       what the command ``pause`` has stopped, and the file that remembers it
+    delivery     what is sent next (``uploader``) and when (``upload_windows``), what an answer means, so whether to try
+                 again (``outcome``), the next try (``attempts``), how long that waits (``backoff``), which part of a
+                 batch is bad (``batch_split``); ``sequence_maker`` makes sequences in the cloud; ``wire`` has the
+                 bytes: ``cloud`` is the connection, and renews its token
+    pause_record what the command ``pause`` has stopped, and the file that remembers it; ``pause_switch`` does it
     courier      owns all of these for one lifetime of the service; ``status`` is built from it, ``control`` has the
                  calls for commands, ``carried`` has what the next lifetime keeps
     commands     the verbs of DoCommand, one file for each subject; ``table`` lists them
@@ -60,7 +61,7 @@ IMPORT_ORDER = (
     ("recent", "files", "attributes"),
     ("network",),
     ("collection", "spool", "delivery"),
-    ("pauses",),
+    ("pause_record",),
     ("carried", "pause_switch"),
     ("courier",),
     ("status",),

@@ -14,7 +14,7 @@ from module.attributes.uploader import Config
 from module.capture import Capture, Fate
 from module.collection.kept import KeptOfFolder, KeptOfSource
 from module.delivery.attempts import Counts
-from module.pauses import Pauses
+from module.pause_record import Pauses
 from module.recent import Recent
 from module.spool.listener import Listener
 

@@ -17,7 +17,7 @@ from module.clock.machine_clock import Stamp
 from module.collection.collector import Collector
 from module.courier import Courier
 from module.errors import CLOSING, SpoolClosed, Unavailable
-from module.pauses import What
+from module.pause_record import What
 from module.sequence import CaptureSequence, SequenceSource
 from module.spool.store import Store
 from module.status import status_of

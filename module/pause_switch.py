@@ -1,6 +1,6 @@
 """Stops and resumes the parts of a running service, and keeps a record of what is paused.
 
-``pauses`` has the record and its file; this file has the parts.
+``pause_record`` has the record and its file; this file has the parts.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from module import pauses
-from module.pauses import Pauses, What
+from module import pause_record
+from module.pause_record import Pauses, What
 
 
 class Pausable(Protocol):
@@ -79,7 +79,7 @@ class PauseSwitch:
     async def recall(self) -> None:
         """Read what was paused before this start, and pause it."""
         try:
-            self._record.recall(await asyncio.to_thread(pauses.read, self._directory()))
+            self._record.recall(await asyncio.to_thread(pause_record.read, self._directory()))
         except (OSError, ValueError) as error:
             self._logger.warning("it is not known what was paused before this start: %s", error)
         self.apply()
@@ -98,7 +98,7 @@ class PauseSwitch:
                 return None
             directory, held = self._directory(), self._record.held
             try:
-                await asyncio.to_thread(pauses.write, directory, held)
+                await asyncio.to_thread(pause_record.write, directory, held)
             except OSError as error:
                 return f"the pauses could not be written to {directory}: {error.strerror}"
             self._record.note_stored(held)

@@ -10,7 +10,7 @@ from module import __version__
 from module.clock.machine_clock import iso
 from module.collection.kept import KeptOfSource
 from module.courier import Courier
-from module.pauses import What
+from module.pause_record import What
 
 
 def status_of(courier: Courier) -> dict[str, Any]:

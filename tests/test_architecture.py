@@ -107,7 +107,7 @@ ASK_A_SERVICE = [path for path in FILES if path.parent.name in ("commands", "hea
 CONTROL = ("control", "self._control")
 OF_CONTROL = ("config", "sources")
 """What ``Control`` hands out whole: the frozen attributes, and the sources by their ids."""
-PARTS = ("courier", "carried", "pauses", "pause_switch", "status", "spool", "delivery.uploader", "clock.watch")
+PARTS = ("courier", "carried", "pause_record", "pause_switch", "status", "spool", "delivery.uploader", "clock.watch")
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from module.delivery import attempts as carrier_module
 from module.delivery import uploader as uploader_module
 from module.health.readings import Vitals
 from module.local.cloud import LocalCloud
-from module.pauses import What
+from module.pause_record import What
 from module.spool import thread as owner_module
 from module.status import status_of
 from tests.process.rig import KEY, KEY_ID, PART, CountingSensor

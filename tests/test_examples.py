@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from module import UPLOADER_MODEL
-from module.attributes.timetable import parse_cron
+from module.attributes.timetable import check_cron
 from module.attributes.uploader import Config, parse
 from module.commands.arguments import read_all
 from module.commands.table import VERBS
@@ -108,7 +108,7 @@ def test_jobs_send_commands_that_the_uploader_takes(name: str) -> None:
     parsed = uploaders(machine)
     for job in machine.get("jobs", []):
         if DURATION.fullmatch(job["schedule"]) is None:
-            parse_cron(job["schedule"], "UTC")
+            check_cron(job["schedule"], "UTC")
         assert job["method"] == "DoCommand"
         verb = VERBS[job["command"]["command"]]
         arguments = read_all(verb.name, verb.arguments, job["command"])

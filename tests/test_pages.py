@@ -13,7 +13,7 @@ import pytest
 
 from module import MODULE_ID, UPLOADER_MODEL, courier, recent
 from module.attributes.source import SourceConfig
-from module.attributes.timetable import parse_cron
+from module.attributes.timetable import check_cron
 from module.attributes.uploader import Config, parse
 from module.carried import Carried
 from module.clock import machine_clock
@@ -76,7 +76,7 @@ def _is_attributes(shown: dict[str, Any], page: str) -> bool:
 def _is_job(shown: dict[str, Any]) -> bool:
     if set(shown) != {"name", "schedule", "resource", "method", "command"}:
         return False
-    parse_cron(shown["schedule"], "UTC")
+    check_cron(shown["schedule"], "UTC")
     command = shown["command"]
     arguments.read_all(command["command"], VERBS[command["command"]].arguments, command)
     return True

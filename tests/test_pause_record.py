@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from module import pauses
+from module import pause_record
+from module.pause_record import Pauses, What
 from module.pause_switch import PauseSwitch
-from module.pauses import Pauses, What
 from module.spool.place import PAUSED_FILE
 
 LOGGER = logging.getLogger("courier-test")
@@ -47,7 +47,7 @@ async def test_a_damaged_file_pauses_nothing_and_says_so_and_the_next_pause_repl
 ) -> None:
     (tmp_path / PAUSED_FILE).write_bytes(damage)
     with pytest.raises(ValueError, match=f"{PAUSED_FILE} is damaged, and nothing is paused by it"):
-        pauses.read(tmp_path)
+        pause_record.read(tmp_path)
     parts = {"s1": Part()}
     first = switch(tmp_path, parts)
     await first.recall()
@@ -62,7 +62,7 @@ async def test_a_damaged_file_pauses_nothing_and_says_so_and_the_next_pause_repl
 
 
 def test_without_a_file_nothing_is_paused(tmp_path: Path) -> None:
-    assert pauses.read(tmp_path) == {}
+    assert pause_record.read(tmp_path) == {}
 
 
 async def test_nothing_is_written_before_the_spool_is_open(tmp_path: Path) -> None:
@@ -72,4 +72,4 @@ async def test_nothing_is_written_before_the_spool_is_open(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
     first.allow_writing()
     assert await first.keep() is None
-    assert pauses.read(tmp_path) == {(What.SOURCE, "s1"): 7}
+    assert pause_record.read(tmp_path) == {(What.SOURCE, "s1"): 7}

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from module.attributes.timetable import BadTimeText, parse_cron, parse_timezone, parse_windows
+from module.attributes.timetable import BadTimeText, check_cron, parse_timezone, parse_windows
 from module.attributes.validation import Model, Refusal, Refused, SecretStr, ValidationError
 
 _LONGEST = 80
@@ -212,7 +212,7 @@ def _accept_proxy(value: Any) -> SecretStr:
 def _accept_cron(value: Any) -> str:
     kept: str = text().accept(value)
     # Only the fields: the zone is an attribute of its own, with a refusal of its own.
-    parse_cron(kept, "UTC")
+    check_cron(kept, "UTC")
     return kept
 
 

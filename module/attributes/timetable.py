@@ -75,7 +75,7 @@ def parse_timezone(text: str) -> ZoneInfo:
         raise BadTimeText(text, "is no time zone", _TIMEZONE_ALLOWED) from error
 
 
-def parse_cron(text: str, timezone: str) -> None:
+def check_cron(text: str, timezone: str) -> None:
     """Check a cron expression of 5 fields, or of 6 with seconds first, and its time zone.
 
     Raises BadTimeText, a ValueError. It names the field that cannot be read, or says that no date ever matches.

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from cronsim import CronSim
 
-from module.attributes.timetable import Window, parse_cron, parse_timezone, parse_windows
+from module.attributes.timetable import Window, check_cron, parse_timezone, parse_windows
 
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
@@ -69,7 +69,7 @@ class Cron:
 
     def __init__(self, expression: str, timezone: str) -> None:
         """Read the expression; raises ValueError if it or the time zone cannot be read, or if no date ever matches."""
-        parse_cron(expression, timezone)
+        check_cron(expression, timezone)
         fields = expression.split()
         minute, hour = fields[1:3] if len(fields) == _WITH_SECONDS else fields[:2]
         self._expression = expression

@@ -6,7 +6,7 @@ import math
 import time
 from typing import Any
 
-from module.attributes.timetable import parse_cron
+from module.attributes.timetable import check_cron
 from module.clock.machine_clock import iso
 from module.collection.kept import Labels
 from module.commands.arguments import Argument, number, refuse, text, text_of
@@ -27,7 +27,7 @@ async def _set_schedule(control: Control, arguments: Arguments) -> dict[str, Any
         raise CommandError(f"set_schedule: allowed is exactly one of {', '.join(_SCHEDULES)}")
     if "cron" in given:
         try:
-            parse_cron(given["cron"], collector.timezone)
+            check_cron(given["cron"], collector.timezone)
         except ValueError as error:
             raise CommandError(f"set_schedule.cron: {error}") from error
     for_s = arguments["for_s"]
