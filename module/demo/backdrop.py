@@ -28,6 +28,8 @@ WALL_MM, FAR_MM, NEAR_MM = 2600, 1750, 1250
 """How far the wall is, the belt's far edge and its near one."""
 
 _FLOOR = 0.93
+_STRIP = 64
+"""How many rows are lit at a time: no more than the processor's cache holds."""
 _WALL = (128, 122, 104)
 _PANEL = 0.36
 _DETAILS = ((0.21, 7), (0.055, 4), (0.0145, 4))
@@ -38,16 +40,18 @@ _FINE_PIXELS, _FINE = 1.9, 16
 
 def backdrop(random_numbers: np.random.Generator, width: int, height: int) -> tuple[Pixels, Pixels]:
     """The picture without belt, parts and gripper, 8 bits each; and its light, as a factor for each pixel."""
-    import cv2  # noqa: PLC0415 - only the demo's cameras need it
-    import numpy as np  # noqa: PLC0415 - as above
+    import numpy as np  # noqa: PLC0415 - only the demo's cameras need it
 
     picture = np.empty((height, width, 3), np.uint8)
     picture[:] = _WALL
     _draw_wall(picture)
     _draw_conveyor(picture)
     light = _light(width, height)
-    lit = (picture - 14 + _dirt(random_numbers, width, height, height)[..., None]) * light[..., None]
-    return cv2.convertScaleAbs(np.clip(lit, 0, 255)), light
+    dirt = _dirt(random_numbers, width, height, height) - 14
+    for top in range(0, height, _STRIP):
+        rows = slice(top, top + _STRIP)
+        picture[rows] = np.clip((picture[rows] + dirt[rows, :, None]) * light[rows, :, None], 0, 255)
+    return picture, light
 
 
 def backdrop_depth(width: int, height: int) -> Pixels:
@@ -156,16 +160,20 @@ def _fill(picture: Pixels, corners: Any, colour: tuple[int, int, int]) -> None:
 
 def _light(width: int, height: int) -> Pixels:
     """A lamp above the gripper's place, its cone on the wall and the belt, and the dark towards the corners."""
+    import cv2  # noqa: PLC0415 - as above
     import numpy as np  # noqa: PLC0415 - as above
 
-    down, across = np.mgrid[0:height, 0:width].astype(np.float32) / height
+    # It changes softly, so that few points of it are enough.
+    points = (max(2, width // 8), max(2, height // 8))
+    down, across = np.mgrid[0 : points[1], 0 : points[0]].astype(np.float32) / points[1]
     across -= STATION * width / height
     cone = np.exp(-((across / (0.20 + 0.42 * down)) ** 2))
     pool = np.exp(-((across / 0.62) ** 2) - ((down - 0.70) / 0.22) ** 2)
     # What the belt's frame keeps the light from.
     shadow = 1 - 0.35 * np.exp(-(((down - BELT_TOP + 0.05) / 0.06) ** 2)) * (down < BELT_TOP)
-    light: Pixels = (0.66 + 0.40 * cone + 0.30 * pool) * shadow
-    return light
+    light = ((0.66 + 0.40 * cone + 0.30 * pool) * shadow).astype(np.float32)
+    lit: Pixels = cv2.resize(light, (width, height), interpolation=cv2.INTER_LINEAR)
+    return lit
 
 
 def _dirt(random_numbers: np.random.Generator, width: int, rows: int, height: int) -> Pixels:

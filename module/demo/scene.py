@@ -26,8 +26,8 @@ JPEG_QUALITY = 85
 _GRAIN = 6.2
 """Standard deviation of the noise, of 255."""
 _GRAIN_MARGIN = 64
-_SHADES = 5
-"""How many brightnesses a part is drawn in, from the picture's edge to the lamp above the gripper."""
+_SHADES, _DIM, _BRIGHT = 5, 0.40, 0.95
+"""In how many brightnesses a part is drawn, from the picture's edge to the lamp above the gripper."""
 _FOCAL_LENGTH = 0.9
 """In widths of the picture."""
 _PART_MM = 1330
@@ -60,8 +60,8 @@ class Scene:
         self._line_light, self._brightest = line, float(line.max())
         kinds = range(len(sprites.PART_COLOURS))
         self._upright = [self._shaded(sprites.part(height, kind)) for kind in kinds]
-        self._lifted = [self._shaded(sprites.part(height, kind, lifted=True))[-1] for kind in kinds]
-        self._askew = [self._shaded(sprites.part(height, kind, askew=True))[-1] for kind in kinds]
+        self._lifted = [sprites.part(height, kind, lifted=True).dimmed(_BRIGHT) for kind in kinds]
+        self._askew = [sprites.part(height, kind, askew=True).dimmed(_BRIGHT) for kind in kinds]
         self._palm, self._shaft = sprites.palm(height), sprites.shaft(height)
         self._palm_height = round(sprites.PALM_HEIGHT * height) - 1
         self._fingers = sprites.finger(height, left=True), sprites.finger(height, left=False)
@@ -134,7 +134,7 @@ class Scene:
 
     def _shaded(self, sprite: Sprite) -> list[Sprite]:
         """A part in each brightness, the brightest last."""
-        return [sprite.dimmed(0.40 + 0.55 * shade / (_SHADES - 1)) for shade in range(_SHADES)]
+        return [sprite.dimmed(_DIM + (_BRIGHT - _DIM) * shade / (_SHADES - 1)) for shade in range(_SHADES)]
 
     def _with_lamp(self, lit: str) -> Pixels:
         view = self._still.copy()

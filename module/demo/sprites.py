@@ -21,6 +21,7 @@ PART_FRONT, PART_TOP = 0.115, 0.050
 """How high the front of a part is, and above it what is seen of its top."""
 PALM_WIDTH, PALM_HEIGHT, FINGER_HEIGHT = 0.40, 0.105, 0.145
 _SHAFT_HEIGHT = 0.62
+_SOFTER = 8
 _FINER, _FINE_HEIGHT = 3, 800
 """Drawn so many times larger first, in pictures of at most that height: that makes edges smooth."""
 
@@ -115,11 +116,14 @@ class _Canvas:
         """Soften what has been drawn so far, and let it cover so much at most."""
         import cv2  # noqa: PLC0415 - as above
 
-        softened = cv2.GaussianBlur(self.cover, (0, 0), blur * self.scale)
+        # What is soft has nothing fine in it: an eighth of the pixels is enough.
+        small = cv2.resize(self.cover, None, fx=1 / _SOFTER, fy=1 / _SOFTER, interpolation=cv2.INTER_AREA)
+        small = cv2.GaussianBlur(small, (0, 0), blur * self.scale / _SOFTER)
+        softened = cv2.resize(small, self.cover.shape[::-1], interpolation=cv2.INTER_LINEAR)
         self.picture[:] = self.picture[self.cover > 0][0] if self.cover.any() else 0
         self.cover = cv2.convertScaleAbs(softened, alpha=opacity)
 
-    def sprite(self, anchor: tuple[float, float], *, blur: float = 0.0, turn: float = 0.0) -> Sprite:
+    def sprite(self, anchor: tuple[float, float], *, turn: float = 0.0) -> Sprite:
         """Cut it out, in the picture's own size; ``turn`` in degrees about its anchor."""
         import cv2  # noqa: PLC0415 - as above
         import numpy as np  # noqa: PLC0415 - as above
@@ -129,8 +133,6 @@ class _Canvas:
             about = (anchor[0] * self.scale, anchor[1] * self.scale)
             matrix = cv2.getRotationMatrix2D(about, turn, 1)
             picture, cover = (cv2.warpAffine(one, matrix, one.shape[1::-1]) for one in (picture, cover))
-        if blur:
-            cover = cv2.GaussianBlur(cover, (0, 0), blur * self.scale)
         size = (max(1, cover.shape[1] // self.finer), max(1, cover.shape[0] // self.finer))
         # Colours at the edge are mixed from what is covered only.
         weight = cv2.resize(cover.astype(np.float32) / 255, size, interpolation=cv2.INTER_AREA)

@@ -32,10 +32,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missi
 
 
 async def test_an_event_is_a_strip_of_what_came_before_the_trigger_and_after_it(run: Run) -> None:
+    """One strip, though some frames of it were missed."""
     run.chronicle.begin([{"name": "conveyor"}, EVENT])
     held = [(T + tenth / 5, {"jam": 20 <= tenth < 30}) for tenth in range(45)]
     run.arrivals.append(arrivals.rows("conveyor", "conveyor", held))
-    frames = [T + 1.2 + number / 2 for number in range(12)]
+    frames = [T + 1.2 + number / 2 for number in range(14) if number not in (8, 9)]
     run.arrivals += [arrivals.image(run.picture(), "event", at) for at in frames]
     early = sum(at < T + 4 for at in frames)
 
@@ -60,6 +61,20 @@ async def test_a_trigger_command_is_the_moment_of_its_strip(run: Run) -> None:
 
 def _equal(given: Any, expected: Any) -> None:
     assert given == expected
+
+
+async def test_two_openings_soon_after_one_another_are_two_strips(run: Run) -> None:
+    run.chronicle.begin([EVENT])
+    for at in (T + 4, T + 8):
+        run.now = at
+        run.chronicle.trigger(["event"])
+    run.arrivals += [arrivals.image(run.picture(), "event", T + 2.1 + number / 2) for number in range(16)]
+
+    def see(browser: Browser) -> None:
+        heads = [head.removeprefix("event") for head in texts(browser, "#takes .take-head")]
+        assert heads == ["trigger command at 8.0 s6 before it, 4 after", "trigger command at 4.0 s4 before it, 2 after"]
+
+    await run.look(see)
 
 
 async def test_boxes_and_labels_lie_on_the_frames_that_carry_them(run: Run) -> None:

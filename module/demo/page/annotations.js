@@ -26,7 +26,7 @@ function drawn([label, confidence, left, top, right, bottom], width, height, let
   const size = height / letters;
   const text = words([label, confidence]);
   const above = y > 1.5 * size ? y - 1.4 * size : y;
-  parts.push(shape("rect", { class: "plate", x, y: above, width: size * (0.6 * text.length + 0.6), height: 1.4 * size }));
+  parts.push(shape("rect", { class: "plate", x, y: above, width: size * (0.62 * text.length + 1), height: 1.4 * size }));
   parts.push(shape("text", { x: x + 0.3 * size, y: above + 1.05 * size, "font-size": size }, text));
   return parts;
 }

@@ -166,7 +166,7 @@ export class Chart {
     if (b <= left || a >= right) return [];
     const parts = [shape("rect", { class: "band", x: a, y: top, width: Math.max(1, b - a), height: bottom - top })];
     const fitting = [name, name.replace(/^cloud /, ""), "away"].find((text) => b - a > text.length * LETTER + 6);
-    if (name && fitting) parts.push(shape("text", { class: "band-name", x: (a + b) / 2, y: top + 14, "text-anchor": "middle" }, fitting));
+    if (name && fitting) parts.push(shape("text", { class: "band-name", x: (a + b) / 2, y: bottom - 8, "text-anchor": "middle" }, fitting));
     return parts;
   }
 

@@ -56,16 +56,19 @@ export class Filmstrips {
     return this.parted.get(name).takes;
   }
 
-  /** A source's frames, parted wherever none was kept for a while. */
+  /** A source's frames, parted by the openings of its gate; where none is known, wherever none was kept for a while. */
   part(source, name, own) {
-    const apart = 2.5 * (source.interval_s ?? 1 / (source.capture_frequency_hz ?? 1));
+    const every = source.interval_s ?? 1 / (source.capture_frequency_hz ?? 1);
+    const before = source.gate.before_s ?? 0;
     const takes = [];
     for (const frame of this.frames.get(name) ?? []) {
+      const opening = own.findLast(([, at]) => at - before - every / 2 <= frame.captured) ?? null;
       const last = takes.at(-1);
-      if (last && frame.captured - last.frames.at(-1).captured <= apart) last.frames.push(frame);
-      else takes.push({ source: name, keeping: (source.gate.before_s ?? 0) > 0, frames: [frame] });
+      const near = opening !== null || (last && frame.captured - last.frames.at(-1).captured <= 2.5 * every);
+      if (last && near && last.opening === opening) last.frames.push(frame);
+      else takes.push({ source: name, keeping: before > 0, opening, frames: [frame] });
     }
-    for (const take of takes) Object.assign(take, opened(take, own, source.gate));
+    for (const take of takes) Object.assign(take, opened(take, source.gate));
     return takes;
   }
 
@@ -82,9 +85,9 @@ export class Filmstrips {
   drawTake(take, began, former) {
     const before = take.at === null ? 0 : take.frames.filter((frame) => frame.captured < take.at).length;
     const after = take.frames.length - before;
-    const when = `${((take.at ?? take.frames[0].captured) - began).toFixed(1)} s`;
+    const when = take.at === null ? `from ${(take.frames[0].captured - began).toFixed(1)} s` : `${take.why} at ${(take.at - began).toFixed(1)} s`;
     const kept = before ? `${before} before it, ${after} after` : `${count(take.frames.length)} ${take.frames.length === 1 ? "frame" : "frames"}`;
-    const heading = element("p", "take-head", element("strong", "", take.source), element("span", "", `${take.why} at ${when}`), element("span", "", kept));
+    const heading = element("p", "take-head", element("strong", "", take.source), element("span", "", when), element("span", "", kept));
     const strip = element("ol", "strip");
     const skipped = take.frames.length - MOST_FRAMES;
     take.frames.forEach((frame, at) => {
@@ -96,7 +99,7 @@ export class Filmstrips {
       } else strip.append(this.frame(frame, take, at < before));
     });
     strip.tabIndex = 0;
-    strip.setAttribute("aria-label", `${take.source}, ${take.why} at ${when}`);
+    strip.setAttribute("aria-label", `${take.source}, ${when}`);
     const item = element("li", "take", heading, strip);
     const scrolled = former?.querySelector(".strip").scrollLeft;
     if (scrolled) requestAnimationFrame(() => (strip.scrollLeft = scrolled));
@@ -114,11 +117,8 @@ export class Filmstrips {
 }
 
 /** When and why the gate opened for these frames: by a row or a command, else by the first frame in which something was found. */
-function opened({ frames }, openings, gate) {
-  const [first, last] = [frames[0].captured, frames.at(-1).captured];
-  const opening = openings.find(([, at]) => at >= first - 1 && at <= last + 0.5);
+function opened({ frames, opening }, gate) {
   if (opening) return { at: opening[1], why: opening[2] };
   const found = frames.find((frame) => frame.boxes?.length);
-  if (found) return { at: found.captured, why: `${gate.vision ?? "vision"}: ${found.boxes[0][0]}` };
-  return { at: null, why: gate.sensor ? `${gate.sensor}: ${gate.key}` : "opened" };
+  return found ? { at: found.captured, why: `${gate.vision ?? "vision"}: ${found.boxes[0][0]}` } : { at: null, why: "" };
 }
