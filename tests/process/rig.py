@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -203,6 +204,12 @@ class Beside:
     def __init__(self) -> None:
         self.late_s = 0.0
         """The latest that a timer was, twice: the module and this process may wait one after the other."""
+        self._all_late_s: list[float] = []
+
+    @property
+    def typical_late_s(self) -> float:
+        """How late a timer was in the median, twice."""
+        return 2 * statistics.median(self._all_late_s)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._watch(), name="beside")
@@ -217,7 +224,9 @@ class Beside:
         while True:
             due = loop.time() + 0.005
             await asyncio.sleep(0.005)
-            self.late_s = max(self.late_s, 2 * (loop.time() - due))
+            late_s = loop.time() - due
+            self._all_late_s.append(late_s)
+            self.late_s = max(self.late_s, 2 * late_s)
 
 
 class GuestRig(Rig):
