@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +11,6 @@ from module.attributes.api_methods import methods_of
 from module.attributes.uploader import Config, parse
 from module.conversion.findings import Kind
 from module.conversion.machine import Conversion, convert
-from module.conversion.main import main
 from module.errors import ConfigError
 
 MACHINE = {"VIAM_MODULE_DATA": "/d", "VIAM_MACHINE_PART_ID": "p", "VIAM_API_KEY_ID": "i", "VIAM_API_KEY": "k"}
@@ -362,31 +359,3 @@ def test_capture_methods_without_a_data_manager_are_converted_with_a_word() -> N
     conversion = convert({"components": [component(reads())]})
     assert len(parsed(conversion).sources) == 1
     assert "services" in findings(conversion, Kind.DIFFERS)
-
-
-@pytest.mark.parametrize(
-    ("text", "status", "printed"),
-    [
-        (json.dumps(machine(component(reads()))), 0, '"courier:capture:uploader"'),
-        (json.dumps(machine(component(reads()), mongo_capture_config={})), 3, '"courier:capture:uploader"'),
-        ("{", 1, ""),
-        ("[]", 1, ""),
-    ],
-)
-def test_the_command_prints_the_config_and_tells_by_its_status(
-    text: str, status: int, printed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "machine.json"
-    file.write_text(text)
-    assert main([str(file), "--name", "courier"]) == status
-    out, err = capsys.readouterr()
-    assert printed in out
-    assert bool(out) == bool(printed)
-    assert err
-    if out:
-        assert json.loads(out)["services"][-1]["name"] == "courier"
-
-
-def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["/nowhere/machine.json"]) == 1
-    assert capsys.readouterr().err == "/nowhere/machine.json: cannot be read: No such file or directory\n"

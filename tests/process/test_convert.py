@@ -19,8 +19,8 @@ from viam.resource.base import ResourceBase
 
 from module.conversion.machine import convert
 from module.local.calls import Arrival, UploadMethod
+from tests.process.component_cases import Pin, fake
 from tests.process.rig import NAME, ROOT, CountingSensor, Rig, Starter, StillCamera
-from tests.process.test_components import Pin, fake
 from tests.process.test_sources import JPEG
 
 EXAMPLES = ROOT / "examples" / "migration"

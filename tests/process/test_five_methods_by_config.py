@@ -22,8 +22,8 @@ from viam.proto.common import GeoPoint
 from viam.resource.base import ResourceBase
 
 from module.local.calls import Arrival, UploadMethod
+from tests.process.component_cases import Pin, fake
 from tests.process.rig import PART, ROOT, Rig, Starter, StillCamera
-from tests.process.test_components import Pin, fake
 from tests.process.test_five_methods import PARAMETERS, assert_same, sdk_of, sent_by_sdk
 
 TABULAR, BINARY, STREAMING, FILE, FROM_PATH = METHODS = (

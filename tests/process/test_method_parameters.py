@@ -11,8 +11,8 @@ from grpclib import GRPCError, Status
 from viam.components.board import Board
 
 from module.local.calls import Arrival, UploadMethod
+from tests.process.component_cases import Pin, fake
 from tests.process.rig import CountingSensor, Starter
-from tests.process.test_components import Pin, fake
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from viam.proto.common import Pose
 from viam.resource.registry import Registry
 
 from module.local.calls import UploadMethod
+from tests.process.component_cases import POSE_ROW, fake
 from tests.process.rig import Starter
-from tests.process.test_components import POSE_ROW, fake
 
 
 @pytest.fixture
