@@ -10,7 +10,7 @@ from module.conversion.document import Place, is_variable
 from module.conversion.findings import Finding, Kind
 
 _SETTLE_MS = 10_000
-_MOST_UPLOADS = 64
+_MOST_UPLOADS = 100
 _LONG_MIN = 1
 # Folders of these names the data manager passes over, at any depth: what it could not sync, what waits for a dataset.
 _ITS_FOLDERS = ["**/failed/", "**/datasetUpload/"]

@@ -211,7 +211,7 @@ def test_the_files_of_the_data_manager_are_not_uploaded_as_they_are() -> None:
         ({"sync_disabled": True}, {"upload": {"disabled": True}}),
         ({"maximum_num_sync_threads": 3}, {"upload": {"concurrency": 3}}),
         ({"maximum_num_sync_threads": 0}, {}),
-        ({"maximum_num_sync_threads": 1000}, {"upload": {"concurrency": 64}}),
+        ({"maximum_num_sync_threads": 1000}, {"upload": {"concurrency": 100}}),
         ({"selective_syncer_name": "wifi"}, {"upload": {"only_when": {"sensor": "wifi", "key": "should_sync"}}}),
         ({"selective_syncer_name": ""}, {}),
         ({"delete_every_nth_when_disk_full": 5}, {"spool": {"when_full": "thin"}}),
