@@ -215,7 +215,7 @@ def test_each_recipe_has_a_config_and_is_found_from_the_top() -> None:
     led_to = set(re.findall(r"\]\(#([\w-]+)\)", PAGES["docs/recipes.md"].split("\n## ")[0]))
     assert led_to == anchors(PAGES["docs/recipes.md"]) - {"recipes"}
     recipes = re.split(r"^## ", PAGES["docs/recipes.md"], flags=re.MULTILINE)[1:]
-    assert len(recipes) == 10
+    assert len(recipes) == 11
     assert all(list(_attributes_shown(recipe)) for recipe in recipes)
 
 

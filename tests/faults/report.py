@@ -65,33 +65,33 @@ def section(groups: Mapping[Group, Rows], command: str, backlog: str, slow: str)
 {_counts(groups)}, by
 `{command}`, which wrote this table.
 
-{table(groups)}
-
-{backlog}
-
 A real module process polls three counting sensors at 20, 30 and 50 Hz into a real spool, and uploads over TCP to a
-cloud on this computer. *At stake* are the captures that the module reported (by `status`, or by its answer to
-`upload_data`) between the last fault and the end of this one, and those that still waited from earlier. *Lost* are
-those of them that are not in the cloud at the end, after the faults are over, the spool is empty, and failures have
-been retried. *Delivered twice* counts captures that the cloud had already, from this fault to the next: delivery is at
-least once.
+cloud on this computer. The columns:
+
+- *At stake* are the captures that the module reported (by `status`, or by its answer to `upload_data`) between the last
+  fault and the end of this one, and those that still waited from earlier.
+- *Lost* are those of them that are not in the cloud at the end, after the faults are over, the spool is empty, and
+  failures have been retried. On a disk that is full or damaged, they are captures that are missing and that the status
+  counts neither as dropped, nor as errors, nor as unreadable.
+- *Delivered twice* counts captures that the cloud had already, from this fault to the next: delivery is at least once.
 
 A power cut is simulated: every write under the spool is recorded, with its syncs. The disk is then rebuilt as of a
 random moment, from all synced bytes and a random part of the others; pages may be torn, and names may be missing. There
 *at stake* are captures that had counted and were not acknowledged, and *delivered twice* are acknowledged ones that are
 back.
 
-On a disk that is full or damaged, *lost* are captures that are missing and that the status does not count as dropped,
-refused or unreadable.
+{table(groups)}
+
+{backlog}
 
 ## A slow disk
-
-{slow}
 
 Two sensors are polled at 50 Hz. Each sync of the disk (fsync, fdatasync) takes longer than usual by the time in the
 first column. *Behind* is the largest number of polls that were answered and not yet captured, `lag_s` the largest value
 in the status. *A command* is the longest `upload_data`, *a reconfiguration* the longest change of the service, from
 request to answer. *Missed* are ticks that were skipped because the disk was 2 s behind, or the computer busy.
+
+{slow}
 {END}
 """
 

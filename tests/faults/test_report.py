@@ -40,7 +40,7 @@ def test_a_new_run_takes_the_place_of_the_last_and_leaves_what_others_wrote(tmp_
     assert "`second`" in text
     assert "by `first`" not in text
     assert "It was large." in text
-    assert "## A slow disk\n\n| 40 ms |" in text
+    assert "or the computer busy.\n\n| 40 ms |" in text
     assert text.endswith("-->\n\n## Power cuts\n")
 
 
