@@ -196,7 +196,7 @@ class Courier:
         self.switch.allow_writing()
         self._begin([name for name in self._works if name not in self._tasks])
         counts = (len(self.collectors), len(self.watches), self.store.items, self.store.failed)
-        self._logger.info("%d sources and %d folders; %d captures wait in the spool, and %d failures", *counts)
+        self._logger.info("sources: %d, folders: %d; in the spool: %d captures that wait, %d failures", *counts)
         if problem := await self.switch.keep():
             self._logger.warning(problem)
 

@@ -124,7 +124,7 @@ def test_variables_of_the_fragment_are_those_that_machines_set() -> None:
         assert set(used["variables"]) == names
 
 
-def test_a_machine_keeps_the_fragment_but_for_what_it_changes() -> None:
+def test_a_machine_keeps_the_fragment_except_what_it_changes() -> None:
     plain, other = (uploaders(whole(name))["uploader"] for name in reversed(USES_FRAGMENT))
     if plain.upload.active_hours:
         plain, other = other, plain
@@ -138,7 +138,7 @@ def test_a_machine_keeps_the_fragment_but_for_what_it_changes() -> None:
 
 
 @pytest.mark.parametrize("before", MIGRATIONS)
-def test_what_comes_after_a_migration_is_what_the_conversion_gives(before: str) -> None:
+def test_the_after_files_of_a_migration_are_what_the_conversion_returns(before: str) -> None:
     conversion = convert(LOADED[before])
     assert conversion.config == LOADED[before.replace("before", "after")]
     assert conversion.complete
@@ -152,7 +152,7 @@ def test_two_parts_never_capture_the_same() -> None:
     assert {"oil"} | of_press <= {each["name"] for each in press["components"]}
 
 
-def test_the_machine_for_viam_server_talks_to_this_computer_alone() -> None:
+def test_the_machine_for_viam_server_talks_only_to_this_computer() -> None:
     machine = LOADED["viam-server.json"]
     assert uploaders(machine)["uploader"].cloud.address.startswith("http://127.0.0.1:")
     assert machine["network"]["bind_address"].startswith("127.0.0.1:")
@@ -161,7 +161,7 @@ def test_the_machine_for_viam_server_talks_to_this_computer_alone() -> None:
     assert {each["model"] for each in machine["components"]} == {"rdk:builtin:fake"}
 
 
-def test_every_example_is_told_in_the_documents() -> None:
+def test_every_example_is_named_in_the_documents() -> None:
     told = "".join((ROOT / "docs" / name).read_text() for name in ("fleets.md", "migration.md"))
     for name in [*LOADED, "local_cloud.py"]:
         assert f"examples/{name}" in told

@@ -55,7 +55,7 @@ def test_what_is_missing_is_named_with_what_is_allowed(attributes: dict[str, Any
         ({"x" * 5000: 1.0}, f'"{"x" * 78}…: no such attribute; known are sources, '),
     ],
 )
-def test_an_unknown_attribute_is_told_the_nearest_one_or_all(attributes: dict[str, Any], told: str) -> None:
+def test_the_refusal_of_an_unknown_attribute_names_the_nearest_or_all(attributes: dict[str, Any], told: str) -> None:
     assert told in refuse(attributes)
 
 
@@ -86,7 +86,7 @@ def test_all_refusals_come_at_once() -> None:
     }
 
 
-def test_two_sources_on_one_resource_are_told_to_take_ids() -> None:
+def test_the_refusal_of_two_sources_on_one_resource_asks_for_ids() -> None:
     told = refuse({"sources": [{"name": "cam"}, {"name": "cam", "method": "NextPointCloud"}]})
     assert told.startswith('sources[1].id: "cam" given; allowed is an id that no other source has (two sources')
     assert "`id`" in told

@@ -24,7 +24,7 @@ def test_the_same_name_goes_before_its_last_part() -> None:
     assert meant("gauge", ["gauge", "far:gauge"]) == {"gauge"}
 
 
-def test_a_remote_stands_on_one_side_alone() -> None:
+def test_a_remotes_name_is_matched_on_one_side_only() -> None:
     """Today's servers pass ``gauge`` for ``far:gauge``; earlier ones passed ``far:gauge`` for ``gauge``."""
     assert meant("far:gauge", ["gauge", "near"]) == {"gauge"}
     assert meant("gauge", ["far:gauge", "near"]) == {"far:gauge"}

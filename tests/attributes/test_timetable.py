@@ -111,7 +111,7 @@ def test_a_cron_error_names_the_field(text: str, field: str, allowed: str) -> No
 
 
 @pytest.mark.parametrize("text", ["", "* * * *", "* * * * * * *", "@daily", "* " * 600])
-def test_a_cron_expression_of_another_length_is_told_which_fields_there_are(text: str) -> None:
+def test_the_refusal_of_a_cron_expression_lists_the_fields(text: str) -> None:
     with pytest.raises(ValueError, match=r"allowed is 5 fields \(minute, hour, .*\) or 6 \(second first\)"):
         check_cron(text, "UTC")
 

@@ -183,7 +183,7 @@ def test_an_api_with_several_methods_wants_one() -> None:
         ({"method": "GetAudio", "interval_s": 10.0}, "a duration_seconds below timeout_s (10), or a longer"),
     ],
 )
-def test_what_a_method_must_be_told_is_missed(attributes: dict[str, Any], allowed: str) -> None:
+def test_a_missing_parameter_of_a_method_is_refused(attributes: dict[str, Any], allowed: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"sources[0].extra: not given; allowed is {allowed}")):
         source(**attributes)
 
@@ -213,7 +213,7 @@ def test_a_condition_stands_flat_beside_its_sensor(attributes: dict[str, Any], c
     assert (only_when.sensor, only_when.condition) == ("w", condition)
 
 
-def test_a_gate_opens_by_command_alone_or_by_a_vision_service() -> None:
+def test_a_gate_opens_by_a_command_only_or_by_a_vision_service() -> None:
     assert (gate().sensor, gate().condition, gate().vision, gate(poll_hz=2.0).poll_hz) == (None, None, None, 2.0)
     seen = gate(vision="v", find="classifications", label="cat", min_confidence=0.9)
     assert (seen.vision, seen.find, seen.label, seen.min_confidence) == ("v", Find.CLASSIFICATIONS, "cat", 0.9)

@@ -50,7 +50,7 @@ def test_every_refusal_comes_at_once_in_the_order_of_the_class_and_what_is_unkno
     ]
 
 
-def test_a_default_made_from_a_refused_attribute_is_no_refusal_of_its_own() -> None:
+def test_a_default_made_from_a_refused_attribute_is_not_refused_again() -> None:
     assert refusals({"name": ""}) == [(("name",), "refused")]
     assert Outer.model_validate({"name": "a"}).twice == "aa"
 

@@ -30,7 +30,7 @@ def test_a_line_goes_from_the_least_to_the_most() -> None:
     assert float(line.attrib["x2"]) - left == 2 * (float(line.attrib["x1"]) - left)
 
 
-def test_each_figure_has_a_scale_of_its_own() -> None:
+def test_each_figure_has_its_own_scale() -> None:
     picture = _picture(
         Series("drain", "ours", "rate", "rows/s", [1_000_000.0]),
         Series("drain", "ours", "memory", "MB", [2.0]),

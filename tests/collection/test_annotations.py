@@ -36,7 +36,7 @@ def test_a_box_in_pixels_becomes_one_in_proportion_to_the_image() -> None:
     assert (box.label, box.confidence, sides(box)) == ("cat", 0.25, (0.1, 0.1, 0.5, 0.5))
 
 
-def test_a_detector_that_gives_proportions_is_taken_at_its_word() -> None:
+def test_the_proportions_of_a_detector_are_used() -> None:
     detection = Detection(x_min_normalized=0.0, y_min_normalized=0.25, x_max_normalized=0.5, y_max_normalized=0.75)
     detection.MergeFrom(PIXELS)
     assert boxes(seen(detection)) == [(0.0, 0.25, 0.5, 0.75)]
@@ -71,7 +71,7 @@ def test_nothing_seen_takes_no_byte() -> None:
     assert label("") == b""
 
 
-def test_a_label_alone_has_no_confidence() -> None:
+def test_a_label_without_a_box_has_no_confidence() -> None:
     (found,) = Annotations.FromString(label("left")).classifications
     assert (found.label, found.HasField("confidence")) == ("left", False)
 
@@ -111,7 +111,7 @@ def test_a_crop_that_reaches_out_of_the_image_ends_at_its_edge() -> None:
 
 
 @pytest.mark.parametrize("crop", [(100, 0, 10, 10), (0, 100, 10, 10)])
-def test_a_crop_beside_the_image_leaves_the_labels_alone(crop: tuple[int, int, int, int]) -> None:
+def test_a_crop_beside_the_image_keeps_the_labels(crop: tuple[int, int, int, int]) -> None:
     assert cropped(boxed((0.0, 0.0, 1.0, 1.0)), crop, width=100, height=100) == label("left")
 
 

@@ -51,7 +51,7 @@ def test_the_table_has_a_row_for_every_method_and_none_beside() -> None:
     assert names - {name for _, name in METHODS} == {"GetWorldPose", "DoCommand"}
 
 
-def test_an_api_with_methods_of_its_own_has_a_constant() -> None:
+def test_an_api_with_its_own_methods_has_a_constant() -> None:
     constants = {value for name, value in vars(api_methods).items() if name.isupper() and isinstance(value, str)}
     assert {api for api, methods in api_methods._OF_API.items() if methods} <= constants
 

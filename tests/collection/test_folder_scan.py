@@ -129,7 +129,7 @@ def _unprivileged() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_what_cannot_be_read_is_left_out_and_told() -> None:
+def test_unreadable_files_are_left_out_and_reported() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         folder.chmod(0o755)
@@ -147,7 +147,7 @@ def test_what_cannot_be_read_is_left_out_and_told() -> None:
         assert sightings.skipped == {}
 
 
-def test_a_name_that_is_no_utf8_is_left_out_and_told(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_left_out_and_reported(tmp_path: Path) -> None:
     """Neither the spool nor an upload could hold it."""
     os.close(os.open(os.fsencode(tmp_path) + b"/caf\xe9", os.O_CREAT | os.O_WRONLY))
     sightings = Sightings()

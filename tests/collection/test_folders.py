@@ -144,7 +144,7 @@ async def test_files_are_appended_in_groups_and_share_an_origin(tmp_path: Path, 
     assert len({id(capture.origin) for capture in spool.captures[:100]}) == 1
 
 
-async def test_a_missing_folder_is_told_once_and_found_once_it_comes(
+async def test_a_missing_folder_is_logged_once_and_found_once_it_comes(
     tmp_path: Path, spool: _Spool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -174,7 +174,7 @@ async def test_a_spool_that_refuses_is_asked_again(tmp_path: Path, spool: _Spool
         await until(lambda: watch.last_error is None)
 
 
-async def test_what_was_skipped_is_told_while_the_rest_goes(
+async def test_skipped_files_are_reported_and_the_others_sent(
     tmp_path: Path, spool: _Spool, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(tmp_path / "a.txt")

@@ -164,7 +164,7 @@ async def test_cron_ticks_during_a_poll_are_missed() -> None:
     assert ticker.kept.missed == 2
 
 
-async def test_lateness_is_told_in_milliseconds(wall: Wall) -> None:
+async def test_lateness_is_in_milliseconds(wall: Wall) -> None:
     """Of ticks that come while the loop is held up."""
     ticker = _ticker(Periodic(0.02))
     await _count(ticker, 0.2)

@@ -20,7 +20,7 @@ def test_the_standard_library_reads_it(codec: str, width: int, channels: int, ra
         assert file.readframes(file.getnframes()) == SAMPLES
 
 
-def test_floats_are_told_apart() -> None:
+def test_floats_are_recognised() -> None:
     """Format 3 is IEEE float; the standard library reads none."""
     file = wav(SAMPLES, "pcm32_float", 16000, 2)
     assert struct.unpack("<HHIIHH", file[20:36]) == (3, 2, 16000, 128000, 8, 32)
@@ -30,5 +30,5 @@ def test_floats_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("codec", "pcm"), [("pcm16", True), ("pcm32", True), ("pcm32_float", True), ("mp3", False), ("", False)]
 )
-def test_bare_samples_alone_need_a_header(codec: str, pcm: bool) -> None:
+def test_only_bare_samples_need_a_header(codec: str, pcm: bool) -> None:
     assert is_pcm(codec) is pcm

@@ -149,7 +149,7 @@ def test_what_is_disabled_or_has_no_rate_stays_disabled(method: dict[str, Any], 
     assert only_source(method) == {"name": "it", "api": "rdk:component:sensor", "method": "Readings", **expected}
 
 
-def test_a_data_manager_that_captures_nothing_gives_disabled_sources() -> None:
+def test_a_data_manager_that_captures_nothing_becomes_disabled_sources() -> None:
     sources = parsed(convert(machine(component(reads(), reads(2)), capture_disabled=True))).sources
     assert [(source.disabled, source.capture_frequency_hz) for source in sources] == [(True, 1), (True, 2)]
 
@@ -237,7 +237,7 @@ def test_attributes_of_the_data_manager_have_their_like(given: dict[str, Any], e
         {"of_tomorrow": 1},
     ],
 )
-def test_what_has_no_like_is_told(given: dict[str, Any]) -> None:
+def test_attributes_without_an_equivalent_are_reported(given: dict[str, Any]) -> None:
     conversion = convert(machine(component(reads()), **given))
     assert list(findings(conversion, Kind.LOST)) == [f"services[0].attributes.{key}" for key in given]
     assert not conversion.complete
@@ -252,7 +252,7 @@ def test_what_has_no_like_is_told(given: dict[str, Any]) -> None:
         (reads(of_tomorrow=1), "rdk:component:sensor", ".of_tomorrow"),
     ],
 )
-def test_captures_that_cannot_be_mapped_are_told_and_the_rest_goes_on(
+def test_captures_that_cannot_be_mapped_are_reported_and_the_others_mapped(
     method: dict[str, Any], api: str, place: str
 ) -> None:
     conversion = convert(machine(component(method, api=api), component(reads(), name="other")))

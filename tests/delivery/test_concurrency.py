@@ -70,7 +70,7 @@ def test_what_is_set_is_kept(number: int) -> None:
     assert concurrency.number == number
 
 
-def test_after_an_outage_it_begins_anew() -> None:
+def test_after_an_outage_it_begins_again() -> None:
     concurrency = Concurrency(8, 64)
     drive(concurrency, lambda number: number / 0.05, 1)
     concurrency.reset()

@@ -39,7 +39,7 @@ async def test_what_waits_for_the_link_comes_back_when_it_works() -> None:
     assert {each.payload for each in back.items} == {b""}
 
 
-async def test_what_has_a_delay_of_its_own_keeps_it_whatever_the_link_does() -> None:
+async def test_a_load_with_its_own_delay_keeps_it_whatever_the_link_does() -> None:
     aside = Aside(back := Back())
     aside.for_a_while([item(1)], 0.02)
     aside.link_works(lambda _: 0)

@@ -76,7 +76,7 @@ def test_what_nobody_foresaw_is_tried_a_few_times() -> None:
     assert judge(ZeroDivisionError("?")) is Verdict.UNSURE
 
 
-def test_an_error_is_told_in_one_line() -> None:
+def test_an_error_is_one_line() -> None:
     assert say(GRPCError(Status.INTERNAL, "two\nlines\r\n  and\tmore")) == "INTERNAL: two lines and more"
     assert say(GRPCError(Status.INTERNAL)) == "INTERNAL: no further word"
     assert say(GRPCError(Status.INTERNAL, "x" * 10_000)) == "INTERNAL: " + "x" * 10_000

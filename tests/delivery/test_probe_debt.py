@@ -45,7 +45,7 @@ async def test_a_capture_that_probed_through_an_outage_is_not_late_for_it(start:
     await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) == 2, 5)
 
 
-async def test_a_capture_that_probed_through_an_outage_owes_nothing_for_trouble_of_its_own(start: Starter) -> None:
+async def test_a_capture_that_probed_through_an_outage_is_not_delayed_for_it(start: Starter) -> None:
     """The cloud comes back short of room, and takes one capture while it refuses the other."""
     rig = await probed(start, 8)
     refused: set[int] = set()

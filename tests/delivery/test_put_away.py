@@ -135,7 +135,7 @@ def test_a_move_writes_through_no_link(folder: Path, done: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.ENOENT])
-def test_a_move_that_cannot_be_done_leaves_the_file_and_nothing_else(
+def test_a_move_that_fails_leaves_only_the_file(
     folder: Path, done: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     path = write_file(folder / "a.txt")

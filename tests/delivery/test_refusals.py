@@ -60,7 +60,7 @@ async def test_a_token_that_is_never_taken_is_a_refusal(start: Starter) -> None:
     assert (rig.store.items, rig.store.failed) == (3, 0)
 
 
-async def test_a_wrong_key_gives_nothing_up(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_wrong_key_loses_nothing(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
     """Nor away: neither the key nor a token is in any text."""
     wrong = "the-wrong-and-secret-key"
     caplog.set_level("INFO")

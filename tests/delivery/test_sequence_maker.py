@@ -128,7 +128,7 @@ class Judge:
             raise Refusal(self._status, "not now")
 
 
-async def test_the_cloud_is_told_all_of_it_to_the_microsecond(start: Starter) -> None:
+async def test_the_cloud_gets_a_sequence_to_the_microsecond(start: Starter) -> None:
     rig = await start(stopped("one"))
     await rig.until(lambda: rig.book.all == [])
     (made,) = rig.cloud.sequences
@@ -244,7 +244,7 @@ async def test_a_cloud_that_hangs_is_asked_again_over_a_new_connection(start: St
     assert rig.client._session is not first
 
 
-async def test_the_delays_between_tries_grow_and_begin_anew_after_a_success(
+async def test_the_delays_between_tries_grow_and_begin_again_after_a_success(
     start: Starter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[int] = []

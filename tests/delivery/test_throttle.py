@@ -34,7 +34,7 @@ def test_no_five_seconds_send_more_than_they_may(rate: float, pauses: list[float
     assert rate * (5 + CREDIT_S) + frame <= rate * 5 * 1.05
 
 
-def test_whoever_waits_as_long_as_told_may_send() -> None:
+def test_a_call_that_waits_as_long_as_it_must_may_send() -> None:
     bucket = Bucket(1000, 0.0)
     bucket.spend(500, 0.0)
     assert 0.5 <= bucket.wait_s(0.0) < 0.52
@@ -102,7 +102,7 @@ async def test_a_turn_that_is_not_used_passes_on() -> None:
     assert throttle.take(10, second) == 10
 
 
-async def test_who_gives_up_waiting_keeps_nobody_from_his_turn() -> None:
+async def test_a_call_that_leaves_the_queue_delays_no_other() -> None:
     throttle = Throttle(1_000_000)
     called = asyncio.Event()
 

@@ -279,7 +279,7 @@ async def test_a_capture_that_never_gets_an_answer_holds_nobody_up(start: Starte
     assert sorted(rig.images()) == list(range(42))
 
 
-async def test_a_row_that_the_cloud_trips_over_holds_its_batch_alone(start: Starter) -> None:
+async def test_a_row_that_the_cloud_fails_on_delays_only_its_batch(start: Starter) -> None:
     rig = await start(batch_rows=10, retry_initial_s=0.5, retry_max_s=300)
     rig.cloud.judge = refuse_rows(5, status=STATUS.INTERNAL)
     await rig.append(*(row(n) for n in range(1000)))

@@ -61,7 +61,7 @@ def _names(rig: Rig) -> list[str]:
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.EMFILE, errno.ESTALE])
-async def test_a_share_that_fails_stops_nothing_else_and_loses_nothing(
+async def test_a_share_that_fails_stops_no_other_upload_and_loses_nothing(
     start: Starter, tmp_path: Path, disk: Disk, error: int
 ) -> None:
     """More files than step aside one by one: then their folder rests, and the cloud is not taken to be away."""

@@ -141,7 +141,7 @@ async def test_an_alarm_overtakes_uploads_that_hold_every_slot(start: Starter) -
     assert len(rig.images()) == 24
 
 
-async def test_what_was_claimed_ahead_waits_for_a_higher_priority_and_for_nobody_else(start: Starter) -> None:
+async def test_what_was_claimed_ahead_waits_only_for_a_higher_priority(start: Starter) -> None:
     """Captures of one stream are read many at once; each is still an upload of its own, and may be put back."""
     rig = await start(concurrency=4)
     await rig.append(row(0))
@@ -325,7 +325,7 @@ async def test_whoever_waits_for_a_rejected_capture_hears_of_it(start: Starter) 
     assert (failure.id, failure.error, failure.attempts) == (capture_id, "INVALID_ARGUMENT: not an image", 1)
 
 
-async def test_whoever_gives_up_waiting_stops_no_upload(start: Starter) -> None:
+async def test_a_caller_that_stops_waiting_stops_no_upload(start: Starter) -> None:
     rig = await start()
     rig.uploader.pause()
     (capture_id,) = await rig.append(image(1))

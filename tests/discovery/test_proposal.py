@@ -50,7 +50,7 @@ def test_the_budget_is_kept_and_no_rung_more_is_given_away(budget: int) -> None:
         assert proposal.bytes_per_day + size * DAY_S * (1 / faster - 1 / slowest) > budget * 0.6
 
 
-def test_a_budget_that_nothing_fits_is_told() -> None:
+def test_a_budget_that_nothing_fits_is_reported() -> None:
     proposal = made(camera(size=10**9), budget=10_000_000)
     assert proposal.periods_s[CAMERA, "c"] == DAY_S
     assert "which one poll a day of each would exceed" in proposal.attributes["comment"]

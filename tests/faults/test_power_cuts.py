@@ -78,7 +78,7 @@ def test_a_disk_may_undo_an_unlink(tmp_path: Path) -> None:
     assert {each.get("a") for each in found} == {None, b"safe"}
 
 
-def test_a_disk_gives_a_renamed_file_one_of_its_names(tmp_path: Path) -> None:
+def test_a_renamed_file_has_one_of_its_names_after_a_cut(tmp_path: Path) -> None:
     records = (call("c", "a"), call("w", data=b"safe"), call("s"), *SYNC_ROOT, call("r", "a", data=b"b"))
     found = after_cuts(tmp_path, *records)
     assert {tuple(each) for each in found} == {("a",), ("b",)}

@@ -115,7 +115,7 @@ def test_only_eagain_says_that_somebody_writes(descriptor: int, monkeypatch: pyt
         assert (found.standing, found.is_free, found.reason) == (Standing.UNKNOWN, True, os.strerror(number))
 
 
-def test_anothers_file_without_the_right_to_lease_it_cannot_be_told(file: Path) -> None:
+def test_another_users_file_without_the_right_to_a_lease_is_unknown(file: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can start a process of another user")
     with file.open("rb") as given:

@@ -20,7 +20,7 @@ def hang() -> Iterator[threading.Event]:
     ends.set()
 
 
-async def test_work_gives_what_it_returns_or_raises_and_knows_its_folder() -> None:
+async def test_the_result_or_error_of_work_is_returned() -> None:
     assert await threads.answer("/a", divmod, 7, 3) == (2, 1)
     with pytest.raises(ZeroDivisionError):
         await threads.answer("/a", divmod, 7, 0)

@@ -111,7 +111,7 @@ def test_a_status_without_trouble_is_ok() -> None:
         ({"folders": {"/logs": {"last_error": "no rights"}}}, "folder /logs: no rights"),
     ],
 )
-def test_what_is_the_matter_now_is_told(changes: dict[str, Any], reason: str) -> None:
+def test_present_troubles_are_reasons(changes: dict[str, Any], reason: str) -> None:
     readings = once(status(**changes))
     assert (readings["ok"], readings["reason"]) == (False, reason)
 

@@ -78,7 +78,7 @@ def test_a_command_is_asked_for_its_own_help(installation: Installation, command
     assert said(installation.run(command, asked))["arguments"] == [command, wanted]
 
 
-def test_standard_output_of_convert_is_the_document_alone(installation: Installation) -> None:
+def test_standard_output_of_convert_is_only_the_document(installation: Installation) -> None:
     """What the first start says goes to standard error."""
     installation.python()
     done = installation.run("convert", "machine.json")

@@ -300,7 +300,7 @@ async def test_a_restart_adds_what_was_there(machine: ViamServer, end: str) -> N
     assert set(answer) == {"rdk:component:sensor/attic", "rdk:component:sensor/cellar"}
 
 
-async def test_a_module_that_ends_at_once_is_told_with_its_last_words(machine_with: Start) -> None:
+async def test_a_module_that_ends_at_once_is_reported_with_the_end_of_its_log(machine_with: Start) -> None:
     machine = machine_with(script="import sys; print('no luck', file=sys.stderr); sys.exit(7)")
     with pytest.raises(MachineError, match=r"status 7 before it was ready.*\nno luck"):
         await machine.start()

@@ -130,7 +130,7 @@ async def test_a_method_that_is_not_there_is_said_to_be_so(serve: Any, dial: Dia
     assert refused.value.status in (Status.UNIMPLEMENTED, Status.UNKNOWN)
 
 
-async def test_a_deadline_is_told_and_kept(serve: Any, dial: Dial) -> None:
+async def test_a_deadline_is_sent_and_kept(serve: Any, dial: Dial) -> None:
     left: list[float | None] = []
 
     async def sleep(call: Served) -> None:

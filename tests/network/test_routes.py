@@ -134,7 +134,7 @@ async def test_the_first_way_is_taken_if_it_is_open(served: tuple[RawServer, Any
     assert taken == [direct, other]
 
 
-async def test_the_first_ways_error_is_told_if_none_connects(served: tuple[RawServer, Any]) -> None:
+async def test_the_first_ways_error_is_raised_if_none_connects(served: tuple[RawServer, Any]) -> None:
     _, channel_by = served
     ways = [Route("socks5h://127.0.0.1:1"), Route("socks5h://127.0.0.1:2")]
     with pytest.raises(NetworkError, match=r"127\.0\.0\.1|localhost"):

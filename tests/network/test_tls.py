@@ -78,7 +78,7 @@ async def test_a_server_that_is_vouched_for_is_called(tmp_path: Path, store: Map
     ],
     ids=["expired", "not yet valid", "self-signed", "unknown issuer, or an intermediate missing", "wrong name"],
 )
-async def test_who_is_not_trusted_is_told_why_and_hears_nothing(
+async def test_a_server_that_is_not_trusted_gets_nothing_and_the_error_says_why(
     tmp_path: Path, store: Mapping[str, str], certificate: object, said: str
 ) -> None:
     heard: list[int] = []

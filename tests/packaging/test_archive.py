@@ -130,7 +130,7 @@ def test_health_and_discovery_are_in_it(seen: dict[str, Any]) -> None:
 
 
 @linux
-def test_it_ends_cleanly_when_it_is_told_to(seen: dict[str, Any]) -> None:
+def test_it_ends_cleanly_on_request(seen: dict[str, Any]) -> None:
     assert seen["exit"] == 0
     assert "Traceback" not in seen["printed"]
 

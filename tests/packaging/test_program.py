@@ -46,7 +46,7 @@ def test_without_any_the_library_looks_for_itself(program: ModuleType, tmp_path:
     assert not environ
 
 
-def test_the_demo_is_told_to_stand_in_the_source(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_archive_says_that_the_demo_is_in_the_source(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything of the module is imported, which would ask for gRPC's C core."""
     monkeypatch.setattr(sys, "argv", ["run.sh", "demo"])
     with pytest.raises(SystemExit, match=r"run it from the source: \./run\.sh demo"):

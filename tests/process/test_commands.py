@@ -148,7 +148,7 @@ WHY_NOT = [
 
 
 @pytest.mark.parametrize(("case", "attributes", "says"), WHY_NOT, ids=[case for case, _, _ in WHY_NOT])
-async def test_whoever_waits_in_vain_is_told_why(
+async def test_a_caller_that_waits_too_long_learns_why(
     start: Starter, case: str, attributes: dict[str, Any], says: str
 ) -> None:
     rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}], **attributes)
@@ -177,7 +177,7 @@ async def test_whoever_waits_in_vain_is_told_why(
     assert says in flushed["reason"]
 
 
-async def test_whoever_waits_while_the_service_closes_is_told_so(start: Starter) -> None:
+async def test_a_caller_learns_that_the_service_closes(start: Starter) -> None:
     rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}], upload={"batch_wait_s": 3600})
     asked = [
         asyncio.create_task(rig.command("capture", wait="uploaded", timeout_s=60)),

@@ -57,7 +57,7 @@ def test_the_table_above_has_every_method() -> None:
     assert {method.name for method in methods_of(None)} == {name for _, name in shown} | {"GetWorldPose"}
 
 
-async def test_a_vision_service_gives_its_frame_with_what_it_saw(start: Starter) -> None:
+async def test_a_vision_service_returns_its_frame_with_what_it_saw(start: Starter) -> None:
     vision = fake(Vision, capture_all_from_camera=SEEN)
     source = {"extra": {"camera_name": "eye", "min_confidence_score": 0.5, "unit": "m"}}
     _, (arrival,) = await captured(start, vision, **source)
@@ -113,7 +113,7 @@ async def test_a_recording_lasts_as_long_as_the_period(start: Starter) -> None:
     assert {call["duration_seconds"] for call in recorder.asked} == {4.0}
 
 
-async def test_a_pin_is_told_apart_from_what_the_board_is_told(start: Starter) -> None:
+async def test_a_pin_is_no_part_of_what_the_board_gets(start: Starter) -> None:
     pin = Pin(read=ANALOG)
     await captured(start, board("a1", pin), method="Analogs", extra={"pin": "a1", "unit": "V"})
     assert pin.extras == [{"unit": "V", "fromDataManagement": True}]

@@ -156,7 +156,7 @@ async def test_a_movement_sensor_is_asked_for_its_readings(start: Starter) -> No
     assert sources["imu"]["comment"].startswith("1 values")
 
 
-async def test_two_resources_of_one_name_are_told_apart(start: Starter) -> None:
+async def test_two_resources_of_one_name_are_distinguished(start: Starter) -> None:
     rig = await start(CountingSensor("twin"), StillCamera("twin", [("", FRONT, "image/jpeg")]))
     _, sources = await discover(await add_discovery(rig))
     assert sources["twin-sensor"]["api"] == "rdk:component:sensor"
@@ -176,7 +176,9 @@ async def test_the_caller_gets_its_answer_in_its_own_time(start: Starter) -> Non
         each.hang.set()
 
 
-async def test_what_viam_server_could_not_build_is_told(start: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_resources_that_viam_server_could_not_build_are_reported(
+    start: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """viam-server leaves it out of its list of resources; its status has it, with the error."""
 
     async def status(_self: Any, stream: Stream[GetMachineStatusRequest, GetMachineStatusResponse]) -> None:
@@ -205,7 +207,7 @@ async def test_a_machine_without_a_cloud_gets_a_config_that_validates(start: Sta
     assert await rig.server.validate("courier", attributes) == ([], ["host", "courier-health"])
 
 
-async def test_an_empty_machine_gets_an_uploader_of_its_own_health(start: Starter) -> None:
+async def test_an_empty_machine_gets_an_uploader_with_its_health(start: Starter) -> None:
     rig = await start()
     discovery = await add_discovery(rig)
     _, sources = await discover(discovery)

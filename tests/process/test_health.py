@@ -75,7 +75,7 @@ async def test_a_machine_that_captures_and_delivers_is_well(start: Starter) -> N
     assert {type(value) for value in readings.values()} <= {float, int, bool, str}
 
 
-async def test_each_trouble_is_told_and_passes(start: Starter) -> None:
+async def test_each_trouble_is_a_reason_while_it_lasts(start: Starter) -> None:
     """A failing sensor, then the cloud's absence; with ``per_source`` it shows whose trouble it is."""
     broken = [False]
     bad = CountingSensor("s.2", fail=lambda _: RuntimeError("no bus") if broken[0] else None)
@@ -121,7 +121,7 @@ async def test_a_resource_that_is_missing_is_trouble(start: Starter) -> None:
 @pytest.mark.parametrize(
     ("answer", "why"), [(None, "no answer within 3 s"), ({"a": 1}, "its answer is no status")], ids=["hangs", "foreign"]
 )
-async def test_what_is_no_uploader_is_told_within_seconds(
+async def test_a_service_that_is_no_uploader_is_reported_within_seconds(
     start: Starter, answer: dict[str, Any] | None, why: str
 ) -> None:
     """And never raised: a dashboard sees ``ok`` fall."""

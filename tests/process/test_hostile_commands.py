@@ -69,7 +69,7 @@ async def test_no_argument_is_too_large_to_be_refused(start: Starter, tmp_path: 
     assert status["sources"]["s1"]["lateness_ms"]["max"] < 5000
 
 
-async def test_a_hundred_megabytes_of_base64_are_refused_while_all_else_goes_on(start: Starter) -> None:
+async def test_a_hundred_megabytes_of_base64_are_refused_while_the_rest_continues(start: Starter) -> None:
     """viam-server lets 32 MB through; this is what happens to one who reaches the module's socket."""
     sensor = CountingSensor("s1")
     rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 20}])

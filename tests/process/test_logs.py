@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.process.rig import CountingSensor, Starter
+from tests.process.rig import NAME, CountingSensor, Starter
 
 
 async def test_a_flood_of_logs_fails_no_poll(start: Starter) -> None:
@@ -22,3 +22,17 @@ async def test_a_flood_of_logs_fails_no_poll(start: Starter) -> None:
         sensor.name: (0, None) for sensor in sensors
     }
     assert len(rig.server.logs) > 500
+
+
+async def test_a_start_says_what_is_captured_and_what_is_missing(start: Starter) -> None:
+    """In one line, and one for each source whose resource is not there; a rebuild names such a source only once."""
+    sources = [{"name": "s1", "capture_frequency_hz": 20}, {"name": "gone", "interval_s": 1}]
+    rig = await start(CountingSensor("s1"), sources=sources)
+
+    def lines(text: str) -> int:
+        return len([entry for entry in rig.server.logs if text in entry.message])
+
+    await rig.until(lambda _: lines("sources: 2, folders: 0") == 1)
+    await rig.server.reconfigure_resource(NAME)
+    await rig.until(lambda _: lines("sources: 2, folders: 0") == 2)
+    assert lines("this machine has no gone") == lines("this source waits") == 1

@@ -30,7 +30,7 @@ def parameters(arrival: Arrival) -> dict[str, Any]:
     return found
 
 
-async def test_two_pins_of_one_board_are_told_apart_by_what_arrives(start: Starter) -> None:
+async def test_two_pins_of_one_board_are_distinguished_in_the_cloud(start: Starter) -> None:
     """By the name that viam-server's data manager uses, whichever key says it."""
     pins = {"11": "pin_name", "12": "pin"}
     sources = [
@@ -43,7 +43,7 @@ async def test_two_pins_of_one_board_are_told_apart_by_what_arrives(start: Start
     assert sorted(parameters(arrival)["pin_name"] for arrival in rig.arrivals()) == ["11", "12"]
 
 
-async def test_a_source_adds_parameters_of_its_own(start: Starter) -> None:
+async def test_a_source_adds_its_parameters(start: Starter) -> None:
     source = {"name": "s1", "method_parameters": {"line": 4, "side": "left"}, "extra": {"unit": "K"}}
     rig = await start(CountingSensor("s1"), sources=[source])
     await rig.command("capture", wait="uploaded")

@@ -93,7 +93,7 @@ async def test_what_lies_elsewhere_or_is_no_file_is_never_uploaded(start: Starte
     assert "not UTF-8; rename it" in (await rig.status())["folders"][str(folder)]["last_error"]
 
 
-async def test_a_folder_that_becomes_a_link_gives_nothing_away(start: Starter, folder: Path) -> None:
+async def test_a_folder_that_becomes_a_link_reveals_nothing(start: Starter, folder: Path) -> None:
     """What was accepted as a file of the folder is refused when it is opened, and kept among the failures."""
     rig = await start(folders=[_watched(folder, include=["nothing"])])
     await rig.command("pause", what="upload")
@@ -130,7 +130,7 @@ def _swapping(folder: Path) -> Iterator[None]:
         thread.join()
 
 
-async def test_a_race_of_links_gives_nothing_away_and_deletes_nothing(start: Starter, folder: Path) -> None:
+async def test_a_race_of_links_reveals_nothing_and_deletes_nothing(start: Starter, folder: Path) -> None:
     """Files are uploaded and deleted while their folder turns into a link to another one, and back."""
     names = [f"{number}.txt" for number in range(50)]
     for name in names:
@@ -245,7 +245,7 @@ REFUSED = [
 ]
 
 
-async def test_http_is_for_this_computer_alone(start: Starter) -> None:
+async def test_http_is_for_this_computer_only(start: Starter) -> None:
     rig = await start()
     for address in REFUSED:
         with pytest.raises(GRPCError, match=r"cloud\.address"):

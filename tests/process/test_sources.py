@@ -64,7 +64,7 @@ async def test_a_row_says_what_where_and_when(start: Starter) -> None:
     assert before <= requested <= received <= time.time()
 
 
-async def test_a_resource_is_told_that_it_is_polled_for_data(start: Starter) -> None:
+async def test_a_poll_says_that_it_is_for_data(start: Starter) -> None:
     sensor = CountingSensor("s1")
     rig = await start(sensor, sources=[{"name": "s1", "extra": {"unit": "m", "fromDataManagement": False}}])
     await rig.command("capture")
@@ -258,7 +258,7 @@ async def test_a_source_of_the_wrong_kind_says_what_the_resource_is(start: Start
     assert source["last_error"] == f"s1 is a rdk:component:sensor, which has no NextPointCloud; {has}"
 
 
-async def test_two_resources_of_one_name_are_told_apart_by_their_api(start: Starter) -> None:
+async def test_two_resources_of_one_name_are_distinguished_by_their_api(start: Starter) -> None:
     """viam-server passes neither, and the source says what may be the case."""
     sources = [{"name": "twin"}, {"name": "twin", "id": "sensor", "api": "rdk:component:sensor"}]
     rig = await start(CountingSensor("twin"), StillCamera("twin", []), sources=sources[:1])

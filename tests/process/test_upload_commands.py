@@ -162,7 +162,7 @@ def _peak_mb(pid: int) -> float:
 
 
 @pytest.mark.slow
-async def test_a_million_rows_are_refused_within_bounded_memory_while_all_else_goes_on(start: Starter) -> None:
+async def test_a_million_rows_are_refused_within_bounded_memory_while_the_rest_continues(start: Starter) -> None:
     sensor = CountingSensor("s1")
     # The machine, which is this process, answers no poll while it makes the rows.
     rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 20, "timeout_s": 300}])

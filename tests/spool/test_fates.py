@@ -62,7 +62,7 @@ async def claim(store: Store) -> list[Item]:
     return items
 
 
-async def test_captures_are_told_before_who_waits_for_them_goes_on(store: Store, told: Told) -> None:
+async def test_the_listener_hears_of_captures_before_their_caller_continues(store: Store, told: Told) -> None:
     waiting = store.append_soon([IMAGE, IMAGE])
     seen: list[list[int]] = []
     waiting.add_done_callback(lambda _: seen.append(list(told.appended)))
@@ -72,7 +72,7 @@ async def test_captures_are_told_before_who_waits_for_them_goes_on(store: Store,
     assert (told.refused, told.fates) == ([], [])
 
 
-async def test_failures_retries_and_discards_are_told(store: Store, told: Told) -> None:
+async def test_the_listener_hears_of_failures_retries_and_discards(store: Store, told: Told) -> None:
     await store.append([IMAGE, IMAGE])
     await store.fail([*await claim(store), *await claim(store)], "bad", 1)
     await store.retry([1])
@@ -80,7 +80,7 @@ async def test_failures_retries_and_discards_are_told(store: Store, told: Told) 
     assert told.fates == [(1, Fate.FAILED), (2, Fate.FAILED), (1, Fate.SPOOLED), (2, Fate.DROPPED)]
 
 
-async def test_what_gives_way_and_what_finds_no_room_is_told(store: Store, told: Told) -> None:
+async def test_the_listener_hears_of_drops_and_refusals(store: Store, told: Told) -> None:
     await store.append([IMAGE])
     await store.fail(await claim(store), "bad", 1)
     for _ in range(4):
@@ -91,7 +91,7 @@ async def test_what_gives_way_and_what_finds_no_room_is_told(store: Store, told:
     assert told.refused == [LOW]
 
 
-async def test_what_is_delivered_is_not_told_here(store: Store, told: Told) -> None:
+async def test_the_listener_does_not_hear_of_deliveries(store: Store, told: Told) -> None:
     await store.append([IMAGE])
     await store.acknowledge(await claim(store))
     assert told.fates == []

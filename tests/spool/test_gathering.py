@@ -54,7 +54,7 @@ def row(origin: Origin = ROW, size: int = 10) -> Capture:
     return Capture(origin, 1, 2, bytes(size))
 
 
-async def test_a_row_that_comes_alone_is_soon_safe_and_the_next_waits_for_the_group() -> None:
+async def test_a_single_row_is_soon_safe_and_the_next_waits_for_the_group() -> None:
     writes = Writes()
     writes.append(row())
     assert writes.due_s <= gathering.SHORT_S

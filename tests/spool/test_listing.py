@@ -33,7 +33,7 @@ async def test_what_is_soon_delivered_is_never_listed(opened: Opener, tmp_path: 
     assert _count(spool_file(tmp_path), "SELECT count(*) FROM capture") == 0
 
 
-async def test_a_backlog_is_listed_but_for_its_newest(
+async def test_a_backlog_is_listed_except_its_newest(
     opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "MOST_FRESH", 100)

@@ -262,7 +262,7 @@ async def test_a_directory_that_holds_a_spool_is_opened_whatever_else_lies_there
     assert stat.S_IMODE((directory / "spool.sqlite3").stat().st_mode) == 0o600
 
 
-async def test_a_disk_of_its_own_holds_a_new_spool(opened: Opener, tmp_path: Path) -> None:
+async def test_an_own_disk_holds_a_new_spool(opened: Opener, tmp_path: Path) -> None:
     (tmp_path / "spool" / "lost+found").mkdir(parents=True, mode=0o700)
     store = await opened()
     await store.append([row(1)])

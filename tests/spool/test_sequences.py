@@ -157,7 +157,7 @@ async def test_only_those_that_are_open_can_be_stopped(opened: Opener) -> None:
     assert store.sequences.open_ids() == [two.id]
 
 
-async def test_two_who_stop_it_at_once_are_told_of_one_end(opened: Opener) -> None:
+async def test_two_stops_at_once_return_the_same_end(opened: Opener) -> None:
     store = await opened()
     sequence = await store.sequences.start([S], [])
     one, two = await asyncio.gather(stop(store, sequence), stop(store, sequence))
@@ -198,7 +198,7 @@ async def test_it_never_ends_before_its_start(opened: Opener, monkeypatch: pytes
     assert sequence.start_us <= end_us < sequence.start_us + 3_600_000_000
 
 
-async def test_who_makes_them_is_told_of_a_stop_and_of_what_waits_since_before(opened: Opener) -> None:
+async def test_a_stop_and_a_start_wake_the_maker_of_sequences(opened: Opener) -> None:
     store = await opened()
     sequence = await store.sequences.start([S], [])
     await store.sequences.look()

@@ -345,7 +345,7 @@ async def test_close_commits_what_was_appended_just_before(opened: Opener) -> No
     assert store.items == 1
 
 
-async def test_a_spool_of_a_newer_version_is_left_alone(opened: Opener, tmp_path: Path) -> None:
+async def test_a_spool_of_a_newer_version_is_not_changed(opened: Opener, tmp_path: Path) -> None:
     store = await opened()
     await store.close()
     db = sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")

@@ -37,7 +37,7 @@ async def test_drop_newest_keeps_what_came_first(opened: Opener) -> None:
     assert [int(item.payload[:4]) for item in await drain(store)] == list(range(20 - refused))
 
 
-async def test_drop_newest_gives_way_to_what_matters_more(opened: Opener) -> None:
+async def test_drop_newest_makes_room_for_a_higher_priority(opened: Opener) -> None:
     store = await opened(max_bytes=5_000, when_full=WhenFull.DROP_NEWEST)
     for number in range(5):
         await store.append([_numbered(number)])
@@ -95,7 +95,7 @@ async def test_what_is_read_for_a_claim_does_not_give_way(opened: Opener, tmp_pa
     [({"max_bytes": 5_000}, "spool.max_bytes is 5000"), ({"min_free_bytes": 1_000}, "spool.min_free_bytes is 1000")],
     ids=["limit", "disk"],
 )
-async def test_what_gives_way_is_said_with_the_limit_that_leaves_no_room(
+async def test_drops_are_logged_with_the_limit_that_leaves_no_room(
     opened: Opener,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

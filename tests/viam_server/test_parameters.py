@@ -101,7 +101,7 @@ async def test_a_pin_has_the_parameters_and_the_rows_of_the_data_manager(machine
     assert MessageToDict(arrival.rows[0].struct) == MessageToDict(row.struct)
 
 
-async def test_a_component_has_the_place_that_the_data_manager_gives_it(machines: Maker, tmp_path: Path) -> None:
+async def test_a_component_has_the_same_pose_as_with_the_data_manager(machines: Maker, tmp_path: Path) -> None:
     (metadata, row), arrival = await captured_by_both(machines, tmp_path / "captured", "GetWorldPose", {})
     ours = arrival.metadata
     assert (ours.component_type, ours.method_name) == (metadata.component_type, metadata.method_name)

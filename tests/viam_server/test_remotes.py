@@ -51,7 +51,7 @@ async def test_a_remotes_resource_is_captured_by_prefix_and_name(machines: Maker
     assert {each["last_error"] for each in status["sources"].values()} == {None}
 
 
-async def test_a_wrong_name_of_a_remote_keeps_nobody_else_from_capturing(machines: Maker) -> None:
+async def test_a_wrong_name_of_a_remote_stops_no_other_source(machines: Maker) -> None:
     """The remote has a prefix: ``far:gauge`` and ``gauge`` name nothing, nor does a remote that is not there."""
     wrong = [
         polled(name, id=f"{name} {number}", **more) for name in ("far:gauge", "gone:gauge") for number, more in WAYS

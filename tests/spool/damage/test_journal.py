@@ -70,7 +70,7 @@ async def test_what_was_delivered_is_not_among_what_a_lost_journal_cost(opened: 
     assert new_id > 320
 
 
-async def test_a_journal_that_has_begun_anew_brings_nothing_back(opened: Opener, tmp_path: Path) -> None:
+async def test_a_journal_that_has_begun_again_brings_nothing_back(opened: Opener, tmp_path: Path) -> None:
     """Behind its end stand frames of its last time, with captures that have been delivered since."""
     store = await filled(opened, 300)
     delivered = check(await drain(store))

@@ -173,7 +173,7 @@ async def test_captures_outlive_the_page_that_leads_to_them(opened: Opener, tmp_
     assert new_id > 500
 
 
-async def test_a_spool_that_is_cut_short_gives_what_is_left(opened: Opener, tmp_path: Path) -> None:
+async def test_what_is_left_of_a_spool_that_is_cut_short_is_read(opened: Opener, tmp_path: Path) -> None:
     store = await filled(opened)
     await store.close()
     with spool_file(tmp_path).open("r+b") as file:
@@ -222,7 +222,7 @@ async def test_a_crash_in_the_middle_of_a_rescue_loses_nothing(opened: Opener, t
     assert check(await drain(store)) == set(range(50))
 
 
-async def test_a_disk_that_has_no_room_for_all_of_it_gets_a_part_and_is_told(tmp_path: Path, opened: Opener) -> None:
+async def test_a_disk_without_room_for_all_gets_a_part_and_that_is_logged(tmp_path: Path, opened: Opener) -> None:
     store = await filled(opened, 50)
     await store.close()
     done = Salvaged(saved=3, unreadable=47, full=True)
