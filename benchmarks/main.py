@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import Bench
-from benchmarks.cases import channel, data_manager, drain, files, growth, idle, polls, spool, written
+from benchmarks.cases import arrival, channel, data_manager, drain, files, growth, idle, polls, spool, written
 from benchmarks.figures import Results
 from benchmarks.plot import file_name, svg
 from benchmarks.promises import PROMISES
@@ -27,6 +27,7 @@ from benchmarks.told import TOLD
 
 CASES: dict[str, tuple[Callable[[Bench], Coroutine[Any, Any, None]], ...]] = {
     "polls": (polls.polls,),
+    "arrival": (arrival.arrival,),
     "data_manager": (data_manager.beside,),
     "channel": (channel.channel,),
     "drain": (drain.rows, drain.frames),

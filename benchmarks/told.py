@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.cases import channel, data_manager, drain, files, growth, idle, polls, spool, written
+from benchmarks.cases import arrival, channel, data_manager, drain, files, growth, idle, polls, spool, written
 from benchmarks.report import Told
 
 _FROM_DISK = (
@@ -24,6 +24,11 @@ TOLD: dict[str, Told] = {
         "that of the module's process. Lateness is from the status: the mean of the sources' p99, weighted by their "
         "ticks, and beside it the worst source.",
         polls.BARE,
+    ),
+    arrival.CASE: Told(
+        "From when the resource is asked until the cloud has stored the upload; the cloud is the demo's, and has the "
+        "times of each row and frame. Default settings: rows wait up to a second for others.",
+        arrival.ROWS,
     ),
     channel.CASE: Told(
         "A server of gRPC's C core answers polls of ten fields over a unix socket, and takes uploads over loopback, "
