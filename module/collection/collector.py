@@ -347,7 +347,7 @@ class Collector:
             "dropped": self.kept.dropped,
             "last_capture": iso(None if last is None else self._clock.shown_us(last)),
             "last_error": self._last_error or self._empty or self._filter.problem or self._advice,
-            "lateness_ms": self._ticker.lateness_ms(),
+            "lateness_ms": self._ticker.lateness.milliseconds(),
         }
 
     def _state(self) -> str:

@@ -6,20 +6,18 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import math
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from module.collection.beat import Beat
 from module.collection.kept import KeptOfSource
+from module.collection.lateness import Lateness
 from module.collection.schedule import ActiveHours, Cron, Periodic
 
 Schedule = Periodic | Cron | None
 """None: there are no ticks, only commands."""
 
-_LATENESS_SAMPLES = 1000
 _CLOCK_LOOK_S = 1.0
 """How often a wait for the wall clock looks at it: no timer notices that it stepped."""
 _REST_LOOK_S = 30.0
@@ -50,8 +48,7 @@ class Ticker:
         self.paused = False
         self.resting = False
         """Whether the last look was outside the active hours."""
-        self._late: collections.deque[float] = collections.deque(maxlen=_LATENESS_SAMPLES)
-        self._late_max = 0.0
+        self.lateness = Lateness()
 
     async def wait(self) -> None:
         """Return at the next tick. Ticks that passed since the last return are skipped and counted as missed."""
@@ -69,8 +66,7 @@ class Ticker:
             schedule = self._schedule
             late = await (self._periodic(schedule) if isinstance(schedule, Periodic) else self._cron(schedule))
             if late is not None and not self.paused:
-                self._late.append(late)
-                self._late_max = max(self._late_max, late)
+                self.lateness.note(late)
                 return
 
     def _revert(self) -> None:
@@ -180,15 +176,6 @@ class Ticker:
         """Whether there is a schedule at all."""
         return self._schedule is not None
 
-    def lateness_ms(self) -> dict[str, Any]:
-        """How late the last ticks were taken, in milliseconds; ``max`` is of all since the start."""
-        late = sorted(self._late)
-        return {
-            "p50": _milliseconds(late[len(late) // 2] if late else 0.0),
-            "p99": _milliseconds(late[int(len(late) * 0.99)] if late else 0.0),
-            "max": _milliseconds(self._late_max),
-        }
-
 
 def _wake(sleeper: asyncio.Future[bool]) -> None:
     if not sleeper.done():
@@ -197,7 +184,3 @@ def _wake(sleeper: asyncio.Future[bool]) -> None:
 
 def _now() -> datetime:
     return datetime.fromtimestamp(time.time(), UTC)
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 2)
