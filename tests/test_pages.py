@@ -30,7 +30,7 @@ from module.health import readings as health_readings
 from module.health import sensor
 from module.health.sensor import HealthConfig
 from module.network import routes
-from module.spool import ballast, gathering, pending, store
+from module.spool import ballast, gathering, pending, retention, store
 from module.spool.adoption import orphans
 from tests.test_documents import FENCES, PAGES, SPANS, _variables
 from tests.test_examples import FRAGMENT, LOADED, changed, filled
@@ -176,6 +176,8 @@ def test_what_a_page_has_run_sh_do_is_done(name: str) -> None:
 # ---------------------------------------------------------------------- numbers
 
 WORDS = {"an eighth": 1 / 8, "one": 1, "two": 2, "four": 4, "ten": 10, "Twenty": 20}
+A_DAYS_BYTES = 86_400 * (10 * 350 + 0.1 * (50_000 + 1_100))
+"""Ten sensors at 1 Hz and an image of 50 kB every ten seconds, in the spool; each row has 250 bytes as it is sent."""
 NUMBERS = [
     ("README.md", r"reading is at most (\d+) MB", readings.MAX_READING_BYTES / 1e6),
     ("SECURITY.md", r"a reading \| (\d+) MB", readings.MAX_READING_BYTES / 1e6),
@@ -197,6 +199,10 @@ NUMBERS = [
     ("docs/robot.md", r"([\d,]+) captures or", pending.MOST_CAPTURES),
     ("docs/robot.md", r"captures or (\d+) MiB", pending.MOST_BYTES / 2**20),
     ("docs/robot.md", r"(\d+) MiB more on the disk", ballast.BALLAST_BYTES / 2**20),
+    ("docs/robot.md", r"takes about (\d+) bytes", round(retention.footprint(250), -1)),
+    ("docs/robot.md", r"(\d+) MB a day", round(A_DAYS_BYTES / 1e6)),
+    ("docs/scale.md", r"\*r\* · (\d+) \+ \*i\*", round(retention.footprint(250), -1)),
+    ("docs/scale.md", r"a day needs (\d+) MB", round(A_DAYS_BYTES / 1e6)),
     ("docs/delivery.md", r"reserve file of (\d+) MiB", ballast.BALLAST_BYTES / 2**20),
     ("docs/delivery.md", r"(\w+) megabyte", store.BATCH_BYTES / 1e6),
     ("docs/delivery.md", r"(\d+) MiB of payloads", uploader.IN_FLIGHT_BYTES / 2**20),
