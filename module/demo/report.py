@@ -72,6 +72,8 @@ def table(results: Sequence[Result]) -> str:
     rows = [("source", "captured", "delivered", "size", "method")]
     for result in results:
         methods = ", ".join(result.methods) or "-"
+        if twice := result.delivered - result.distinct:
+            methods += f", {twice} twice"
         rows.append((result.source, str(result.captured), str(result.delivered), size(result.size), methods))
     rows.append(("total", str(sums[0]), str(sums[1]), size(sum(result.size for result in results)), ""))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]

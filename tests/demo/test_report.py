@@ -76,7 +76,7 @@ def test_the_table_lines_up_and_sums() -> None:
     assert report.table(GOOD.results).splitlines() == [
         "source  captured  delivered     size  method",
         "host         200        200  48.3 kB  tabular_data_capture_upload",
-        "outbox         4          5  20.0 MB  file_upload_from_path",
+        "outbox         4          5  20.0 MB  file_upload_from_path, 1 twice",
         "total        204        205  20.1 MB",
     ]
 
