@@ -245,7 +245,7 @@ GROUP_S = SpoolConfig.model_fields["group_s"].default
 RISK = f"can lose what was polled less than `spool.group_s` ({GROUP_S:g} s) and one sync of the disk before it"
 
 
-@pytest.mark.parametrize("name", ["docs/commands.md", "docs/delivery.md", "docs/robot.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/commands.md", "docs/delivery.md", "docs/robot.md"])
 def test_what_a_power_cut_takes_is_said_in_one_way(name: str) -> None:
     """A page that says it in other words promises something else."""
     page = " ".join(PAGES[name].split())
