@@ -216,25 +216,21 @@ CASES = [
         ".jpeg",
         named=False,
     ),
-    Case(
-        audio((8000, 1)),
-        component("audio_in"),
-        "GetAudio",
-        SAMPLES,
-        {"codec": "opus"},
-        "application/octet-stream",
-        "",
-        named=False,
-    ),
-    Case(
-        audio((8000, 1)),
-        component("audio_in"),
-        "GetAudio",
-        SAMPLES,
-        {"codec": "mp3"},
-        "audio/mpeg",
-        ".mp3",
-        named=False,
+    *(
+        Case(
+            audio((8000, 1)),
+            component("audio_in"),
+            "GetAudio",
+            SAMPLES,
+            {"codec": codec},
+            mime_type,
+            extension,
+            named=False,
+        )
+        for codec, mime_type, extension in (
+            ("opus", "application/octet-stream", ""),
+            ("mp3", "audio/mpeg", ".mp3"),
+        )
     ),
     *(
         Case(

@@ -46,6 +46,12 @@ ALL_LABELS: dict[str, Any] = {
     "dataset_ids": ["d0", "d1"],
     "method_parameters": PARAMETERS,
 }
+JPEG_OF_CAMERA = {
+    "component_type": CAMERA,
+    "method_name": "GetImages",
+    "file_extension": ".jpeg",
+    "mime_type": "image/jpeg",
+}
 
 
 def camera(name: str, data: bytes = b"", cloud: bytes = b"") -> StillCamera:
@@ -98,10 +104,7 @@ CASES = [
         BINARY,
         {
             "binary_data": SMALL,
-            "component_type": CAMERA,
-            "method_name": "GetImages",
-            "file_extension": ".jpeg",
-            "mime_type": "image/jpeg",
+            **JPEG_OF_CAMERA,
         },
     ),
     Case(
@@ -110,10 +113,7 @@ CASES = [
         BINARY,
         {
             "binary_data": LARGE,
-            "component_type": CAMERA,
-            "method_name": "GetImages",
-            "file_extension": ".jpeg",
-            "mime_type": "image/jpeg",
+            **JPEG_OF_CAMERA,
             **ALL_LABELS,
         },
     ),
@@ -123,10 +123,7 @@ CASES = [
         BINARY,
         {
             "binary_data": SMALL,
-            "component_type": CAMERA,
-            "method_name": "GetImages",
-            "file_extension": ".jpeg",
-            "mime_type": "image/jpeg",
+            **JPEG_OF_CAMERA,
         },
         ("annotations",),
     ),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
 from module.attributes.uploader import parse
-from module.capture import Capture, Fate, Item, Kind, Origin
+from module.capture import Capture, Fate, Kind, Origin
 from module.errors import SpoolFull
 from module.spool.listener import Listener
 from module.spool.store import Store
+from tests.spool.rig import claim
 
 ORIGIN = Origin(source="s", kind=Kind.BINARY)
 IMAGE = Capture(ORIGIN, 1, 1, bytes(300_000))
@@ -53,13 +53,6 @@ async def store(tmp_path: Path, told: Told) -> AsyncIterator[Store]:
     await store.open()
     yield store
     await store.close()
-
-
-async def claim(store: Store) -> list[Item]:
-    stream, _ = store.choose(math.inf, flushing=True)
-    assert stream is not None
-    (items,) = await store.claim(stream)
-    return items
 
 
 async def test_the_listener_hears_of_captures_before_their_caller_continues(store: Store, told: Told) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -13,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from module.attributes.uploader import parse
-from module.capture import Capture, Item, Kind, Origin
+from module.capture import Capture, Kind, Origin
 from module.errors import SpoolClosed
 from module.sequence import CaptureSequence, SequenceSource, SequenceState
 from module.spool.store import Store
+from tests.spool.rig import claim
 
 ROWS = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
 IMAGES = Origin(source="eye", kind=Kind.BINARY, api="rdk:component:camera", name="c", method="GetImages")
@@ -47,13 +47,6 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opener]:
     yield open_store
     for store in stores:
         await store.close()
-
-
-async def claim(store: Store) -> list[Item]:
-    stream, _ = store.choose(math.inf, flushing=True)
-    assert stream is not None
-    (items,) = await store.claim(stream)
-    return items
 
 
 async def waiting_for(store: Store) -> list[int]:
