@@ -201,7 +201,7 @@ NUMBERS = [
     ("docs/robot.md", r"(\d+) MiB more on the disk", ballast.BALLAST_BYTES / 2**20),
     ("docs/robot.md", r"takes about (\d+) bytes", round(retention.footprint(250), -1)),
     ("docs/robot.md", r"(\d+) MB a day", round(A_DAYS_BYTES / 1e6)),
-    ("docs/scale.md", r"\*r\* · (\d+) \+ \*i\*", round(retention.footprint(250), -1)),
+    ("docs/scale.md", r"\(\*S\* · \*r\* · (\d+)", round(retention.footprint(250), -1)),
     ("docs/scale.md", r"a day needs (\d+) MB", round(A_DAYS_BYTES / 1e6)),
     ("docs/delivery.md", r"reserve file of (\d+) MiB", ballast.BALLAST_BYTES / 2**20),
     ("docs/delivery.md", r"(\w+) megabyte", store.BATCH_BYTES / 1e6),
