@@ -30,7 +30,7 @@ from module.health import readings as health_readings
 from module.health import sensor
 from module.health.sensor import HealthConfig
 from module.network import routes
-from module.spool import ballast, gathering, pending, retention, store
+from module.spool import ballast, claims, gathering, pending, retention
 from module.spool.adoption import orphans
 from tests.test_documents import FENCES, PAGES, SPANS, _variables
 from tests.test_examples import FRAGMENT, LOADED, changed, filled
@@ -204,7 +204,7 @@ NUMBERS = [
     ("docs/scale.md", r"\(\*S\* · \*r\* · (\d+)", round(retention.footprint(250), -1)),
     ("docs/scale.md", r"a day needs (\d+) MB", round(A_DAYS_BYTES / 1e6)),
     ("docs/delivery.md", r"reserve file of (\d+) MiB", ballast.BALLAST_BYTES / 2**20),
-    ("docs/delivery.md", r"(\w+) megabyte", store.BATCH_BYTES / 1e6),
+    ("docs/delivery.md", r"(\w+) megabyte", claims.BATCH_BYTES / 1e6),
     ("docs/delivery.md", r"(\d+) MiB of payloads", uploader.IN_FLIGHT_BYTES / 2**20),
     ("docs/delivery.md", r"opens it for (\d+) minutes", orphans.PATIENCE_S / 60),
     ("docs/delivery.md", r"more than (\d+) days", gone_files.MISSING_DAYS),

@@ -29,6 +29,7 @@ from module.spool.adoption.adopter import Adopter
 from module.spool.adoption.orphans import OrphanWatch
 from module.spool.adoption.table import TakenOver
 from module.spool.barrier import Barrier
+from module.spool.claims import Claims
 from module.spool.clock_ledger import ClockLedger
 from module.spool.database import Database
 from module.spool.drop_log import DropLog
@@ -41,11 +42,6 @@ from module.spool.rows import Row
 from module.spool.sequence_book import SequenceBook
 from module.spool.stream_index import Queues
 from module.spool.thread import Owner
-
-_DAMAGED = "damaged in the spool: its bytes are not those that were captured"
-_STREAMS_AT_ONCE = 8
-BATCH_BYTES = 1_000_000
-"""Rows in one upload: a quarter of the message that a gRPC receiver takes by default."""
 
 
 class Store:
@@ -61,7 +57,6 @@ class Store:
     ) -> None:
         clock = clock or Clock()
         self._settings = settings
-        self._upload = upload
         self._logger = logger
         place = self._place = place_of(settings, logger)
         self._closed = False
@@ -79,7 +74,7 @@ class Store:
             on_wait=self._on_wait,
             on_hand_over=self.pending.hand_over,
         )
-        self._rescues = 0
+        self._claims = Claims(self._queues, upload, self._call, logger, fail=self._move_to_failures)
         self._drops = DropLog(settings, logger)
         self.caught_up = self.pending.few
         self.work = asyncio.Event()
@@ -194,56 +189,7 @@ class Store:
         They stay in the file until ``acknowledge``, ``release`` or ``fail``. Returns none if they were dropped
         meanwhile. Damaged ones are moved to the failures, and later ones are taken instead.
         """
-        gathers = self._queues[stream].gathers
-        rows = self._upload.batch_rows if gathers else most
-        loads, put_by = list[list[Item]](), True
-        while put_by and not loads and stream in self._queues:
-            streams = self._queues.streams_to_claim(stream, min(most, _STREAMS_AT_ONCE))
-            found = await self._read_for_claim({each: self._queues.read_from(each) for each in streams}, rows)
-            put_by = False
-            for each, (_, damaged) in found.items():
-                put_by |= bool(damaged) and await self._put_by(each, damaged)
-            loads = [items for items, _ in found.values() if items]
-        return loads if gathers else [[item] for items in loads for item in items]
-
-    async def _read_for_claim(self, heads: dict[int, int], rows: int) -> dict[int, tuple[list[Item], list[int]]]:
-        """Read streams, each from its id on, and note what is given as claimed: items, and the ids of damaged ones."""
-        held, rescues = self._queues.held, self._rescues
-        found: dict[int, tuple[list[Item], list[int]]] = {}
-
-        def read(db: Database) -> dict[int, tuple[list[Item], list[int]]]:
-            got = {i: db.select(i, h, rows=rows, size=BATCH_BYTES, without=held.in_flight) for i, h in heads.items()}
-            held.note_read(capture_id for each in got.values() for capture_id in _ids(each))
-            return got
-
-        held.begin_reading()
-        try:
-            found = await self._call(read, writes=False)
-        finally:
-            is_stale = self._rescues != rescues
-            if is_stale:
-                # What was read stood in a file that has been set aside meanwhile.
-                found = {}
-            now = time.monotonic()
-            for each, head in heads.items():
-                ids = _ids(found[each]) if each in found else []
-                self._queues.read_to(each, 0 if is_stale else max(ids, default=head - 1) + 1)
-                if ids:
-                    self._queues.mark_claimed(each, ids, now)
-            held.end_reading()
-        return found
-
-    async def _put_by(self, stream: int, damaged: list[int]) -> bool:
-        source = self._queues[stream].origin.source
-        self._logger.error("%d captures of %s are damaged in the spool, kept among the failures", len(damaged), source)
-        try:
-            await self._move_to_failures(damaged, _DAMAGED, 0)
-        except SpoolError:
-            # Then they are found again.
-            for capture_id in damaged:
-                self._queues.release(stream, capture_id)
-            return False
-        return True
+        return await self._claims.take(stream, most)
 
     def acknowledge(
         self, items: Sequence[Item], *, sent: Sequence[FileMark] = (), soon: bool = False
@@ -370,7 +316,6 @@ class Store:
             self.bytes += room
 
     def _on_rescue(self, rescue: Rescue) -> None:
-        self._rescues += 1
         self._queues.begin(rescue)
         leaving = [self._leaving[capture_id] for capture_id in self._leaving.keys() & rescue.present]
         self.items = sum(row.items for row in rescue.streams) - len(leaving)
@@ -394,7 +339,3 @@ class Store:
         self.dropped += count
         self._drops.count(source, count)
         self._listener.on_drop(source, count)
-
-
-def _ids(found: tuple[list[Item], list[int]]) -> list[int]:
-    return found[1] + [item.id for item in found[0]]

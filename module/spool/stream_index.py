@@ -84,6 +84,8 @@ class Queues:
         self._upload = upload
         self._queues: dict[int, Queue] = {}
         self.held = Held()
+        self.life = 0
+        """How often all counts were taken from a file: when it was opened, and after damage."""
         self.in_flight = self.held.in_flight
         """The stream of each claimed capture, by id."""
         # What may be chosen, best first, and what gathers or rests. An entry that is not what its stream says of itself
@@ -105,6 +107,7 @@ class Queues:
 
     def begin(self, found: Rescue) -> None:
         """Forget all counts, and take over those of a file; of what is in flight, only what that holds still is."""
+        self.life += 1
         for capture_id in self.in_flight.keys() - found.present:
             del self.in_flight[capture_id]
         held = Counter(self.in_flight.values())

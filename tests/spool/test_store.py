@@ -14,7 +14,7 @@ import pytest
 from module.capture import Capture, FileMark, Kind, Origin
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool import room
-from module.spool import store as store_module
+from module.spool.claims import BATCH_BYTES
 from module.spool.listener import Listener
 from module.spool.store import Store
 from tests.spool.rig import LOGGER, Opener, claim, drain, spool_config, upload_config
@@ -172,7 +172,7 @@ async def test_rows_with_other_tags_travel_apart(opened: Opener) -> None:
 
 async def test_a_batch_is_bounded_in_bytes_but_never_empty(opened: Opener) -> None:
     store = await opened()
-    size = store_module.BATCH_BYTES
+    size = BATCH_BYTES
     await store.append([Capture(ROWS, n, n, b"x" * (size - 10)) for n in range(2)])
     await store.append([Capture(ROWS, 9, 9, b"x" * (size * 2))])
     assert [len(await claim(store)) for _ in range(3)] == [1, 1, 1]
