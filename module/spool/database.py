@@ -28,6 +28,7 @@ from module.spool.clock_table import ClockTable
 from module.spool.damage.counts import mend_counts
 from module.spool.damage.high_water import MARK_FILE, Mark, MarkFile, lost_with_the_end
 from module.spool.damage.salvage import count_unreadable
+from module.spool.free_pages import FreePages
 from module.spool.listing import Listing
 from module.spool.retention import Line
 from module.spool.rows import (
@@ -41,7 +42,7 @@ from module.spool.rows import (
     mark_of,
     room_of,
 )
-from module.spool.schema import connect, page_bytes
+from module.spool.schema import connect
 from module.spool.sent_files import SentFiles
 from module.spool.sequence_table import SequenceTable
 from module.spool.stream_table import StreamTable
@@ -79,6 +80,7 @@ class Database:
             if is_new:
                 self._mark_file.write(Mark())
             self.sent_files = SentFiles(self._db)
+            self.free_pages = FreePages(self._db)
             self.adoptions = AdoptionTable(self._db, self)
             self.barriers = BarrierTable(self._db, self.listing)
             self.clocks = ClockTable(self._db)
@@ -354,18 +356,3 @@ class Database:
     def used_bytes(self) -> int:
         """The footprint of all captures in the file."""
         return self.listing.total()[1] + self.failed()[1]
-
-    def free_bytes(self) -> int:
-        """Bytes in the file that are not used."""
-        return self._one("PRAGMA freelist_count") * page_bytes(self._db)
-
-    def give_back(self, size: int) -> None:
-        """Free the journal, and at most ``size`` bytes of unused pages."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        self.vacuum(size)
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def vacuum(self, size: int) -> None:
-        """Free at most ``size`` bytes of unused pages."""
-        # execute() would step the statement once and so free a single page.
-        self._db.executescript(f"PRAGMA incremental_vacuum({size // page_bytes(self._db)})")

@@ -61,7 +61,7 @@ class Room:
         free = 0 if disk_is_full else self.free_disk()
         if disk_is_full or free < self._settings.min_free_bytes:
             # Pages that are free within the file cost the disk nothing.
-            need = max(need, incoming - db.free_bytes())
+            need = max(need, incoming - db.free_pages.bytes)
         if need > 0:
             priority = min(capture.origin.priority for capture in append.captures)
             victims = self._victims(db, need, priority)

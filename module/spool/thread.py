@@ -37,9 +37,6 @@ _LOCK_RETRY_S = 0.05
 _IDLE_S = 5.0
 _SLOW_COMMIT_S = 0.25
 """On a disk that takes as long to commit, closing does not wait for more syncs than it must."""
-_KEEP_FREE_BYTES = 8 * 1024 * 1024
-_VACUUM_BYTES = 2 * 1024 * 1024
-_IDLE_STEP_S = 0.05
 _BUSY_STEP_S = 1.0
 _RETRY_S = 1.0
 _FULL_FOR_S = 5.0
@@ -341,7 +338,7 @@ class Owner:
     def _make_way(self) -> None:
         self._ballast.release()
         try:
-            self._db.give_back(_VACUUM_BYTES)
+            self._db.free_pages.make_way()
         except Exception as error:  # noqa: BLE001, the thread must go on
             self._recover(error)
             self._logger.debug("the spool at %s could not give room back: %s", self._place.file, error)
@@ -385,11 +382,8 @@ class Owner:
             self._look(db)
             if self.free_disk_bytes > 2 * BALLAST_BYTES:
                 self._ballast.fill()
-            if db.free_bytes() <= _KEEP_FREE_BYTES:
-                return _IDLE_S
-            db.vacuum(_VACUUM_BYTES)
+            return db.free_pages.give_back() or _IDLE_S
         except Exception as error:  # noqa: BLE001, the thread must go on
             self._recover(error)
             self._logger.warning("the spool at %s could not be tidied: %s", self._place.file, error)
             return _IDLE_S
-        return _IDLE_STEP_S

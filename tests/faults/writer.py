@@ -17,7 +17,7 @@ from itertools import count
 
 from module.attributes.uploader import Sync
 from module.capture import Capture, Kind, Origin
-from module.spool import thread
+from module.spool import free_pages, thread
 from module.spool.store import Store
 from tests.spool.rig import LOGGER, claim, spool_config, upload_config
 
@@ -95,8 +95,11 @@ def main() -> None:
     directory, first, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     # So that room is given back to the disk within a run of a second.
     thread._IDLE_S = 0.005
-    thread._KEEP_FREE_BYTES = 100_000
+    free_pages.KEEP_BYTES = 100_000
+    free_pages.REWRITE_S = 0.05
     numbers, rng = count(first), random.Random(seed)
+    # In one way or the other.
+    free_pages._LITTLE_BYTES = rng.choice((0, free_pages._LITTLE_BYTES))
     for _ in range(LIVES):
         asyncio.run(_live(directory, numbers, rng, Sync(sys.argv[4])))
 
