@@ -2,8 +2,8 @@
 
 Invariants
 ----------
-1. A claimed capture is in the file until it is acknowledged or moved to the failures. Nobody else claims it meanwhile.
-2. What stood in a file that was set aside while it was read is not claimed: its ids may have gone.
+1. A claimed capture is in the file until it is acknowledged or moved to the failures. It is not claimed twice.
+2. Captures of a file that was set aside while it was read are not claimed: the new file may lack them.
 3. Bytes that have changed on the disk are never returned. Their captures are moved to the failures.
 """
 

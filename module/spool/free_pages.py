@@ -1,9 +1,9 @@
-"""Pages of the spool's file that hold nothing, and how the disk gets them back.
+"""Free pages of the spool's file, and how the file shrinks.
 
-Captures to come take them first, so they are given back only once they are many. There are two ways. SQLite takes the
-last page off a file by searching the list of all free pages for it: with gigabytes of them one page takes milliseconds.
-So that is done for a short time only. What is left of a file in which little is used is written afresh instead, which
-takes as long as that is large.
+New captures use free pages first, so the file shrinks only if there are many. There are two ways. SQLite removes the
+last page of a file after it has searched the list of all free pages for it: with gigabytes of them, one page takes
+milliseconds. So this is done for a short time only. A file with few used pages is written again instead: that takes as
+long as the used pages need.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import time
 from module.spool.schema import page_bytes
 
 KEEP_BYTES = 8 * 1024 * 1024
-"""So much stays in the file for captures to come."""
+"""So much free room stays in the file for new captures."""
 STEP_BYTES = 2 * 1024 * 1024
-"""The most that is given back at once, page by page."""
+"""The most bytes by which the file shrinks at once, page by page."""
 STEP_S = 0.02
-"""And the longest that this takes."""
+"""The longest that this takes, in seconds."""
 REST = 20
-"""After a step that was cut short, the next one comes so many times later than that took."""
+"""After a step that was too long, the next one waits for so many times its length."""
 REWRITE_S = 60.0
-"""A file is not written afresh more often."""
+"""A file is not written again more often than this, in seconds."""
 _LITTLE_BYTES = 4 * 1024 * 1024
 _MOST_BYTES = 16 * 1024 * 1024
 _SHARE = 8
-"""Little is used of a file: 4 MiB, or an eighth of what is free, and 16 MiB at most. It passes through memory."""
+"""A file is written again if at most 4 MiB of it are used, or an eighth of the free bytes, up to 16 MiB: all of it
+passes through memory."""
 
 
 class FreePages:
@@ -39,16 +40,16 @@ class FreePages:
 
     @property
     def bytes(self) -> int:
-        """How much there is in the file."""
+        """How many bytes of the file are free."""
         return self._pages("freelist_count") * page_bytes(self._db)
 
     def _pages(self, pragma: str) -> int:
         return int(self._db.execute(f"PRAGMA {pragma}").fetchone()[0])
 
-    def give_back(self) -> float:
-        """Give some of what is more than ``KEEP_BYTES`` back to the disk.
+    def shrink(self) -> float:
+        """Shrink the file a little, if more than ``KEEP_BYTES`` of it are free.
 
-        Returns in how many seconds there is more to give back, and 0 if there is not.
+        Returns the seconds until the next call has something to do; 0 if nothing is left to do.
         """
         free = self.bytes
         if free <= KEEP_BYTES:
@@ -67,13 +68,13 @@ class FreePages:
         return 0.0
 
     def make_way(self) -> None:
-        """Give the journal and some free pages back to a disk that is full."""
+        """Shrink the journal and the file, for a disk that is full."""
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._step()
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _step(self) -> float:
-        """Take free pages off the end of the file; returns the seconds that a step took which was cut short, or 0."""
+        """Remove free pages from the end of the file; returns the seconds that it took if that was too long, and 0 if not."""
         begun = time.monotonic()
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("BEGIN IMMEDIATE")

@@ -382,7 +382,7 @@ class Owner:
             self._look(db)
             if self.free_disk_bytes > 2 * BALLAST_BYTES:
                 self._ballast.fill()
-            return db.free_pages.give_back() or _IDLE_S
+            return db.free_pages.shrink() or _IDLE_S
         except Exception as error:  # noqa: BLE001, the thread must go on
             self._recover(error)
             self._logger.warning("the spool at %s could not be tidied: %s", self._place.file, error)

@@ -40,12 +40,12 @@ def _delivered(db: Database) -> set[int]:
     return check(items)
 
 
-def test_a_file_of_which_little_is_used_is_given_back_at_once(spool: Database, tmp_path: Path) -> None:
-    """However much there is to give back; what is used stays."""
+def test_a_file_of_which_little_is_used_shrinks_at_once(spool: Database, tmp_path: Path) -> None:
+    """Its captures stay."""
     before = _delivered(spool)
     _deliver(spool, 11, COUNT)
     assert spool.free_pages.bytes > free_pages.KEEP_BYTES
-    assert spool.free_pages.give_back() == 0.0
+    assert spool.free_pages.shrink() == 0.0
     assert spool.free_pages.bytes == 0
     assert (tmp_path / PATH).stat().st_size < 1_000_000
     assert _delivered(spool) == {number for number in before if number < 100}
@@ -54,29 +54,27 @@ def test_a_file_of_which_little_is_used_is_given_back_at_once(spool: Database, t
     spool.commit()
 
 
-def test_a_file_is_not_written_afresh_again_and_again(spool: Database) -> None:
+def test_a_file_is_not_written_again_and_again(spool: Database) -> None:
     _deliver(spool, 1, COUNT)
-    assert spool.free_pages.give_back() == 0.0
+    assert spool.free_pages.shrink() == 0.0
     spool.begin(durable=False)
     spool.insert([capture(number) for number in FRAMES])
     spool.commit()
     _deliver(spool, COUNT + 1, 2 * COUNT)
-    assert 0 < spool.free_pages.give_back() <= free_pages.REWRITE_S
+    assert 0 < spool.free_pages.shrink() <= free_pages.REWRITE_S
     assert spool.free_pages.bytes > free_pages.KEEP_BYTES
 
 
-def test_pages_of_a_file_that_is_in_use_are_given_back_in_short_steps(
-    spool: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_in_use_shrinks_in_short_steps(spool: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list of free pages that is searched for each of them would hold up all captures."""
     monkeypatch.setattr(free_pages, "STEP_S", 0.0)
     _deliver(spool, 1, COUNT // 2)
     before = spool.free_pages.bytes
-    assert spool.free_pages.give_back() > 0
+    assert spool.free_pages.shrink() > 0
     assert 0 < before - spool.free_pages.bytes <= 4096
     monkeypatch.undo()
     for _ in range(10_000):
-        if not spool.free_pages.give_back():
+        if not spool.free_pages.shrink():
             break
     assert spool.free_pages.bytes <= free_pages.KEEP_BYTES
     assert len(_delivered(spool)) == COUNT - COUNT // 2
@@ -86,5 +84,5 @@ def test_what_is_free_for_captures_to_come_stays(spool: Database) -> None:
     _deliver(spool, 1, 100)
     before = spool.free_pages.bytes
     assert 0 < before <= free_pages.KEEP_BYTES
-    assert spool.free_pages.give_back() == 0.0
+    assert spool.free_pages.shrink() == 0.0
     assert spool.free_pages.bytes == before
