@@ -74,7 +74,7 @@ class FreePages:
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _step(self) -> float:
-        """Remove free pages from the end of the file; returns the seconds that it took if that was too long, and 0 if not."""
+        """Remove free pages from the file's end; returns the seconds that it took if that was too long, otherwise 0."""
         begun = time.monotonic()
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("BEGIN IMMEDIATE")
