@@ -160,7 +160,7 @@ def _seen(annotations: Annotations) -> dict[str, Any]:
 
 
 def _lines(arrival: Arrival) -> int:
-    """How many readings a document holds, where it is one and has been kept."""
+    """Return how many readings a document holds; 0 if it is none, or if it was not kept."""
     document = arrival.method is UploadMethod.FILE and arrival.metadata.file_extension == _DOCUMENT
     if not document or arrival.path is None:
         return 0
@@ -169,7 +169,7 @@ def _lines(arrival: Arrival) -> int:
 
 
 def _table(rows: Sequence[SensorData]) -> dict[str, Any]:
-    """Readings as a table: the keys, and for each row its time and what it has for each key, null where it has none."""
+    """Readings as a table: the keys, and for each row its time and what it has for each key, null if it has none."""
     flat = [dict(_flat(struct_to_dict(row.struct))) for row in rows]
     keys = sorted({key for row in flat for key in row})[:_MOST_KEYS]
     return {

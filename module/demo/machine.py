@@ -118,7 +118,7 @@ def _uptime() -> dict[str, float]:
 
 
 def _temperature() -> dict[str, float]:
-    """The hottest of the thermal zones that tell one."""
+    """The hottest of the thermal zones that have a temperature."""
     degrees = []
     for zone in sorted(_THERMAL.glob("thermal_zone*/temp")):
         try:
@@ -138,7 +138,7 @@ class _ColorCamera(Camera):
     async def get_images(
         self, *, filter_source_names: Sequence[str] | None = None, **_: Any
     ) -> tuple[list[NamedImage], ResponseMetadata]:
-        """Take the images in a thread; ``captured_at`` tells when."""
+        """Take the images in a thread; ``captured_at`` is the time."""
         metadata = ResponseMetadata()
         captured = time.time_ns()
         images = await asyncio.to_thread(self._take, captured / 1e9)

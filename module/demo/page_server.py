@@ -151,7 +151,7 @@ class PageServer:
         return _Answer(HTTPStatus.OK, "application/json", body, {"Cache-Control": "no-store"})
 
     async def _picture(self, path: Path, *, small: bool) -> _Answer:
-        """An image to be shown: small, or as it arrived where a browser can show it as it is."""
+        """Return an image to be shown: small, or as it arrived if a browser can show that."""
         media_type = _SHOWN.get(path.suffix.lower())
         if media_type is None:
             return _refusal(HTTPStatus.NOT_FOUND, "this is no image")

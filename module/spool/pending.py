@@ -23,7 +23,7 @@ class Pending:
         self.bytes = 0
         """Of payload."""
         self._since: collections.deque[float] = collections.deque()
-        """Monotonic times, one for each append that has been handed over to the disk."""
+        """Monotonic times, one for each append that has gone to the disk."""
         self._gathering = 0
         """Appends that wait for company first, which is no fault of the disk's."""
         self._less = asyncio.Event()

@@ -30,7 +30,7 @@ _OWN = re.compile(
     r"|spool\.sqlite3(?:\.salvaging|\.salvaged|\.torn-log|\.damaged-[0-9TZ:.-]+)?(?:-wal|-shm|-journal)?"
 )
 _BESIDE = "lost+found"
-"""Lies at the top of each disk of its own."""
+"""Is at the top of each file system."""
 _SHOWN = 3
 
 

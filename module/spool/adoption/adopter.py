@@ -225,7 +225,7 @@ def _check_disk(directory: Path, min_free_bytes: int, size: int) -> None:
 
 
 def _is_there(adoption: Adoption) -> bool:
-    """Whether the old spool is where it is taken over from; a rename that a crash prevented is made now."""
+    """Whether the old spool is at the place for its adoption; a rename that a crash prevented is made now."""
     place, directory = Path(adoption.place), Path(adoption.directory)
     if place.is_dir():
         return True

@@ -207,7 +207,7 @@ _NEWEST = (
 
 
 def _read(directory: Path) -> Orphan:
-    """Count what waits in a spool, of this or an earlier version; nothing where its file does not tell."""
+    """Count what waits in a spool, of this or an earlier version; nothing if its file cannot be read."""
     uri = f"file:{quote(str(directory / SPOOL_FILE))}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as db:

@@ -52,7 +52,7 @@ class Pages:
             self._log.close()
 
     def _read_log(self) -> dict[int, int]:
-        """Where the log has a newer version of a page: what was committed last counts."""
+        """Return the places of newer versions of pages in the log: the last committed one is valid."""
         newer: dict[int, int] = {}
         pending: dict[int, int] = {}
         for at, page, pages_after_commit in _frames(self._log, self._page_bytes):
@@ -129,7 +129,7 @@ def _page_bytes(file: BinaryIO) -> int:
 
 
 def _frames(log: BinaryIO | None, page_bytes: int) -> Iterator[tuple[int, int, int]]:
-    """Of each frame: where its page begins in the log, the page's number, and, if it commits, the pages there are.
+    """Yield for each frame: the place of its page in the log, the page's number, and, if it commits, how many pages.
 
     They end with the first that does not bear the salts of the log's header: it is left from an earlier time.
     """
@@ -156,7 +156,7 @@ def _local_bytes(size: int, page_bytes: int) -> int:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of one to nine bytes, and where it ends."""
+    """Return a number of one to nine bytes, and the place of its end."""
     number = 0
     for _ in range(8):
         number = number << 7 | data[at] & 0x7F
@@ -167,7 +167,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _types(record: bytes) -> tuple[list[int], int]:
-    """The serial types of a record's values, and where these begin."""
+    """Return the serial types of a record's values, and the place of the first value."""
     end, at = _varint(record, 0)
     types: list[int] = []
     while at < end:

@@ -34,7 +34,7 @@ _BATCH_ROWS = 1000
 _PATIENCE = 20_000
 """So many ranges are tried that cannot be read, before the ranges that are given up at once become larger."""
 _UNKNOWN_IDS = 1_000_000
-"""Ids to skip where nobody knows which was the last: none is used twice."""
+"""Ids to skip if the last one is not known, so that none is used twice."""
 
 
 @dataclass(slots=True)
@@ -183,7 +183,7 @@ class _Copy:
         return rows
 
     def _copy_streams(self) -> int:
-        """Copy what captures share; gives how many captures there should be."""
+        """Copy the streams; returns how many captures there should be."""
         crc = "crc" if ("crc",) in self._all("SELECT name FROM pragma_table_info('stream')") else "NULL"
         sql = f"SELECT id, origin, items, 0, {crc} FROM stream ORDER BY id "  # noqa: S608
         rows: Iterable[tuple[Any, ...]] = self._all(f"{sql} ASC")
@@ -207,7 +207,7 @@ class _Copy:
         return sum(items for _, items in found.values())
 
     def _in_index(self) -> dict[int, tuple[str, int]]:
-        """Streams by the index of what they share, which stands on pages of its own and has no counts."""
+        """Streams by the index of what they share, which has separate pages and no counts."""
         sql = "SELECT id, origin FROM stream INDEXED BY sqlite_autoindex_stream_1 ORDER BY origin"
         rows = [row for order in ("ASC", "DESC") for row in self._all(f"{sql} {order}")]
         return {stream: (text, 0) for stream, text in rows if isinstance(text, str) and whole_origin(text, None)}
