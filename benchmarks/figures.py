@@ -69,7 +69,7 @@ class Results:
         return [asdict(series) for series in self._series.values()]
 
     def take(self, plain: Sequence[dict[str, Any]]) -> None:
-        """Take over what ``as_json`` gave, but for the cases that are here already."""
+        """Take over what ``as_json`` returned, except the cases that are here already."""
         here = set(self.cases())
         for each in plain:
             if each["case"] not in here:

@@ -94,7 +94,7 @@ class Machine:
         return str(self.server._served().sockets / "parent.sock")
 
     async def configure(self, address: str, spool: Path, **attributes: Any) -> None:
-        """Add the uploader, with its defaults but for what is given."""
+        """Add the uploader, with its defaults except for what is set."""
         own = {
             "cloud": {"address": address},
             "spool": {"min_free_bytes": 0, "max_bytes": 1 << 50, "directory": str(spool)},

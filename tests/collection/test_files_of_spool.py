@@ -116,7 +116,7 @@ async def test_a_log_that_is_rotated_while_it_waits_is_not_taken_twice(machine: 
 
 
 async def test_another_file_with_the_number_of_one_that_is_still_there_is_new(machine: Machine) -> None:
-    """As on a disk that gives its numbers anew with each mount: both are of one size and one date."""
+    """As on a disk that gives its numbers again with each mount: both are of one size and one date."""
     for name in ("a", "b"):
         (machine.folder / name).write_bytes(b"frame")
         os.utime(machine.folder / name, (1_700_000_000, 1_700_000_000))

@@ -86,7 +86,7 @@ def test_raw_rgba_becomes_png_with_every_pixel_kept(alpha: int, image_format: st
 def test_depth_keeps_its_millimetres_whatever_the_format(image_format: str, source: str) -> None:
     """A 16-bit PNG passes untouched."""
     pixels = depth(9, 6)
-    # Not as OpenCV would write it: bytes that were encoded anew would differ.
+    # Not as OpenCV would write it: bytes that were encoded again would differ.
     data = raw_depth(pixels) if source == "raw" else file(".png", pixels, cv2.IMWRITE_PNG_COMPRESSION, 0)
     image = encode(data, DEPTH if source == "raw" else "image/png", settings(format=image_format))
     assert (image.mime_type, image.extension) == ("image/png", ".png")
@@ -182,7 +182,7 @@ def test_size_is_bounded_in_its_aspect(given: Any, size: tuple[int, int], extens
     ],
 )
 def test_an_image_within_the_bounds_passes_untouched(mime_type: str, extension: str, data: bytes, given: Any) -> None:
-    """Never scaled up, never encoded anew for nothing."""
+    """Never scaled up, never encoded again for nothing."""
     assert encode(data, mime_type, settings(**given)) == EncodedImage(data, mime_type, extension)
     assert encode(data, mime_type, settings(format=extension[1:], **given)).data == data
 

@@ -112,7 +112,7 @@ AddressFault = Callable[[Place, str, float], Awaitable[None]]
 
 
 async def nowhere(place: Place, name: str, seconds: float) -> None:
-    """A host whose name does not resolve; then the configuration is mended."""
+    """A host whose name does not resolve; then the configuration is fixed."""
     place.bench.begin(name)
     await place.point_at(f"https://{_NOWHERE}")
     await place.offline(re.escape(_NOWHERE), seconds)

@@ -189,7 +189,7 @@ class _Process:
         """The most memory since the last time this was asked for."""
         process = Path("/proc") / str(self.rig.server.pid)
         lines = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-        # Begins the peak anew (proc(5)).
+        # Begins the peak again (proc(5)).
         (process / "clear_refs").write_text("5")
         return int(lines["VmHWM"].split()[0]) / 1024
 

@@ -2,7 +2,7 @@
  *
  * Preloaded into a process: POWER_CUT_DIRECTORY is the directory (absolute, no links), POWER_CUT_JOURNAL the file that
  * the records are appended to. Lines that the process writes to its standard output are records too: what it claims has
- * its place among what it wrote. Files that end in -shm are left out, SQLite makes them anew after a crash.
+ * its place among what it wrote. Files that end in -shm are left out, SQLite makes them again after a crash.
  * One record: struct record, `path` bytes of a path below the directory, `length` bytes of data for WRITE, RENAME, LINE.
  * For 64-bit Linux: off_t and off64_t are one.
  */

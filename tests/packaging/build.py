@@ -13,7 +13,7 @@ _LIMIT_S = 600
 
 
 def _sources() -> str:
-    """Give the sum of all that an archive is made of, but for its documents."""
+    """Give the sum of all that an archive is made of, except its documents."""
     files = ["build.sh", "run.sh", "meta.json", "requirements-build.txt", "packaging/capture-courier.spec"]
     paths = [*(ROOT / file for file in files), ROOT / "packaging/program.py", *sorted((ROOT / "module").rglob("*.py"))]
     total = hashlib.sha256()

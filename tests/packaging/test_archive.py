@@ -112,7 +112,7 @@ def test_there_was_no_network(seen: dict[str, Any]) -> None:
 
 @linux
 def test_it_captures_and_delivers_by_all_five_methods(seen: dict[str, Any]) -> None:
-    """Over TLS, on a cron in a time zone that only the archive knows, with an image encoded anew."""
+    """Over TLS, on a cron in a time zone that only the archive knows, with an image encoded again."""
     assert all(seen["by_method"].values()), seen["by_method"]
     assert len(seen["by_method"]) == 5
     assert seen["numbers"] == list(range(1, len(seen["numbers"]) + 1))

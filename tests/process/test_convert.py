@@ -58,7 +58,7 @@ def manager(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def converted(config: dict[str, Any]) -> dict[str, Any]:
-    """The uploader's attributes, but for where the spool lies, which this computer may not have."""
+    """The uploader's attributes, except the directory of the spool, which this computer may not have."""
     attributes: dict[str, Any] = convert(config).config["services"][-1]["attributes"]
     attributes.get("spool", {}).pop("directory", None)
     return attributes

@@ -118,7 +118,7 @@ async def test_what_the_machine_has_becomes_a_config_that_works(start: Starter) 
     assert "disabled, because nothing came: 3 of 8" in attributes["comment"]
     assert attributes["comment"].startswith("about ")
     assert "upload" not in attributes
-    # Word for word what was proposed, but for the cloud of this test.
+    # Word for word what was proposed, except the cloud of this test.
     await rig.server.add_resource("courier", {**attributes, "cloud": {"address": rig.address}})
     health = {"service": "courier"}
     await rig.server.add_resource("courier-health", health, model="courier:capture:health", api="rdk:component:sensor")
@@ -219,7 +219,7 @@ async def test_an_empty_machine_gets_an_uploader_with_its_health(start: Starter)
 
 
 async def test_an_uploader_that_is_there_is_not_in_the_way(start: Starter) -> None:
-    """It is proposed anew, health sensor and all; nothing of it is stopped."""
+    """It is proposed again, health sensor and all; nothing of it is stopped."""
     rig = await start(CountingSensor("host"), sources=[{"name": "host", "interval_s": 0.1}])
     await rig.server.add_resource(
         "courier-health", {"service": NAME}, model="courier:capture:health", api="rdk:component:sensor"

@@ -89,7 +89,7 @@ class CourierClient(DataClient):
         self._timeout_s = timeout_s
         self._chunk_bytes = chunk_bytes
         self._patience = patience or Patience(timeout_s)
-        # As the generated stub's, but for their requests, which are bytes already.
+        # As the generated stub's, except that the requests are bytes already.
         self._data_capture = UnaryUnaryMethod(
             under, f"{_SERVICE}DataCaptureUpload", Serialised, DataCaptureUploadResponse
         )
