@@ -150,8 +150,8 @@ async def test_the_page_is_saved_as_one_file_with_what_it_shows(run: Run) -> Non
         browser.until(lambda: not browser.run("return document.querySelector('#save').disabled"))
         (found,) = run.folder.glob("capture-courier-*.html")
         found.rename(saved)
+        assert browser.complaints() == []
         browser.open("about:blank")
-        browser.complaints()
         browser.requests()
         browser.open(saved.as_uri())
         loaded = "return [...document.images].every((one) => one.complete && one.naturalWidth)"

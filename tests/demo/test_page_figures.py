@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -50,6 +51,12 @@ async def test_files_open_where_they_stand_rows_as_a_table_and_texts_as_texts(ru
 CELLS = "return [...document.querySelectorAll('.rows tbody tr')].map((row) => [...row.cells].map((c) => c.textContent))"
 
 
+FITS = (
+    "return [...document.querySelectorAll('#files > tbody > tr > td')]"
+    ".every((cell) => cell.getBoundingClientRect().right <= innerWidth)"
+)
+
+
 async def test_images_bear_their_own_name_where_a_camera_has_several(run: Run) -> None:
     run.chronicle.begin([{"name": "depth"}, {"name": "front"}])
     for number in range(2):
@@ -68,8 +75,13 @@ async def test_the_name_of_a_file_stands_in_one_line_on_a_phone(run: Run) -> Non
     run.chronicle.begin([])
     run.file("host-log_2025-11-21T08-00-00.123456Z-1-of-a-name-that-is-long.ndjson", b'{"readings": {}}\n', "host-log")
     run.file(f"{'long-name-' * 12}.txt", b"x")
+    run.file("wide.ndjson", json.dumps({"readings": {f"a-wide-name-{key}": key for key in range(20)}}).encode())
 
     def see(browser: Browser) -> None:
+        browser.click("#files button")
+        browser.until(lambda: texts(browser, "#files .below [role=region]"))
+        assert browser.run(FITS)
+        browser.click("#files button")
         heights = "return [...document.querySelectorAll('#files tbody tr')].map((row) => row.clientHeight)"
         assert max(browser.run(heights)) < 50
         assert browser.run("return document.documentElement.scrollWidth") <= 390

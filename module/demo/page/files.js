@@ -80,7 +80,8 @@ export class Files {
       return;
     }
     const cell = element("td", "below", element("p", "dim", "opening"));
-    cell.colSpan = 6;
+    // As many as are seen: on a phone two are left out.
+    cell.colSpan = [...$("files").tHead.rows[0].cells].filter((one) => one.checkVisibility()).length;
     entry.below = element("tr", "opened", cell);
     entry.row.after(entry.below);
     try {

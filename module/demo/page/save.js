@@ -19,7 +19,8 @@ export async function savePage() {
 /** The whole page as text. */
 export async function whole() {
   drawAll();
-  const copy = document.documentElement.cloneNode(true);
+  // In a document that nobody shows, where pictures are not loaded.
+  const copy = document.implementation.createHTMLDocument().importNode(document.documentElement, true);
   const [shown, copied] = [document, copy].map((page) => [...page.querySelectorAll("img")]);
   await Promise.all(shown.map((image, at) => embed(image, copied[at])));
   const canvases = [...document.querySelectorAll("canvas")];
