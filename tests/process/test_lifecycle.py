@@ -45,8 +45,7 @@ async def test_a_silent_cloud_delays_neither_start_nor_captures_nor_stop(start: 
         await rig.configure(sources=[SOURCE], cloud={"address": address})
         assert time.monotonic() - began < 10
         status = await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 30)
-        # At 20 Hz. Whatever waits for the cloud would cost more than a busy computer does.
-        assert status["sources"]["s1"]["missed"] < status["sources"]["s1"]["captured"]
+        # In 30 s at most: who waited for the cloud each time would need as many of its connection's timeouts.
         assert status["upload"]["connected"] is False
         ended = await rig.server.terminate()
         assert ended is not None

@@ -76,9 +76,8 @@ async def test_a_resource_that_hangs_times_out_and_holds_nobody_up(start: Starte
     rig = await start(hanging, healthy, sources=sources)
     status = await rig.until(lambda status: status["sources"]["hanging"]["errors"] >= 2)
     assert status["sources"]["hanging"]["last_error"] == "hanging: no answer to Readings within 0.3 s"
-    assert status["sources"]["healthy"]["captured"] >= 8
-    # Each wait for the other would cost it six of its ticks, and leave it one.
-    assert status["sources"]["healthy"]["missed"] < status["sources"]["healthy"]["captured"]
+    # If each waited for the other, they would be polled equally often.
+    assert status["sources"]["healthy"]["captured"] > 1 + len(hanging.polls)
     hanging.hang.set()
     await rig.until(lambda status: status["sources"]["hanging"]["last_error"] is None)
 

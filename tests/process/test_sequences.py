@@ -232,7 +232,7 @@ async def test_nothing_is_made_while_uploads_are_paused(start: Starter) -> None:
     ("command", "says"),
     [
         ({"command": "start_sequence", "sources": ["s2"]}, ["start_sequence.sources[0]", "s2", "one of s1"]),
-        ({"command": "start_sequence", "sources": []}, ["start_sequence.sources", "one at least"]),
+        ({"command": "start_sequence", "sources": []}, ["start_sequence.sources", "at least one source"]),
         ({"command": "start_sequence", "tags": "t"}, ["start_sequence.tags", "a list of texts"]),
         ({"command": "stop_sequence"}, ["stop_sequence.id: nothing given", "{open}"]),
         ({"command": "stop_sequence", "id": "7"}, ['stop_sequence.id: "7"', "{open}"]),
