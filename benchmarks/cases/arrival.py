@@ -51,7 +51,8 @@ async def _load(bench: Bench, subject: str, resources: Sequence[ResourceBase]) -
 
 def _took_s(arrived: Arrival) -> Iterator[float]:
     """From when the resource was asked, by this machine's clock."""
-    about = [row.metadata for row in arrived.rows] or [arrived.sensor_metadata]
+    about = [row.metadata for row in arrived.rows]
+    if arrived.sensor_metadata is not None:
+        about.append(arrived.sensor_metadata)
     for each in about:
-        if each is not None:
-            yield arrived.when.timestamp() - each.time_requested.ToMicroseconds() / 1e6
+        yield arrived.when.timestamp() - each.time_requested.ToMicroseconds() / 1e6
