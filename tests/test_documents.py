@@ -292,8 +292,13 @@ def test_no_page_has_a_word_with_a_plainer_one(name: str) -> None:
 # ---------------------------------------------------------------------- messages
 
 
-def _texts() -> Iterator[str]:
-    """Every text of the module's code, with … for everything that is put in."""
+@functools.cache
+def _texts() -> tuple[str, ...]:
+    """Every text of the module's code, with … for everything that is put in; read for the first test that asks."""
+    return tuple(_texts_in_code())
+
+
+def _texts_in_code() -> Iterator[str]:
     for path in CODE:
         tree = ast.parse(path.read_text())
         docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
