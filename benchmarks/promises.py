@@ -123,7 +123,7 @@ PROMISES: tuple[Promise, ...] = (
     Promise(
         "ticks taken, the worst source of that load", 99.9, Bound.LEAST, "%", _plain(polls.CASE, polls.SENT, load.TICKS)
     ),
-    Promise("memory with sensors only", 68, Bound.MOST, "MB", _plain(polls.CASE, polls.SENSORS_ONLY, load.MEMORY)),
+    Promise("memory with sensors only", 72, Bound.MOST, "MB", _plain(polls.CASE, polls.SENSORS_ONLY, load.MEMORY)),
     Promise("memory under the load of polls", 130, Bound.MOST, "MB", _plain(polls.CASE, polls.SENT, load.MEMORY)),
     Promise("CPU with one sensor at 1 Hz, of a core", 0.5, Bound.MOST, "%", _plain(idle.CASE, idle.IDLE, idle.CPU)),
     Promise(

@@ -25,17 +25,18 @@ class Beat:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._due: dict[int, tuple[asyncio.TimerHandle, dict[asyncio.Future[Any], None]]] = {}
+        self._due: dict[int, tuple[asyncio.TimerHandle, dict[asyncio.Future[Any], float]]] = {}
 
-    def wake_at(self, deadline: float, sleeper: asyncio.Future[bool]) -> int:
+    def wake_at(self, deadline: float, sleeper: asyncio.Future[bool], period_s: float = math.inf) -> int:
         """Set a future to True at a time of the loop's clock, or up to a millisecond later.
 
-        Returns a number for ``forget``. Equal moments have the same number, and are woken in the order of the calls.
+        Returns a number for ``forget``. Equal moments have the same number. Of these the shortest period is woken
+        first, as its next tick comes soonest; equal periods are woken in the order of the calls.
         """
         slot = math.ceil(deadline * _PER_S - _NOISE)
         if slot not in self._due:
             self._due[slot] = self._loop.call_at(slot / _PER_S, self._wake, slot), {}
-        self._due[slot][1][sleeper] = None
+        self._due[slot][1][sleeper] = period_s
         return slot
 
     def forget(self, slot: int, sleeper: asyncio.Future[bool]) -> None:
@@ -47,7 +48,8 @@ class Beat:
             del self._due[slot]
 
     def _wake(self, slot: int) -> None:
-        self._wake_some(iter(self._due.pop(slot)[1]))
+        periods = self._due.pop(slot)[1]
+        self._wake_some(iter(sorted(periods, key=periods.__getitem__)))
 
     def _wake_some(self, sleepers: Iterator[asyncio.Future[bool]]) -> None:
         portion = list(itertools.islice(sleepers, MOST_AT_ONCE))

@@ -33,7 +33,7 @@ class Periodic:
     """
 
     def __init__(self, period_s: float, offset_s: float = 0.0) -> None:
-        self._period_s = period_s
+        self.period_s = period_s
         self._offset_s = offset_s
 
     def next_after(self, now: float) -> float:
@@ -47,11 +47,11 @@ class Periodic:
         return self._tick(passed + 1), passed - taken
 
     def _tick(self, index: int) -> float:
-        return index * self._period_s + self._offset_s
+        return index * self.period_s + self._offset_s
 
     def _latest(self, now: float) -> int:
         """Return the number of the last tick that is not after ``now``, computed exactly as ``_tick`` does."""
-        index = math.floor((now - self._offset_s) / self._period_s)
+        index = math.floor((now - self._offset_s) / self.period_s)
         while self._tick(index) > now:
             index -= 1
         while self._tick(index + 1) <= now:

@@ -92,7 +92,7 @@ class Ticker:
             self.kept.missed += skipped
         else:
             deadline = schedule.next_after(now)
-        if not await self._sleep(min(deadline, self._until)):
+        if not await self._sleep(min(deadline, self._until), schedule.period_s):
             return None
         if self._until < deadline or self._rest() > 0:
             return None
@@ -131,14 +131,14 @@ class Ticker:
             due = schedule.next_after(due)
         return due
 
-    async def _sleep(self, deadline: float) -> bool:
+    async def _sleep(self, deadline: float, period_s: float = math.inf) -> bool:
         """Sleep until a time of the loop's clock; False if woken before."""
         if deadline <= self._loop.time():
             # Let other tasks run: a source whose polls take as long as its period must not starve the others.
             await asyncio.sleep(0)
             return True
         self._sleeper = self._loop.create_future()
-        slot = None if deadline == math.inf else self._beat.wake_at(deadline, self._sleeper)
+        slot = None if deadline == math.inf else self._beat.wake_at(deadline, self._sleeper, period_s)
         try:
             return await self._sleeper
         finally:

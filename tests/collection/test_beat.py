@@ -140,3 +140,16 @@ async def test_one_that_is_woken_otherwise_while_it_waits_for_its_portion_stays_
     sleepers[-1].set_result(False)
     beat.forget(slot, sleepers[-1])
     assert await asyncio.gather(*sleepers) == [True] * (len(sleepers) - 1) + [False]
+
+
+async def test_of_those_due_together_the_shortest_period_is_woken_first() -> None:
+    """It has begun to wait last, and its next tick comes soonest."""
+    loop = asyncio.get_running_loop()
+    beat, due = Beat(), math.ceil(loop.time()) + 1.0
+    woken: list[str] = []
+    for name, period_s in (("a", 1.0), ("b", 1.0), ("cron", math.inf), ("quick", 0.01), ("c", 1.0)):
+        sleeper = loop.create_future()
+        sleeper.add_done_callback(lambda _, name=name: woken.append(name))  # type: ignore[misc]
+        beat.wake_at(due, sleeper, period_s)
+    await asyncio.sleep(2)
+    assert woken == ["quick", "a", "b", "c", "cron"]
