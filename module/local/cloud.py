@@ -33,7 +33,7 @@ from viam.proto.app import datasync
 from viam.proto.app.data import CreateSequenceRequest, CreateSequenceResponse
 
 from module.local.calls import Arrival, Call, CreatedSequence, Refusal, UploadMethod, opened
-from module.local.shelf import Shelf
+from module.local.shelf import Shelf, Sink
 
 _T = TypeVar("_T")
 _Received = tuple[Any, int]  # a message, and its bytes on the wire
@@ -220,7 +220,6 @@ class LocalCloud:
         try:
             await self._admit(context)
             arrival = await self._receive(requests, context)
-            self.arrivals.append(arrival)
             await self._tell()
             if self.after is not None:
                 await self.after(arrival)
@@ -252,10 +251,15 @@ class LocalCloud:
                 await self._write(sink.add, message.data if hasattr(message, "data") else message.file_contents.data)
             # A stream that was reset ends like one that is complete: sending the headers tells which of them it was.
             await context.send_initial_metadata(())
-            path = await self._write(self._shelf.store, call.metadata, call.sensor_metadata, sink, rows)
+            # In one step of the writer: a call that is cut meanwhile leaves its file and its arrival, or neither.
+            return await self._write(self._store, call, sink, rows, received)
         finally:
             self._writer.submit(sink.discard)
-        return Arrival(
+
+    def _store(
+        self, call: Call, sink: Sink, rows: tuple[datasync.SensorData, ...], received: Sequence[_Received]
+    ) -> Arrival:
+        arrival = Arrival(
             method=call.method,
             metadata=call.metadata,
             sensor_metadata=call.sensor_metadata,
@@ -266,9 +270,11 @@ class LocalCloud:
             message_sizes=tuple(size for _, size in received),
             messages=tuple(message for message, _ in received) if self._record_messages else (),
             file_id=str(uuid.uuid4()),
+            path=self._shelf.store(call.metadata, call.sensor_metadata, sink, rows),
             when=datetime.now(UTC),
-            path=path,
         )
+        self.arrivals.append(arrival)
+        return arrival
 
     async def _tell(self) -> None:
         async with self._changed:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -316,6 +317,32 @@ async def test_an_upload_that_breaks_off_leaves_nothing(
 
     assert cloud.arrivals == []
     assert files_in(tmp_path / "cloud") == {}
+
+
+async def test_an_upload_that_is_cut_while_it_is_stored_has_arrived(
+    cloud: LocalCloud, client: DataClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the files and the arrivals agree after an outage; the disk is slow here."""
+    renaming, go_on, rename = threading.Event(), threading.Event(), Path.rename
+
+    def slow(path: Path, target: Path) -> Path:
+        renaming.set()
+        go_on.wait(10)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", slow)
+    upload = asyncio.create_task(upload_image(client))
+    assert await asyncio.to_thread(renaming.wait, 10)
+    stop = asyncio.create_task(cloud.stop())
+    with pytest.raises((StreamTerminatedError, GRPCError)):
+        await upload
+    while cloud._under_way:
+        await asyncio.sleep(0.01)
+    go_on.set()
+    await stop
+
+    (stored,) = files_in(tmp_path / "cloud")
+    assert [arrival.path for arrival in cloud.arrivals] == [tmp_path / "cloud" / stored]
 
 
 async def test_the_judge_may_refuse(cloud: LocalCloud, client: DataClient) -> None:
