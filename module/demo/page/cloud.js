@@ -27,13 +27,22 @@ export class Cloud {
 
   /** Show `{count, places, colours}`; the view stays as somebody has turned it. */
   show({ count, places, colours }) {
-    const finite = [];
-    for (let at = 0; at < count; at += 1) if (Number.isFinite(places[3 * at] + places[3 * at + 1] + places[3 * at + 2])) finite.push(at);
-    const middle = [0, 1, 2].map((axis) => median(finite, places, axis));
-    const far = finite.map((at) => Math.hypot(...middle.map((value, axis) => places[3 * at + axis] - value))).sort((a, b) => a - b);
-    this.radius = far[Math.floor(far.length * 0.95)] || 1;
-    const [x, y, z] = [0, 1, 2].map((axis) => Float32Array.from(finite, (at) => places[3 * at + axis] - middle[axis]));
-    this.points = { x, y, z, shades: Uint32Array.from(finite, (at) => (colours ? swapped(colours[at]) : byDepth(places[3 * at + 2], middle[2], this.radius))) };
+    const middle = [0, 1, 2].map((axis) => quantile(some(count, (at) => places[3 * at + axis]), 0.5));
+    const away = (at) => Math.hypot(places[3 * at] - middle[0], places[3 * at + 1] - middle[1], places[3 * at + 2] - middle[2]);
+    this.radius = quantile(some(count, away), 0.95) || 1;
+    const [x, y, z] = [0, 1, 2].map(() => new Float32Array(count));
+    const shades = new Uint32Array(count);
+    let seen = 0;
+    for (let at = 0; at < count; at += 1) {
+      const [left, down, ahead] = [places[3 * at], places[3 * at + 1], places[3 * at + 2]];
+      if (!Number.isFinite(left + down + ahead)) continue;
+      x[seen] = left - middle[0];
+      y[seen] = down - middle[1];
+      z[seen] = ahead - middle[2];
+      shades[seen] = colours ? swapped(colours[at]) : byDepth(ahead, middle[2], this.radius);
+      seen += 1;
+    }
+    this.points = { x: x.subarray(0, seen), y: y.subarray(0, seen), z: z.subarray(0, seen), shades };
     this.ask();
   }
 
@@ -142,10 +151,14 @@ export class Cloud {
   }
 }
 
-function median(some, places, axis) {
-  const values = Float32Array.from(some, (at) => places[3 * at + axis]).sort();
-  return values[values.length >> 1] ?? 0;
+/** What is finite of some thousand values, spread over all points. */
+function some(count, value) {
+  const values = [];
+  for (let at = 0, step = Math.ceil(count / 4000); at < count; at += step) values.push(value(at));
+  return Float32Array.from(values.filter(Number.isFinite)).sort();
 }
+
+const quantile = (sorted, part) => sorted[Math.floor(sorted.length * part)] ?? 0;
 
 /** 0xRRGGBB as the pixel of a canvas. */
 const swapped = (colour) => (0xff000000 | ((colour & 0xff) << 16) | (colour & 0xff00) | (colour >>> 16)) >>> 0;

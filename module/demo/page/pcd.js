@@ -49,9 +49,11 @@ function binary(view, fields, points) {
   const colours = colour ? new Uint32Array(count) : null;
   const axes = [..."xyz"].map((name) => fields.get(name));
   if (axes.some((axis) => !axis.read)) throw new Error("this PCD's x, y and z are of a type that cannot be read");
-  for (let at = 0, offset = 0; at < count; at += 1, offset += fields.stride) {
-    for (let axis = 0; axis < 3; axis += 1) places[3 * at + axis] = view[axes[axis].read](offset + axes[axis].offset, true);
-    if (colour) colours[at] = view.getUint32(offset + colour.offset, true) & 0xffffff;
+  axes.forEach(({ read, offset: first }, axis) => {
+    for (let at = 0, offset = first; at < count; at += 1, offset += fields.stride) places[3 * at + axis] = view[read](offset, true);
+  });
+  for (let at = 0, offset = colour?.offset; colour && at < count; at += 1, offset += fields.stride) {
+    colours[at] = view.getUint32(offset, true) & 0xffffff;
   }
   return { count, places, colours };
 }
