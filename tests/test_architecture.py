@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from module import IMPORT_ORDER
+from tests.syntax import tree_of
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "module").rglob("*.py"))
@@ -137,7 +138,7 @@ def _runs_later(node: ast.AST) -> bool:
 
 def imports_of(name: str, source: str) -> Iterator[Import]:
     """The imports of a file, however deep they stand."""
-    return _imports_under(ast.parse(source), name, at_start=True)
+    return _imports_under(tree_of(source), name, at_start=True)
 
 
 def _imports_under(parent: ast.AST, name: str, *, at_start: bool) -> Iterator[Import]:
@@ -158,7 +159,7 @@ def _imports_under(parent: ast.AST, name: str, *, at_start: bool) -> Iterator[Im
 
 def assigned_elsewhere(source: str) -> Iterator[tuple[str, str]]:
     """The attributes that a file assigns of objects whose class it does not define: (object, attribute) each."""
-    tree = ast.parse(source)
+    tree = tree_of(source)
     stored = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
     own = {node.attr for node in stored if ast.unparse(node.value) == "self"}
     for node in ast.walk(tree):
@@ -175,7 +176,7 @@ def assigned_elsewhere(source: str) -> Iterator[tuple[str, str]]:
 
 def reached_through(source: str) -> Iterator[str]:
     """What a file reads of the parts of ``Control``, and where one goes by a name that this test does not look for."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
             reaches = ast.unparse(node.value.value) in CONTROL and node.value.attr not in OF_CONTROL
             yield from [ast.unparse(node)] if reaches else []
@@ -283,7 +284,7 @@ ROOMS = [path for path in FILES if path.name == "__init__.py"]
 @pytest.mark.parametrize("path", ROOMS, ids=name_of)
 def test_a_room_names_files_that_it_has(path: Path) -> None:
     """In its docstring, a single word in literals is a file; the module's own names those of all rooms."""
-    named = set(re.findall(r"``([a-z][a-z0-9_]*)``", ast.get_docstring(ast.parse(path.read_text())) or ""))
+    named = set(re.findall(r"``([a-z][a-z0-9_]*)``", ast.get_docstring(tree_of(path.read_text())) or ""))
     beside = path.parent.rglob("*") if path.parent.name == "module" else path.parent.iterdir()
     assert named - {each.stem for each in beside} <= NO_FILES
     assert path.parent.name == "module" or "Read ``" in path.read_text()

@@ -35,6 +35,7 @@ from module.commands.arguments import read_all
 from module.commands.table import VERBS, run
 from module.control import Control
 from module.courier import Courier
+from tests.syntax import tree_of
 from tests.test_examples import filled
 
 ROOT = Path(__file__).parent.parent
@@ -300,7 +301,7 @@ def _texts() -> tuple[str, ...]:
 
 def _texts_in_code() -> Iterator[str]:
     for path in CODE:
-        tree = ast.parse(path.read_text())
+        tree = tree_of(path.read_text())
         docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr):
@@ -347,7 +348,7 @@ def _docstrings(node: ast.AST, *, public: bool = True) -> Iterator[str]:
 
 @pytest.mark.parametrize("room", sorted({str(path.parent.relative_to(ROOT)) for path in CODE}))
 def test_no_public_docstring_has_a_word_with_a_plainer_one(room: str) -> None:
-    public = [text for path in CODE if path.parent == ROOT / room for text in _docstrings(ast.parse(path.read_text()))]
+    public = [text for path in CODE if path.parent == ROOT / room for text in _docstrings(tree_of(path.read_text()))]
     assert {text: hard_words(text) for text in public if hard_words(text)} == {}, PLAIN_WORDS
 
 

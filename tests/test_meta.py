@@ -19,6 +19,7 @@ import module
 from module.attributes.uploader import Config, parse
 from module.discovery.service import DiscoveryConfig
 from module.health.sensor import HealthConfig
+from tests.syntax import tree_of
 
 ROOT = Path(__file__).parent.parent
 META: dict[str, Any] = json.loads((ROOT / "meta.json").read_text())
@@ -132,7 +133,7 @@ def test_no_code_but_one_line_knows_the_namespace() -> None:
     strings = [
         (path.relative_to(ROOT), node.value)
         for path in (ROOT / "module").rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and not node.value.startswith("``")
     ]
     assert not [found for found in strings if re.search(rf"\b{module.NAMESPACE}[:_]{module.FAMILY}", found[1])]
