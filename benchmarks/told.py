@@ -53,7 +53,9 @@ TOLD: dict[str, Told] = {
     spool.LARGE: Told("The same with payloads of 100 kB.", spool.OURS),
     written.CASE: Told(
         "The bytes that the kernel counts for the module's process (`write_bytes`), including checkpoints, while its "
-        "captures are delivered with the default settings. A row has some 110 bytes, one of ten fields 270.",
+        "captures are delivered with the default settings. A row has some 110 bytes, one of ten fields 270. Rows that "
+        "are captured together share a commit. If a busy computer takes half of the ticks, a row costs nearly twice as "
+        "much.",
         written.MANY,
     ),
     idle.CASE: Told(

@@ -16,6 +16,8 @@ CASE = "bytes written"
 MANY, TEN_FIELDS, SLOW = "20 sensors at 10 Hz", "20 sensors of ten fields at 10 Hz", "one sensor at 1 Hz"
 SMALL, LARGE = "4 cameras at 10 Hz, 8 kB", "2 cameras at 10 Hz, 100 kB"
 PER_ROW, PER_BYTE = "bytes per row", "bytes per byte captured"
+TICKS = "ticks taken"
+"""Rows share commits: the fewer there are in one, as on a busy computer, the more bytes each costs."""
 _JPEG = b"\xff\xd8\xff"
 
 
@@ -46,6 +48,8 @@ async def _load(
         await asyncio.sleep(bench.scale.written_s)
         bytes_written = watch.written_bytes()
         captured = _captured(await module.status()) - before
+    ticks = hertz * len(resources) * bench.scale.written_s
+    bench.results.add(CASE, subject, TICKS, "%", 100 * captured / ticks)
     figure, unit = (PER_BYTE, "") if size else (PER_ROW, "B")
     bench.results.add(CASE, subject, figure, unit, bytes_written / max(1.0, captured) / (size or 1))
 
