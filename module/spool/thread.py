@@ -23,13 +23,13 @@ from module.attributes.uploader import SpoolConfig, Sync
 from module.clock.machine_clock import Clock, Stamp
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.ballast import BALLAST_BYTES, Ballast
+from module.spool.capacity import Capacity
 from module.spool.damage.opening import Opened, close_spool, is_damage, open_spool
 from module.spool.damage.salvage import is_full
 from module.spool.database import Database
 from module.spool.gathering import Gathering
 from module.spool.messages import Batch, Call, CallFailed, Group, Outcome, Rescue, answer, fail
 from module.spool.place import Place
-from module.spool.room import Room
 from module.spool.rows import StreamRow
 from module.spool.stream_index import Held
 
@@ -83,7 +83,7 @@ class Owner:
         self._jobs: queue.SimpleQueue[Group | Call | None] = queue.SimpleQueue()
         self.gathering = Gathering(self._jobs.put, on_hand_over, settings.group_s, settings.max_bytes)
         """Takes captures and acknowledgements in."""
-        self._room = Room(place, settings, held)
+        self._capacity = Capacity(place, settings, held)
         self._full_until = 0.0
         self._commit_s = 0.0
         """How long the last commit took that waited for the disk."""
@@ -288,7 +288,7 @@ class Owner:
         done: list[Callable[[], None]] = []
         for part in batch.parts:
             if isinstance(part, Group):
-                outcome = self._room.write(db, part, disk_is_full=disk_is_full)
+                outcome = self._capacity.write(db, part, disk_is_full=disk_is_full)
                 done.append(functools.partial(self._post, self._on_outcome, outcome))
             else:
                 done.append(self._work(db, part))
@@ -306,7 +306,7 @@ class Owner:
             if isinstance(error, sqlite3.OperationalError | OSError) or is_damage(error):
                 raise
             raise CallFailed(call) from error
-        self._room.measure(db)
+        self._capacity.measure(db)
         return functools.partial(self._post, answer, call.done, result)
 
     def _refuse(self, batch: Batch, refusal: Exception | None) -> Group:
@@ -368,12 +368,12 @@ class Owner:
             self._close()
 
     def _measure(self, db: Database) -> None:
-        self._room.measure(db)
+        self._capacity.measure(db)
         self._look(db)
 
     def _look(self, db: Database) -> None:
         self.oldest = db.oldest()
-        self.free_disk_bytes = self._room.free_disk()
+        self.free_disk_bytes = self._capacity.free_disk()
 
     def _tidy(self) -> float:
         """Free room on the disk, a little at a time; returns the seconds until the next look."""

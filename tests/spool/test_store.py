@@ -13,7 +13,7 @@ import pytest
 
 from module.capture import Capture, FileMark, Kind, Origin
 from module.errors import SpoolClosed, SpoolError, SpoolFull
-from module.spool import room
+from module.spool import capacity
 from module.spool.claims import BATCH_BYTES
 from module.spool.listener import Listener
 from module.spool.store import Store
@@ -268,7 +268,7 @@ async def test_room_in_the_file_is_used_while_the_disk_is_full(opened: Opener, m
     store = await opened(min_free_bytes=1000)
     await store.append([Capture(IMAGES, 0, 0, b"x" * 500_000)])
     await drain(store)
-    monkeypatch.setattr(store._owner._room, "free_disk", lambda: 999)
+    monkeypatch.setattr(store._owner._capacity, "free_disk", lambda: 999)
     await store.append([Capture(IMAGES, 1, 1, b"y" * 100_000)])
     assert store.items == 1
 
@@ -379,8 +379,8 @@ async def test_a_defect_in_a_look_at_the_disk_does_not_end_the_spools_thread(
 ) -> None:
     """Nobody would be answered any more, and nothing would say so."""
     store = await opened()
-    monkeypatch.setattr(room, "_LOOK_S", 0.0)
-    store._owner._room._look_at = 0.0
+    monkeypatch.setattr(capacity, "_LOOK_S", 0.0)
+    store._owner._capacity._look_at = 0.0
     statvfs, calls = os.statvfs, itertools.count()
 
     def fails_after_the_first_commit(path: Any) -> Any:

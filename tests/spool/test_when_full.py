@@ -107,7 +107,7 @@ async def test_drops_are_logged_with_the_limit_that_leaves_no_room(
     for number in range(5):
         await store.append([_numbered(number)])
     assert store.last_error is None
-    monkeypatch.setattr(store._owner._room, "free_disk", lambda: 999)
+    monkeypatch.setattr(store._owner._capacity, "free_disk", lambda: 999)
     for number in range(5, 45):
         await store.append([_numbered(number)])
     assert store.dropped > 0

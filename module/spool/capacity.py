@@ -18,7 +18,7 @@ _LOOK_S = 1.0
 """How old the figure of free disk may be."""
 
 
-class Room:
+class Capacity:
     """How full the spool is, and how it is kept within its limits."""
 
     def __init__(self, place: Place, settings: SpoolConfig, held: Held) -> None:
