@@ -15,12 +15,15 @@ import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
+from module.errors import Damaged
 from module.spool.rows import Row
 
 MOST_FRESH = 5000
 """When more are in memory, the older half of them is listed: they are a backlog."""
 _FEW = 4
 """Up to so many rows are deleted one by one as soon as together."""
+_LAST_LISTED = "SELECT coalesce(max((SELECT max(id) FROM listed WHERE stream = stream.id)), 0) FROM stream"
+"""By the index of each stream: a look at all of a long backlog takes as long as the rest of a start."""
 _ADD = "UPDATE stream SET items = items + ?, bytes = bytes + ? WHERE id = ?"
 
 
@@ -37,7 +40,7 @@ class Listing:
 
     def read(self) -> None:
         """Read from the file which captures are listed, and which are new."""
-        self._listed_to = int(self._db.execute("SELECT coalesce(max(id), 0) FROM listed").fetchone()[0])
+        self._listed_to = self._one(_LAST_LISTED)
         self._fresh, self.fresh_items, self.fresh_bytes = {}, 0, 0
         newest = "SELECT id, stream, footprint FROM capture WHERE id > ? ORDER BY id"
         self.add(self._db.execute(newest, (self._listed_to,)))
@@ -137,7 +140,10 @@ class Listing:
 
     def _list(self, rows: Iterable[Row]) -> None:
         rows = list(rows)
-        self._db.executemany("INSERT INTO listed VALUES (?, ?)", [(stream, i) for i, stream, _ in rows])
+        try:
+            self._db.executemany("INSERT INTO listed VALUES (?, ?)", [(stream, i) for i, stream, _ in rows])
+        except sqlite3.IntegrityError as error:
+            raise Damaged("captures are listed that were thought to be new: the list lacks a part") from error
         self._count(rows, 1)
 
     def _count(self, rows: Iterable[Row], sign: int) -> None:
