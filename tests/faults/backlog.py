@@ -20,8 +20,8 @@ from tests.process.rig import KEY, KEY_ID, NAME, PART, CountingSensor, Rig
 
 ROWS, PAYLOAD_BYTES = 1_000_000, 100_000
 SMALL_BYTES, LARGE_BYTES = 1_000_000_000, 5_000_000_000
-MOST_MB, MOST_START_S = 60.0, 3.0
-"""The promise: so much more memory than without a backlog, and so long a start."""
+MOST_MB, MOST_STARTS = 60.0, 2.0
+"""The promise: so much more memory than without a backlog, and a start that takes at most so many times as long."""
 ALARMS = 3
 _FRESH, _ALARM = "fresh", "alarm"
 _TRANSACTIONS = 50
@@ -44,6 +44,8 @@ class Figures:
 
     payload_bytes: int
     made_s: float
+    empty_start_s: float
+    """From the start of a process that has no backlog to its first capture."""
     ready_s: float
     """From the start of the process until it is ready."""
     captured_s: float
@@ -74,7 +76,8 @@ class Figures:
         return (
             f"Over a backlog of {ROWS:,} rows and {self.payload_bytes / 1e9:g} GB of payloads a start took "
             f"{self.start_s:.2f} s: {self.ready_s:.2f} s until the process was ready, and {self.captured_s:.2f} s more "
-            f"until the first capture counted. It took {self.idle_mb:.0f} MB of memory without a backlog, at most "
+            f"until the first capture counted; without a backlog a start took {self.empty_start_s:.2f} s. It took "
+            f"{self.idle_mb:.0f} MB of memory without a backlog, at most "
             f"{self.started_mb:.0f} MB when it started over it, {self.waiting_mb:.0f} MB while it waited and "
             f"{self.draining_mb:.0f} MB while it was uploaded. Of the uploads that began after a fresh alarm of a "
             f"higher priority was captured, {self.overtaken} were stored before it."
@@ -97,6 +100,7 @@ async def met_with_a_backlog(folder: Path, payload_bytes: int) -> Figures:
             await process.uploads()
             await process.captures(_CAPTURES)
             idle_mb = process.peak_mb()
+            empty_start_s = process.ready_s + process.captured_s
         begun = time.monotonic()
         await asyncio.to_thread(make_backlog, spool, ROWS, payload_bytes)
         made_s = time.monotonic() - begun
@@ -111,6 +115,7 @@ async def met_with_a_backlog(folder: Path, payload_bytes: int) -> Figures:
             return Figures(
                 payload_bytes,
                 made_s,
+                empty_start_s,
                 process.ready_s,
                 process.captured_s,
                 idle_mb,
@@ -145,6 +150,9 @@ def make_backlog(directory: Path, rows: int, payload_bytes: int) -> None:
                 spool.insert([Capture(sensor, now_us, now_us, row)] * count)
             spool.insert([Capture(camera, now_us, now_us, image)] * images)
             spool.commit()
+    # Otherwise the first sync of the module would wait for all of it.
+    with (directory / "spool.sqlite3").open("rb") as file:
+        os.fsync(file.fileno())
 
 
 class _Process:

@@ -141,7 +141,7 @@ async def _job(rig: Rig, folder: Path) -> dict[str, Any]:
     await rig.configure(
         sources=[
             {"name": "sensor", **berlin},
-            {"name": "camera", "id": "small", "interval_s": 0.2, "image": small},
+            {"name": "camera", "id": "small", "interval_s": 1, "image": small},
             {"name": "camera", "id": "points", "method": "NextPointCloud", "interval_s": 0.5},
         ],
         folders=[{"path": str(outbox), "settle_s": 0.1}],
