@@ -252,12 +252,18 @@ class LocalCloud:
             # A stream that was reset ends like one that is complete: sending the headers tells which of them it was.
             await context.send_initial_metadata(())
             # In one step of the writer: a call that is cut meanwhile leaves its file and its arrival, or neither.
-            return await self._write(self._store, call, sink, rows, received)
+            loop = asyncio.get_running_loop()
+            return await self._write(self._store, call, sink, rows, received, loop)
         finally:
             self._writer.submit(sink.discard)
 
     def _store(
-        self, call: Call, sink: Sink, rows: tuple[datasync.SensorData, ...], received: Sequence[_Received]
+        self,
+        call: Call,
+        sink: Sink,
+        rows: tuple[datasync.SensorData, ...],
+        received: Sequence[_Received],
+        loop: asyncio.AbstractEventLoop,
     ) -> Arrival:
         arrival = Arrival(
             method=call.method,
@@ -273,7 +279,7 @@ class LocalCloud:
             path=self._shelf.store(call.metadata, call.sensor_metadata, sink, rows),
             when=datetime.now(UTC),
         )
-        self.arrivals.append(arrival)
+        loop.call_soon_threadsafe(self.arrivals.append, arrival)
         return arrival
 
     async def _tell(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 Key = tuple[str, int]
 """A source, and the time of a capture."""
@@ -19,7 +20,9 @@ _ROUNDS = 2
 class Storing:
     """One upload that the cloud has stored."""
 
-    def __init__(self) -> None:
+    def __init__(self, when: datetime) -> None:
+        self.when = when
+        """When the cloud stored it."""
         self.unanswered = False
         self.sent = False
         """Whether the cloud has sent an answer."""
@@ -41,9 +44,9 @@ class Answers:
         self._open: list[Storing] = []
         self._cuts = 0
 
-    def store(self, keys: Iterable[Key]) -> Storing:
+    def store(self, keys: Iterable[Key], when: datetime) -> Storing:
         """Note what one upload held."""
-        storing = Storing()
+        storing = Storing(when)
         self._open.append(storing)
         for key in keys:
             self._storings.setdefault(key, []).append(storing)
@@ -85,7 +88,7 @@ class Answers:
         """What was stored once more after an answer that the module had received."""
         unexplained = []
         for key, storings in self._storings.items():
-            all_but_the_last = storings[:-1]
+            *all_but_the_last, _ = sorted(storings, key=lambda storing: storing.when)
             if not all(storing.unanswered for storing in all_but_the_last):
                 unexplained.append(key)
         return unexplained

@@ -243,10 +243,11 @@ class Soak:
 
     # ------------------------------------------------------------------ the books
 
-    async def _after(self, _: Arrival) -> None:
+    async def _after(self, arrival: Arrival) -> None:
         """Enter what has been stored; lose the answer, or not."""
-        arrivals, self._cloud.arrivals[:] = list(self._cloud.arrivals), []
-        storing = self._answers.store(key for arrival in arrivals for key in self._entered(arrival))
+        index = next(index for index, each in enumerate(self._cloud.arrivals) if each is arrival)
+        del self._cloud.arrivals[index]
+        storing = self._answers.store(self._entered(arrival), arrival.when)
         call = asyncio.current_task()
         assert call is not None
         call.add_done_callback(storing.end)
@@ -350,6 +351,9 @@ class Soak:
         return rows + [(f"{CAMERA} {key}", span) for key, span in images if key not in self._images]
 
     def _conclude(self) -> None:
+        for arrival in self._cloud.arrivals:
+            # It was cut off while it was stored.
+            self._answers.store(self._entered(arrival), arrival.when).unanswered = True
         result, answers, slow = (
             self.result,
             self._answers,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ async def _answered(answers: Answers, *keys: tuple[str, int]) -> None:
     async def call() -> None:
         task = asyncio.current_task()
         assert task is not None
-        task.add_done_callback(answers.store(keys).end)
+        task.add_done_callback(answers.store(keys, datetime.now(UTC)).end)
 
     await asyncio.create_task(call())
     await asyncio.sleep(0)
@@ -69,3 +70,11 @@ async def test_what_is_stored_again_without_any_cut_has_no_excuse() -> None:
     await _answered(answers, ("s1", 1))
     await _answered(answers, ("s1", 1))
     assert answers.unexplained() == [("s1", 1)]
+
+
+async def test_what_was_cut_off_while_it_was_stored_was_stored_before_its_second_try() -> None:
+    """The books hear of it last."""
+    answers, cut_off = Answers(), datetime.now(UTC)
+    await _answered(answers, ("s1", 1))
+    answers.store([("s1", 1)], cut_off).unanswered = True
+    assert answers.unexplained() == []
