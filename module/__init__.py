@@ -14,9 +14,10 @@ The rooms, from the ground up; a name within a room is a file of it::
     files        ``folder_paths`` keeps every path inside its folder, ``threads`` may wait for a disk
     network      gRPC over libcurl, to the machine and to the cloud: ``routes`` takes a proxy or none, ``throttle``
                  limits the bandwidth
-    collection   from a tick to a capture: ``schedule`` has the next tick, ``ticker`` waits for it, ``apis`` ask the
-                 resource, ``gate`` and ``changes`` (deadbands, similar images) drop unwanted captures, ``images`` crops
-                 and resizes, ``encoder`` makes the bytes to send; ``folders`` watches files
+    collection   from a tick to a capture: ``schedule`` has the next tick, ``phases`` which sources tick together,
+                 ``ticker`` waits, ``apis`` ask the resource, ``gate`` and ``changes`` (deadbands, similar images) drop
+                 unwanted captures, ``images`` crops and resizes, ``encoder`` makes the bytes to send; ``folders``
+                 watches files
     spool        the durable queue on the disk: others call ``store``, ``thread`` owns the file, ``rows`` write, read
                  and checksum a capture, ``retention`` chooses what a full spool drops; ``damage`` reads a broken file
                  by its ``pages``, ``adoption`` takes over a spool that nobody opens any more

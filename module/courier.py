@@ -21,6 +21,7 @@ from module.collection.beat import Beat
 from module.collection.collector import Collector, SpoolState
 from module.collection.condition_watch import ConditionWatch
 from module.collection.folders import FolderWatch
+from module.collection.phases import offsets
 from module.collection.schedule import ActiveHours
 from module.collection.sources import find
 from module.delivery.put_away import finish
@@ -89,7 +90,7 @@ class Courier:
             self.store.sequences, self.cloud, upload, self._logger, clear=lambda: self.uploader.clear
         )
         self._workers = ThreadPoolExecutor(IMAGE_THREADS, thread_name_prefix="courier-image")
-        beat = Beat()
+        beat, moved = Beat(), offsets(source.config for source in self._sources)
         self.collectors = {
             source.config.id: Collector(
                 source,
@@ -101,6 +102,7 @@ class Courier:
                 tags=self.config.tags,
                 dataset_ids=self.config.dataset_ids,
                 beat=beat,
+                offset_s=moved.get(source.config.id, 0.0),
                 kept=self.carried.sources[source.config.id],
                 spool_state=self._spool_state,
             )

@@ -81,10 +81,11 @@ class Collector:
         tags: Sequence[str],
         dataset_ids: Sequence[str],
         beat: Beat,
+        offset_s: float,
         kept: KeptOfSource,
         spool_state: Callable[[], SpoolState],
     ) -> None:
-        """``kept``: counts and commands, which continue."""
+        """``offset_s``: of ``phases``; ``kept``: counts and commands, which continue."""
         config = source.config
         self.source = source
         self._clock = clock
@@ -95,7 +96,7 @@ class Collector:
         active = ActiveHours(config.active_hours, config.timezone) if config.active_hours else None
         self.kept = kept
         self._spool_state = spool_state
-        self._ticker = Ticker(_schedule_of(config), active, patience_s=config.timeout_s, kept=kept, beat=beat)
+        self._ticker = Ticker(_schedule_of(config, offset_s), active, patience_s=config.timeout_s, kept=kept, beat=beat)
         if kept.schedule is not None:
             self._follow(kept.schedule)
         self._filter = Filter(source, dependencies, workers, logger, on_release=self._append, kept=kept)
@@ -314,7 +315,7 @@ class Collector:
         }
         config = self._config.model_copy(update=fields)
         for_s = order.until - asyncio.get_running_loop().time()
-        self._ticker.set_schedule(_schedule_of(config), _described(config), for_s=for_s)
+        self._ticker.set_schedule(_schedule_of(config, config.offset_s), _described(config), for_s=for_s)
         return _described(config)
 
     def set_tags(self, labels: Labels) -> None:
@@ -364,10 +365,10 @@ class Collector:
         return "gated" if self._filter.gated else "active"
 
 
-def _schedule_of(config: SourceConfig) -> Schedule:
+def _schedule_of(config: SourceConfig, offset_s: float) -> Schedule:
     if config.cron is not None:
         return Cron(config.cron, config.timezone)
-    return None if config.period_s is None else Periodic(config.period_s, config.offset_s)
+    return None if config.period_s is None else Periodic(config.period_s, offset_s)
 
 
 def _described(config: SourceConfig) -> str:
