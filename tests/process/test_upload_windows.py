@@ -45,14 +45,17 @@ class Wifi(Sensor):
 
 
 async def resting(rig: Rig, reason: str, *, rows: int = 5, timeout_s: float = 10.0) -> dict[str, Any]:
-    """Wait until uploads rest for this reason and rows have been captured meanwhile."""
-    upload = (await rig.status())["upload"]
+    """Wait until uploads rest for this reason, and then until rows have been captured and none uploaded."""
+
+    def rests(status: dict[str, Any]) -> bool:
+        upload = status["upload"]
+        return upload["state"] == "resting" and reason in str(upload["reason"]) and not upload["in_flight"]
+
+    # Uploads that are under way when they begin to rest still end.
+    uploaded = (await rig.until(rests, timeout_s))["upload"]["uploaded_items"]
     return await rig.until(
         lambda status: (
-            status["upload"]["state"] == "resting"
-            and reason in str(status["upload"]["reason"])
-            and status["upload"]["uploaded_items"] == upload["uploaded_items"]
-            and status["spool"]["items"] >= rows
+            rests(status) and status["upload"]["uploaded_items"] == uploaded and status["spool"]["items"] >= rows
         ),
         timeout_s,
     )
