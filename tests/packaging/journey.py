@@ -157,9 +157,10 @@ async def _job(rig: Rig, folder: Path) -> dict[str, Any]:
         return bool(rows and streamed and rig.arrivals(UploadMethod.BINARY)) and len(_files(rig)) > 1
 
     await rig.cloud.wait_for(sent, 30)
-    found = await DiscoveryClient("discovery", rig.server.channel).discover_resources(timeout=30)
     health = await SensorClient("health", rig.server.channel).get_readings(timeout=10)
     status = await rig.drained()
+    # Discovery reads the sensor too, which counts its readings: only now would none of the numbers be missing.
+    found = await DiscoveryClient("discovery", rig.server.channel).discover_resources(timeout=30)
     (image, *_) = rig.arrivals(UploadMethod.BINARY)
     assert image.payload is not None
     decoded = cv2.imdecode(np.frombuffer(image.payload, np.uint8), cv2.IMREAD_COLOR)
