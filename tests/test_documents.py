@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, SecretStr
 
 from module import UPLOADER_MODEL
 from module.attributes.gate import GateConfig
@@ -28,7 +29,6 @@ from module.attributes.uploader import (
     UploadConfig,
     parse,
 )
-from module.attributes.validation import Model, SecretStr
 from module.carried import Carried
 from module.collection.apis import METHODS
 from module.commands.arguments import read_all
@@ -45,7 +45,7 @@ SPANS = re.compile(r"`([^`]+)`")
 ATTRIBUTES = PAGES["docs/attributes.md"]
 COMMANDS = PAGES["docs/commands.md"]
 TOP_FOLDERS = "benchmarks|docs|examples|module|packaging|tests"
-MODELS: dict[str, type[Model]] = {
+MODELS: dict[str, type[BaseModel]] = {
     "top-level": Config,
     "source": SourceConfig,
     "image": ImageConfig,
@@ -155,12 +155,12 @@ def test_defaults_are_those_of_the_code(anchor: str, name: str, told: str) -> No
     if told == "required":
         assert field.is_required()
         return
-    default = None if field.default_from is not None else field.default
+    default = None if field.default_factory is not None else field.default
     if _read(told) == default:
         return
     # "always", "off", "by API", a variable: words for nothing; and {} for an object that has defaults of its own.
     assert re.fullmatch(r"\{\}|\u2013|\$.*|[a-z][\w' ]*|name", told), told
-    empty = default is None or default in ((), "") or isinstance(default, Model)
+    empty = default is None or default in ((), "") or isinstance(default, BaseModel)
     assert empty or (isinstance(default, SecretStr) and not default.get_secret_value()), (told, default)
 
 

@@ -1,6 +1,6 @@
 """The allowed values of an attribute: a check, and the sentence that a refusal says. Also the text of all refusals.
 
-One function makes both the sentence and the check, so that they always agree. The validation collects the
+One function makes both the sentence and the check, so that they always agree. The validating library collects the
 refusals with their paths; its own sentences are never shown.
 """
 
@@ -11,14 +11,17 @@ import enum
 import json
 import math
 import re
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel, GetCoreSchemaHandler, SecretStr, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
 from module.attributes.timetable import BadTimeText, check_cron, parse_timezone, parse_windows
-from module.attributes.validation import Model, Refusal, Refused, SecretStr, ValidationError
 
 _LONGEST = 80
 _HIDDEN = "…"
@@ -34,6 +37,12 @@ _OTHERS_WORDS = {
 """Names that other programs have for an attribute, if they are not similar to ours."""
 _SECRET = re.compile(r"key|secret|token|passw|credential|proxy", re.IGNORECASE)
 _ADDRESS = ("cloud", "address")
+_FOLLOWS_FROM_ANOTHER = "default_factory_not_called"
+_STRUCTURES = {
+    "model_type": "an object",
+    "dict_type": "an object",
+    "tuple_type": "a list",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +55,11 @@ class Allowed:
     names: tuple[str, ...] = ()
     """The allowed values, if the field takes only one of a few names."""
 
-    def check(self, value: Any) -> Any:
-        """Return the value to keep. Raises Refused."""
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Stand in for the library's own validation of the field."""
+        return core_schema.no_info_plain_validator_function(self._validate)
+
+    def _validate(self, value: Any) -> Any:
         try:
             return self.accept(value)
         except BadTimeText as error:
@@ -56,9 +68,9 @@ class Allowed:
             raise refused(self.sentence, nearest(value, self.names)) from None
 
 
-def refused(allowed: str, meant: str | None = None) -> Refused:
+def refused(allowed: str, meant: str | None = None) -> PydanticCustomError:
     """Return the error that refuses a value; ``meant``: the value that its author may have meant."""
-    return Refused(allowed, meant)
+    return PydanticCustomError("refused", "{allowed}", {"allowed": allowed, "meant": meant})
 
 
 def nearest(given: Any, names: Sequence[str]) -> str | None:
@@ -70,9 +82,9 @@ def nearest(given: Any, names: Sequence[str]) -> str | None:
     return by_lower[near[0]] if near else None
 
 
-def absent(allowed: str) -> Refused:
+def absent(allowed: str) -> PydanticCustomError:
     """Return the error for a value that is missing."""
-    return Refused(allowed, kind="absent")
+    return PydanticCustomError("absent", "{allowed}", {"allowed": allowed})
 
 
 def number(
@@ -239,9 +251,14 @@ TIMEZONE = Allowed('an IANA name, e.g. "UTC" or "Europe/Berlin"', _accept_timezo
 WINDOW = Allowed('a window, e.g. "08:00-18:00", "mon-fri 08:00-18:00" or "22:00-02:00"', _accept_window)
 
 
-def explain(error: ValidationError, root: type[Model]) -> str:
+def explain(error: ValidationError, root: type[BaseModel]) -> str:
     """Return one sentence for each refusal of a model, in the order of its fields, joined by "; "."""
-    return "; ".join(_sentence(refusal, root) for refusal in error.refusals)
+    refusals = error.errors(include_url=False)
+    return "; ".join(
+        _sentence(refusal["loc"], refusal["type"], refusal["input"], refusal.get("ctx", {}), root)
+        for refusal in refusals
+        if refusal["type"] != _FOLLOWS_FROM_ANOTHER
+    )
 
 
 def path_of(loc: Sequence[str | int]) -> str:
@@ -272,14 +289,17 @@ def _presentable(value: Any) -> Any:
     return type(value).__name__
 
 
-def _sentence(refusal: Refusal, root: type[Model]) -> str:
-    loc, path = refusal.loc, path_of(refusal.loc)
-    if refusal.kind == "unknown":
+def _sentence(
+    loc: tuple[str | int, ...], kind: str, given: Any, context: Mapping[str, Any], root: type[BaseModel]
+) -> str:
+    path = path_of(loc)
+    if kind == "extra_forbidden":
         return f"{path}: no such attribute; {_known_instead(str(loc[-1]), _model_at(root, loc[:-1]))}"
-    if refusal.kind in ("absent", "missing"):
-        return f"{path}: not given; allowed is {refusal.allowed or _sentence_of_field(root, loc)}"
-    meant = f" (did you mean {refusal.meant}?)" if refusal.meant else ""
-    return f"{path}: {_given(loc, refusal.given)} given; allowed is {refusal.allowed}{meant}"
+    if kind in ("absent", "missing"):
+        return f"{path}: not given; allowed is {context.get('allowed') or _sentence_of_field(root, loc)}"
+    allowed = context.get("allowed") or _STRUCTURES.get(kind, "what the attribute's documentation says")
+    meant = f" (did you mean {context['meant']}?)" if context.get("meant") else ""
+    return f"{path}: {_given(loc, given)} given; allowed is {allowed}{meant}"
 
 
 def _given(loc: tuple[str | int, ...], value: Any) -> str:
@@ -298,20 +318,26 @@ def _is_secret(loc: Sequence[str | int]) -> bool:
     return loc == ("cloud",) or any(isinstance(step, str) and step != "key" and _SECRET.search(step) for step in loc)
 
 
-def _known_instead(name: str, model: type[Model]) -> str:
+def _known_instead(name: str, model: type[BaseModel]) -> str:
     meant = [field for field in _OTHERS_WORDS.get(name.lower(), ()) if field in model.model_fields]
     near = one_of(meant) if meant else nearest(name, list(model.model_fields))
     return f"did you mean {near}?" if near else f"known are {', '.join(model.model_fields)}"
 
 
-def _model_at(root: type[Model], loc: Sequence[str | int]) -> type[Model]:
-    """Return the model of the object that a path leads to; a step into a list leads to its only model."""
+def _model_at(root: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel]:
+    """Return the model of the object at a path; all entries of a list have one model."""
     model = root
     for name in (step for step in loc if isinstance(step, str)):
-        model = model.model_fields[name].model or model
+        model = _model_within(model.model_fields[name].annotation) or model
     return model
 
 
-def _sentence_of_field(root: type[Model], loc: Sequence[str | int]) -> str:
-    check = _model_at(root, loc[:-1]).model_fields[str(loc[-1])].check
-    return check.sentence if check is not None else "what the attribute's documentation says"
+def _model_within(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_within, typing.get_args(annotation))), None)
+
+
+def _sentence_of_field(root: type[BaseModel], loc: Sequence[str | int]) -> str:
+    field = _model_at(root, loc[:-1]).model_fields[str(loc[-1])]
+    return next(each.sentence for each in field.metadata if isinstance(each, Allowed))

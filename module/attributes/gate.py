@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 from typing import Annotated, Any
 
+from pydantic import Field, ValidationInfo, field_validator
+
 from module.attributes import allowed
 from module.attributes.allowed import absent, choice, number, refused, text
 from module.attributes.condition import Condition, Test
 from module.attributes.part import BYTES, KEY, NAME, NOT_NEGATIVE, Part
-from module.attributes.validation import ValidationInfo, attribute, field_validator
 
 
 class Unset(enum.Enum):
@@ -24,7 +25,7 @@ class Conditional(Part):
     null_is_a_value = frozenset({"equals", "not_equals"})
 
     sensor: Annotated[str, NAME] | None = None
-    key: Annotated[str, KEY] | None = attribute(default=None, validate_default=True)
+    key: Annotated[str, KEY] | None = Field(default=None, validate_default=True)
     equals: Annotated[Any, allowed.OPERAND] = Unset.UNSET
     not_equals: Annotated[Any, allowed.OPERAND] = Unset.UNSET
     above: Annotated[float, number()] | None = None

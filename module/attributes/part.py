@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, cast
 
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
+
 from module.attributes import allowed
 from module.attributes.allowed import number, text
-from module.attributes.validation import BeforeValidator, Model, ValidationInfo
 
 _ONE_PATH_PART = r"[^/:\s](?:[^/:]*[^/:\s])?"
 NAME = text("a resource's name", rf"{_ONE_PATH_PART}(?::{_ONE_PATH_PART})*")
@@ -42,13 +43,16 @@ def context_of(info: ValidationInfo) -> Context:
     return cast("Context", info.context)
 
 
-class Part(Model):
+class Part(BaseModel):
     """An object of the attributes: immutable; unknown attributes are refused; null means left out."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
     null_is_a_value: ClassVar[frozenset[str]] = frozenset()
     """The attributes for which null is a value."""
 
+    @model_validator(mode="before")
     @classmethod
-    def prepared(cls, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Leave out nulls."""
+    def _leave_out_nulls(cls, attributes: Any) -> Any:
+        if not isinstance(attributes, Mapping):
+            return attributes
         return {key: value for key, value in attributes.items() if value is not None or key in cls.null_is_a_value}

@@ -7,7 +7,9 @@ one. It sees those earlier ones that were valid, so all refusals come at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
+
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from module.attributes import allowed, resource_names
 from module.attributes.allowed import absent, choice, number, one_of, refused, text
@@ -39,7 +41,6 @@ from module.attributes.part import (
     Windows,
     context_of,
 )
-from module.attributes.validation import ValidationError, ValidationInfo, attribute, field_validator
 from module.capture import UploadAs
 
 _ROWS = (UploadAs.AUTO, UploadAs.TABULAR, UploadAs.FILE)
@@ -56,8 +57,8 @@ class SourceConfig(Part):
 
     name: Annotated[str, NAME]
     api: Annotated[str, _API] | None = None
-    id: Annotated[str, TEXT] = attribute(default_from=lambda data: data["name"], validate_default=True)
-    method: Annotated[str, TEXT] | None = attribute(default=None, validate_default=True)
+    id: Annotated[str, TEXT] = Field(default_factory=lambda data: data["name"], validate_default=True)
+    method: Annotated[str, TEXT] | None = Field(default=None, validate_default=True)
     capture_frequency_hz: Annotated[float, number(above=0, at_most=1000)] | None = None
     interval_s: Annotated[float, number(at_least=0.001)] | None = None
     cron: Annotated[str, allowed.CRON] | None = None
@@ -67,8 +68,8 @@ class SourceConfig(Part):
     disabled: Flag = False
     required: Flag = False
     timeout_s: Annotated[float, POSITIVE] = 10
-    extra: Annotated[dict[str, Any], allowed.OBJECT] = attribute(default={}, validate_default=True)
-    method_parameters: Annotated[dict[str, Any], allowed.OBJECT] = attribute(default={}, validate_default=True)
+    extra: Annotated[dict[str, Any], allowed.OBJECT] = Field(default_factory=dict, validate_default=True)
+    method_parameters: Annotated[dict[str, Any], allowed.OBJECT] = Field(default_factory=dict)
     tags: Texts = ()
     dataset_ids: Texts = ()
     priority: Annotated[int, PRIORITY] = 5
@@ -77,7 +78,7 @@ class SourceConfig(Part):
     on_change: OnChangeConfig | None = None
     gate: GateConfig | None = None
     comment: Annotated[str, COMMENT] | None = None
-    _is_this_service: bool = False
+    _is_this_service: bool = PrivateAttr(default=False)
 
     @property
     def is_this_service(self) -> bool:
@@ -99,9 +100,10 @@ class SourceConfig(Part):
         """Seconds from one poll to the next; None for cron, and if it is polled only on command."""
         return _period_s(self.capture_frequency_hz, self.interval_s)
 
-    def complete(self, context: Context) -> None:
-        """Note whether it names the very service that would poll it."""
-        self._is_this_service = self.name == context.service and self.api in (None, _SERVICE)
+    @model_validator(mode="after")
+    def _names_this_service(self, info: ValidationInfo) -> Self:
+        self._is_this_service = self.name == context_of(info).service and self.api in (None, _SERVICE)
+        return self
 
     @field_validator("id")
     @classmethod

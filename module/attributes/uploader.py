@@ -12,7 +12,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
+
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from module.attributes import allowed, resource_names
 from module.attributes.allowed import Allowed, absent, choice, number, refused, text
@@ -34,7 +36,6 @@ from module.attributes.part import (
     context_of,
 )
 from module.attributes.source import SourceConfig
-from module.attributes.validation import SecretStr, ValidationError, ValidationInfo, attribute, field_validator
 from module.errors import ConfigError
 
 __all__ = [
@@ -112,7 +113,7 @@ class FolderConfig(Part):
     recursive: Flag = True
     settle_s: Annotated[float, NOT_NEGATIVE] = 10
     after_upload: Annotated[AfterUpload, choice(AfterUpload)] = AfterUpload.KEEP
-    move_to: Annotated[str, allowed.DIRECTORY] | None = attribute(default=None, validate_default=True)
+    move_to: Annotated[str, allowed.DIRECTORY] | None = Field(default=None, validate_default=True)
     tags: Texts = ()
     dataset_ids: Texts = ()
     priority: Annotated[int, PRIORITY] = 5
@@ -141,9 +142,9 @@ class FolderConfig(Part):
 class SpoolConfig(Part):
     """The durable queue on disk."""
 
-    directory: Annotated[str, allowed.DIRECTORY] = attribute(default="", validate_default=True)
-    _former: str | None = None
-    _is_at_risk: bool = False
+    directory: Annotated[str, allowed.DIRECTORY] = Field(default="", validate_default=True)
+    _former: str | None = PrivateAttr(default=None)
+    _is_at_risk: bool = PrivateAttr(default=False)
     max_bytes: Annotated[int, BYTES] = 8 * 1024**3
     min_free_bytes: Annotated[int, allowed.size(at_least=0)] = 512 * 1024**2
     when_full: Annotated[WhenFull, choice(WhenFull)] = WhenFull.DROP_OLDEST
@@ -172,12 +173,14 @@ class SpoolConfig(Part):
             raise refused(f"a directory outside {folder}, whose files are uploaded: the spool's are not")
         return directory
 
-    def complete(self, context: Context) -> None:
-        """Note the directory's place."""
+    @model_validator(mode="after")
+    def _look_around(self, info: ValidationInfo) -> Self:
+        context = context_of(info)
         places = spool_places(context.service, context.environ)
         if places is not None and self.directory == str(places.directory):
             self._former = None if places.former is None else str(places.former)
         self._is_at_risk = is_deleted_by_viam_server(PurePosixPath(self.directory), context.environ)
+        return self
 
     @property
     def former(self) -> str | None:
@@ -217,7 +220,7 @@ class UploadConfig(Part):
     only_when: OnlyWhenConfig | None = None
     timeout_s: Annotated[float, POSITIVE] = 60
     retry_initial_s: Annotated[float, POSITIVE] = 0.5
-    retry_max_s: Annotated[float, POSITIVE] = attribute(default=300, validate_default=True)
+    retry_max_s: Annotated[float, POSITIVE] = Field(default=300, validate_default=True)
 
     @field_validator("retry_max_s")
     @classmethod
@@ -264,9 +267,9 @@ class CloudConfig(Part):
     """The cloud's address, and the part and key for the uploads."""
 
     address: Annotated[str, Allowed(_ADDRESS_ALLOWED, lambda value: _address(value).normal)] = "https://app.viam.com"
-    part_id: Annotated[str, text("a text", r"(?s).*")] = attribute(default="", validate_default=True)
-    api_key_id: Annotated[str, text("a text", r"(?s).*")] = attribute(default="", validate_default=True)
-    api_key: Annotated[SecretStr, allowed.SECRET] = attribute(default=SecretStr(""), validate_default=True)
+    part_id: Annotated[str, text("a text", r"(?s).*")] = Field(default="", validate_default=True)
+    api_key_id: Annotated[str, text("a text", r"(?s).*")] = Field(default="", validate_default=True)
+    api_key: Annotated[SecretStr, allowed.SECRET] = Field(default=SecretStr(""), validate_default=True)
     proxy: Annotated[SecretStr, allowed.PROXY] | None = None
 
     @field_validator("part_id", "api_key_id", "api_key")
@@ -303,9 +306,9 @@ class Config(Part):
     folders: tuple[FolderConfig, ...] = ()
     tags: Texts = ()
     dataset_ids: Texts = ()
-    spool: SpoolConfig = attribute(default={}, validate_default=True)
+    spool: SpoolConfig = Field(default_factory=dict, validate_default=True)
     upload: UploadConfig = UploadConfig()
-    cloud: CloudConfig = attribute(default={}, validate_default=True)
+    cloud: CloudConfig = Field(default_factory=dict, validate_default=True)
     comment: Annotated[str, COMMENT] | None = None
 
     def dependencies(self) -> tuple[list[str], list[str]]:
@@ -343,4 +346,5 @@ def parse(attributes: Mapping[str, Any], *, service: str, environ: Mapping[str, 
     try:
         return Config.model_validate(dict(attributes), context=context)
     except ValidationError as error:
+        # Not chained: the library's own text would show the values that this one hides.
         raise ConfigError(allowed.explain(error, Config)) from None

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from grpclib import GRPCError, Status
 from grpclib.exceptions import StreamTerminatedError
+from pydantic import ValidationError
 from viam.components.sensor import Sensor
 from viam.errors import ResourceNotFoundError, ViamGRPCError
 from viam.errors import ValidationError as InvalidArgument
@@ -37,7 +38,6 @@ from module.attributes.api_methods import CAMERA, GETS_IMAGES, MOVEMENT_SENSOR, 
 from module.attributes.image import ImageConfig, ImageFormat
 from module.attributes.part import BYTES, Part
 from module.attributes.uploader import SourceConfig, parse
-from module.attributes.validation import ValidationError
 from module.collection import image_header, images, readings
 from module.collection.sources import Answer, Row, find
 from module.discovery.proposal import Finding, Proposal, propose
@@ -290,4 +290,5 @@ def _parse(config: ComponentConfig) -> DiscoveryConfig:
     try:
         return DiscoveryConfig.model_validate(plain_fields(config.attributes))
     except ValidationError as error:
+        # Not chained: as in module.attributes.uploader, the library's own text would show what was given.
         raise ConfigError(allowed.explain(error, DiscoveryConfig)) from None

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 from grpclib import GRPCError
+from pydantic import ValidationError
 from viam.components.sensor import Sensor
 from viam.proto.app.robot import ComponentConfig
 from viam.proto.common import ResourceName
@@ -27,7 +28,6 @@ from module import MODULE_ID, UPLOADER_MODEL
 from module.attributes import allowed, resource_names
 from module.attributes.part import NAME, Flag, Part
 from module.attributes.resource_names import missing
-from module.attributes.validation import ValidationError
 from module.collection.sources import passed
 from module.errors import ConfigError
 from module.health.readings import Vitals
@@ -105,4 +105,5 @@ def _parse(config: ComponentConfig) -> HealthConfig:
     try:
         return HealthConfig.model_validate(plain_fields(config.attributes))
     except ValidationError as error:
+        # Not chained: as in module.attributes.uploader, the library's own text would show what was given.
         raise ConfigError(allowed.explain(error, HealthConfig)) from None

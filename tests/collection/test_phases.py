@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from module.attributes.source import SourceConfig
 from module.collection.phases import MOST_TOGETHER, offsets
 
 
-def sources(hertz: float, count: int, **more: float) -> list[SourceConfig]:
+def sources(hertz: float, count: int, **more: Any) -> list[SourceConfig]:
     return [SourceConfig.model_construct(id=f"{hertz:g}-{n}", capture_frequency_hz=hertz, **more) for n in range(count)]
 
 

@@ -90,7 +90,7 @@ def test_it_holds_every_licence_and_nothing_that_only_builds(archive: Path) -> N
     with tarfile.open(archive) as packed:
         names = set(packed.getnames())
     licences = {name.split("/")[3] for name in names if name.startswith("program/_internal/licences/")}
-    assert {"opencv-python-headless", "numpy", "viam-sdk", "grpclib", "protobuf", "cronsim"} <= licences
+    assert {"opencv-python-headless", "numpy", "viam-sdk", "grpclib", "protobuf", "pydantic", "cronsim"} <= licences
     assert not licences & {"grpcio", "pyinstaller", "pip", "setuptools"}
     assert not [name for name in names if "/grpc/" in name or "/tests/" in name or "viam_rust_utils" in name]
     assert "program/_internal/tzdata/zoneinfo/Europe/Berlin" in names

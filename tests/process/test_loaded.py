@@ -11,8 +11,6 @@ from tests.process.rig import ROOT, CountingSensor, Starter
 UNUSED = (
     "cv2",
     "numpy",
-    "pydantic",
-    "pydantic_core",
     "grpc",
     "pymongo",
     "gridfs",
