@@ -56,8 +56,9 @@ class SourceConfig(Part):
     """One method of one resource, polled on one schedule."""
 
     name: Annotated[str, NAME]
-    api: Annotated[str, _API] | None = None
+    # Next to the name: pydantic makes no default from earlier attributes if any of them was refused.
     id: Annotated[str, TEXT] = Field(default_factory=lambda data: data["name"], validate_default=True)
+    api: Annotated[str, _API] | None = None
     method: Annotated[str, TEXT] | None = Field(default=None, validate_default=True)
     capture_frequency_hz: Annotated[float, number(above=0, at_most=1000)] | None = None
     interval_s: Annotated[float, number(at_least=0.001)] | None = None

@@ -92,9 +92,10 @@ def test_the_refusal_of_two_sources_on_one_resource_asks_for_ids() -> None:
     assert "`id`" in told
 
 
-def test_an_id_is_unique_though_the_other_source_is_wrong() -> None:
-    told = refuse({"sources": [{"name": "a", "interval_s": 0.0}, {"name": "b", "id": "a"}]})
-    assert "sources[0].interval_s: " in told
+@pytest.mark.parametrize("wrong", [{"interval_s": 0.0}, {"api": "camera"}])
+def test_an_id_is_unique_though_the_other_source_is_wrong(wrong: dict[str, Any]) -> None:
+    told = refuse({"sources": [{"name": "a", **wrong}, {"name": "b", "id": "a"}]})
+    assert f"sources[0].{next(iter(wrong))}: " in told
     assert "sources[1].id: " in told
 
 
