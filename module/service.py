@@ -25,10 +25,10 @@ from viam.utils import ValueTypes
 
 from module import UPLOADER_MODEL
 from module.attributes.uploader import Config, parse
-from module.carried import CarriedByName
 from module.commands import table
-from module.control import Control
-from module.courier import Courier
+from module.courier.carried import CarriedByName
+from module.courier.control import Control
+from module.courier.courier import Courier
 from module.errors import CommandError, CourierError, FileUnavailable, Unavailable, answer_of
 from module.structs import plain_fields
 

@@ -108,7 +108,10 @@ ASK_A_SERVICE = [path for path in FILES if path.parent.name in ("commands", "hea
 CONTROL = ("control", "self._control")
 OF_CONTROL = ("config", "sources")
 """What ``Control`` hands out whole: the frozen attributes, and the sources by their ids."""
-PARTS = ("courier", "carried", "pause_record", "pause_switch", "status", "spool", "delivery.uploader", "clock.watch")
+PARTS = (
+    *(f"courier.{name}" for name in ("courier", "carried", "pause_record", "pause_switch", "status")),
+    *("spool", "delivery.uploader", "clock.watch"),
+)
 
 
 @dataclass(frozen=True)
@@ -366,8 +369,8 @@ async def i():
         ("module.delivery.attempts", "module.attributes.uploader", True),
         ("module.delivery.attempts", "module.spool.store", False),
         ("module.collection.folders", "module.delivery.wire.files", False),
-        ("module.capture", "module.courier", False),
-        ("module.courier", "module.spool.store", True),
+        ("module.capture", "module.courier.courier", False),
+        ("module.courier.courier", "module.spool.store", True),
         ("module.service", "module.commands.table", True),
         ("module.commands.table", "module.service", False),
         ("module.local.cloud", "module.service", True),

@@ -29,12 +29,12 @@ from module.attributes.uploader import (
     UploadConfig,
     parse,
 )
-from module.carried import Carried
 from module.collection.apis import METHODS
 from module.commands.arguments import read_all
 from module.commands.table import VERBS, run
-from module.control import Control
-from module.courier import Courier
+from module.courier.carried import Carried
+from module.courier.control import Control
+from module.courier.courier import Courier
 from tests.syntax import tree_of
 from tests.test_examples import filled
 

@@ -11,17 +11,18 @@ from typing import Any
 
 import pytest
 
-from module import MODULE_ID, UPLOADER_MODEL, courier, recent
+from module import MODULE_ID, UPLOADER_MODEL, recent
 from module.attributes.source import SourceConfig
 from module.attributes.timetable import check_cron
 from module.attributes.uploader import Config, SpoolConfig, parse
-from module.carried import Carried
 from module.clock import machine_clock
 from module.collection import gone_files, readings
 from module.commands import arguments, uploads
 from module.commands.table import VERBS, run
-from module.control import Control
 from module.conversion import settings
+from module.courier import courier
+from module.courier.carried import Carried
+from module.courier.control import Control
 from module.delivery import attempts, link, rejections, upload_windows, uploader
 from module.delivery.wire import progress
 from module.discovery.service import DiscoveryConfig

@@ -6,7 +6,7 @@ from typing import Any
 
 from module.commands.arguments import Argument, text_of
 from module.commands.verb import Arguments, Verb
-from module.control import Control
+from module.courier.control import Control
 from module.errors import CommandError
 
 _MOST_PATH_BYTES = 4096

@@ -13,7 +13,7 @@ from module.collection.shot import Order, Shot
 from module.commands.arguments import Argument, choice, mapping, number, refuse, whole
 from module.commands.upload_wait import WAIT, Waiting
 from module.commands.verb import DATASETS, METHOD_PARAMETERS, SOURCES, TAGS, TIMEOUT, Arguments, Verb, sources_of
-from module.control import Control
+from module.courier.control import Control
 from module.errors import CLOSING, CourierError, SpoolClosed, Unavailable
 
 _MOST_CAPTURES = 10_000

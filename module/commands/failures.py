@@ -7,7 +7,7 @@ from typing import Any
 from module.clock.machine_clock import iso
 from module.commands.arguments import Argument, ids, whole
 from module.commands.verb import Arguments, Verb
-from module.control import Control
+from module.courier.control import Control
 
 
 async def _failures(control: Control, arguments: Arguments) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from module.commands.arguments import Argument, choice
 from module.commands.verb import SOURCES, TIMEOUT, Arguments, Verb, sources_of
-from module.control import Control
+from module.courier.control import Control
 
 
 async def _pause(control: Control, arguments: Arguments) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from module.commands.arguments import Argument, refuse, text, whole
 from module.commands.verb import Arguments, Verb
-from module.control import Control
+from module.courier.control import Control
 from module.recent import MOST
 
 

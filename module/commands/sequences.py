@@ -7,7 +7,7 @@ from typing import Any
 from module.clock.machine_clock import iso
 from module.commands.arguments import Argument, refuse, text
 from module.commands.verb import SOURCES, TAGS, Arguments, Verb, sources_of
-from module.control import Control
+from module.courier.control import Control
 from module.errors import CommandError
 
 

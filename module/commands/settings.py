@@ -11,7 +11,7 @@ from module.clock.machine_clock import iso
 from module.collection.kept import Labels
 from module.commands.arguments import Argument, number, refuse, text, text_of
 from module.commands.verb import DATASETS, SOURCES, TAGS, Arguments, Verb, sources_of
-from module.control import Control
+from module.courier.control import Control
 from module.errors import CommandError
 
 _MOST_CRON_BYTES = 1000

@@ -12,7 +12,7 @@ from module.attributes.allowed import nearest
 from module.commands import adoption, capture, failures, pause, recent, sequences, settings, uploads
 from module.commands.arguments import read_all, refuse
 from module.commands.verb import Arguments, Verb
-from module.control import Control
+from module.courier.control import Control
 
 
 async def run(control: Control, command: Mapping[str, Any]) -> dict[str, Any]:

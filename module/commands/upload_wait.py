@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from module.commands.arguments import Argument, choice
-from module.control import Control
+from module.courier.control import Control
 from module.errors import CLOSING
 
 WAIT = Argument("wait", choice("spooled", "uploaded"), "spooled", "spooled (default) or uploaded")

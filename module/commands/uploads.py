@@ -31,7 +31,7 @@ from module.commands.arguments import (
 )
 from module.commands.upload_wait import WAIT, Waiting
 from module.commands.verb import DATASETS, METHOD_PARAMETERS, TAGS, TIMEOUT, Arguments, Verb
-from module.control import Control
+from module.courier.control import Control
 from module.delivery.wire.files import mime_type_of
 from module.errors import CommandError, EncodeError, OutsideFolder
 from module.files import threads

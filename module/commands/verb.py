@@ -8,7 +8,7 @@ from typing import Any
 
 from module.collection.collector import Collector
 from module.commands.arguments import Argument, mapping, number, refuse, texts
-from module.control import Control
+from module.courier.control import Control
 
 Arguments = dict[str, Any]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from module import pause_record
-from module.pause_record import Pauses, What
-from module.pause_switch import PauseSwitch
+from module.courier import pause_record
+from module.courier.pause_record import Pauses, What
+from module.courier.pause_switch import PauseSwitch
 from module.spool.place import PAUSED_FILE
 
 LOGGER = logging.getLogger("courier-test")

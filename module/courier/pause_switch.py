@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from module import pause_record
-from module.pause_record import Pauses, What
+from module.courier import pause_record
+from module.courier.pause_record import Pauses, What
 
 
 class Pausable(Protocol):

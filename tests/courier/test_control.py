@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from module.control import Control
+from module.courier.control import Control
 from module.errors import CLOSING, Unavailable
-from tests.test_courier import running
+from tests.courier.test_courier import running
 
 ASKED: dict[str, Callable[[Control], Awaitable[object]]] = {
     "spool": lambda control: control.spool([]),

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from module.attributes.uploader import Config
 from module.capture import Capture, Fate
 from module.collection.kept import KeptOfFolder, KeptOfSource
+from module.courier.pause_record import Pauses
 from module.delivery.attempts import Counts
-from module.pause_record import Pauses
 from module.recent import Recent
 from module.spool.listener import Listener
 

@@ -15,12 +15,12 @@ from module.attributes.uploader import Config
 from module.capture import Capture, Failure
 from module.clock.machine_clock import Stamp
 from module.collection.collector import Collector
-from module.courier import Courier
+from module.courier.courier import Courier
+from module.courier.pause_record import What
+from module.courier.status import status_of
 from module.errors import CLOSING, SpoolClosed, Unavailable
-from module.pause_record import What
 from module.sequence import CaptureSequence, SequenceSource
 from module.spool.store import Store
-from module.status import status_of
 
 
 class Control:

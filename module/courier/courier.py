@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from module.attributes.uploader import UploadConfig
-from module.carried import Carried
 from module.clock.machine_clock import Clock
 from module.clock.watch import ClockWatch
 from module.collection.beat import Beat
@@ -24,6 +23,8 @@ from module.collection.folders import FolderWatch
 from module.collection.phases import offsets
 from module.collection.schedule import ActiveHours
 from module.collection.sources import find
+from module.courier.carried import Carried
+from module.courier.pause_switch import PauseSwitch
 from module.delivery.put_away import finish
 from module.delivery.sequence_maker import SequenceMaker
 from module.delivery.upload_windows import Permit
@@ -31,7 +32,6 @@ from module.delivery.uploader import Uploader
 from module.delivery.wire.cloud import Cloud
 from module.errors import CLOSING, SpoolError, Unavailable
 from module.network.machine import MachineRoad
-from module.pause_switch import PauseSwitch
 from module.spool.store import Store
 from module.supervised import Supervised, said_of
 

@@ -23,19 +23,19 @@ from viam.components.sensor.client import SensorClient
 from viam.components.sensor.service import SensorRPCService
 from viam.resource.manager import ResourceManager
 
-from module import courier as courier_module
 from module.attributes.uploader import parse
-from module.carried import Carried
 from module.collection import folder_scan
 from module.collection import ticker as ticker_module
-from module.courier import Courier
+from module.courier import courier as courier_module
+from module.courier.carried import Carried
+from module.courier.courier import Courier
+from module.courier.pause_record import What
+from module.courier.status import status_of
 from module.delivery import attempts as carrier_module
 from module.delivery import uploader as uploader_module
 from module.health.readings import Vitals
 from module.local.cloud import LocalCloud
-from module.pause_record import What
 from module.spool import thread as owner_module
-from module.status import status_of
 from tests.process.rig import KEY, KEY_ID, PART, CountingSensor
 
 LOGGER = logging.getLogger("courier-test")

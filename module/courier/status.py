@@ -9,8 +9,8 @@ from typing import Any
 from module import __version__
 from module.clock.machine_clock import iso
 from module.collection.kept import KeptOfSource
-from module.courier import Courier
-from module.pause_record import What
+from module.courier.courier import Courier
+from module.courier.pause_record import What
 
 
 def status_of(courier: Courier) -> dict[str, Any]:
