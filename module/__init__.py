@@ -25,9 +25,9 @@ The rooms, from the ground up; a name within a room is a file of it::
                  again (``outcome``), the next try (``attempts``), how long that waits (``backoff``), which part of a
                  batch is bad (``batch_split``); ``sequence_maker`` makes sequences in the cloud; ``wire`` has the
                  bytes: ``cloud`` is the connection, and renews its token
-    pause_record what the command ``pause`` has stopped, and the file that remembers it; ``pause_switch`` does it
-    courier      owns all of these for one lifetime of the service; ``status`` is built from it, ``control`` has the
-                 calls for commands, ``carried`` has what the next lifetime keeps
+    courier      owns all of these for one lifetime of the service: ``status`` is built from it, ``control`` has the
+                 calls for commands, ``carried`` what the next lifetime keeps; ``pause_record`` has what the command
+                 ``pause`` has stopped, and the file that remembers it; ``pause_switch`` does it
     commands     the verbs of DoCommand, one file for each subject; ``table`` lists them
     service      the uploader as Viam's SDK builds it
     health       the sensor of the uploader's health

@@ -24,7 +24,7 @@ from module.spool.lock import LockFile
 SPOOL_FILE = "spool.sqlite3"
 LOCK_FILE = "lock"
 PAUSED_FILE = "paused.json"
-"""What commands have paused (``module.pause_record``)."""
+"""What commands have paused (``module.courier.pause_record``)."""
 _OWN = re.compile(
     r"lock|reserve|last-id|paused\.json(?:\.new)?"
     r"|spool\.sqlite3(?:\.salvaging|\.salvaged|\.torn-log|\.damaged-[0-9TZ:.-]+)?(?:-wal|-shm|-journal)?"

@@ -109,7 +109,7 @@ async def test_pause_outlives_a_kill_and_resume_ends_it_for_good(start: Starter,
 
 
 async def test_a_damaged_note_of_what_is_paused_pauses_nothing_and_says_so(start: Starter) -> None:
-    """``tests/test_pauses.py`` has the kinds of damage."""
+    """``tests/courier/test_pause_record.py`` has the kinds of damage."""
     rig = await start(CountingSensor("s1"), sources=[FAST])
     await rig.until(lambda status: _of(status)["captured"] >= 1)
     await rig.command("pause")
