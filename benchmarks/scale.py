@@ -41,7 +41,7 @@ class Scale:
 
 FULL = Scale(
     name="full",
-    rounds=3,
+    rounds=5,
     polls_s=12.0,
     warm_s=3.0,
     rows=200_000,

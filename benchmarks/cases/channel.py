@@ -1,4 +1,4 @@
-"""*Channel*: what a call costs its process, over our channel and over grpclib's, in turns."""
+"""*Channel*: what a call costs its process, over our channel, over grpclib's, and over libcurl alone, in turns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from benchmarks.processes import Subject, started
 from tests.faults.certificates import Authority
 
 CASE = "channel"
-OURS, PEER = "ours, on libcurl", "grpclib"
+OURS, PEER, BARE = "ours, on libcurl", "grpclib", "libcurl alone"
 SPREAD, STEP = "CPU per poll, 20 x 10 Hz spread out", "CPU per poll, 20 x 10 Hz in step"
 SMALL, FRAMES = "CPU per upload of 300 bytes, 8 at once", "CPU per GB of 100 kB frames, 16 at once"
 STREAM, RATE = "CPU per GB of one stream", "rate of one stream"
@@ -17,7 +17,7 @@ _FRAME = 100_000
 
 
 async def channel(bench: Bench) -> None:
-    """Each figure of both within one round, so that what the machine does meanwhile slows both."""
+    """Each figure of all within one round, so that what the machine does meanwhile slows all of them."""
     scale = bench.scale
     folder = bench.fresh("channel")
     folder.mkdir()
@@ -32,13 +32,14 @@ async def channel(bench: Bench) -> None:
         async with (
             started("caller", "ours", *arguments) as ours,
             started("caller", "grpclib", *arguments) as peer,
+            started("bare_libcurl", *arguments[1:]) as bare,
         ):
             both = ((OURS, ours), (PEER, peer))
             for _ in range(scale.rounds):
                 for name, caller in both:
                     await _polls(bench, name, caller)
                 for tls in (False, True):
-                    for name, caller in both:
+                    for name, caller in (*both, (BARE, bare)):
                         await _uploads(bench, name, caller, tls=tls)
                     for name, caller in both:
                         await _stream(bench, name, caller, tls=tls)
