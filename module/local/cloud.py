@@ -231,8 +231,13 @@ class LocalCloud:
 
     async def _receive(self, requests: AsyncIterator[_Received], context: Any) -> Arrival:
         """Receive one upload and store it, or raise ``Refusal`` and leave nothing behind."""
-        received = [await anext(requests, (None, 0))]
-        call, rows = opened(received[0][0])
+        # A default for anext makes the C core's iterator fail if the stream has no message.
+        try:
+            first = await anext(requests)
+        except StopAsyncIteration:
+            first = (None, 0)
+        received = [first]
+        call, rows = opened(first[0])
         self.calls[call.method] += 1
         await self._tell()
         if call.metadata.part_id not in self.part_ids:

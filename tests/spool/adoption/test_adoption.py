@@ -72,6 +72,12 @@ class Service:
             while not holds():
                 await asyncio.sleep(0.01)
 
+    async def half_way(self) -> None:
+        """Wait until the first parts are here; looks in each turn of the loop, so that many are still to come."""
+        async with asyncio.timeout(20):
+            while self.store.items < 3:
+                await asyncio.sleep(0)
+
 
 async def payloads(store: Store) -> list[bytes]:
     return sorted(item.payload for item in await drain(store))
@@ -260,7 +266,7 @@ async def test_an_adoption_outlives_whoever_asked_and_is_joined_by_whoever_asks_
     await make_orphan(opened, tmp_path / "old", rows=60)
     async with Service(tmp_path) as ours:
         first = asyncio.create_task(ours.adopt(tmp_path / "old"))
-        await ours.until(lambda: ours.store.items > 3)
+        await ours.half_way()
         first.cancel()
         assert await ours.adopt(tmp_path / "old") == 60
 
@@ -328,7 +334,7 @@ async def test_the_service_that_comes_back_meanwhile_begins_with_a_new_spool(
     await make_orphan(opened, tmp_path / "old", rows=60)
     async with Service(tmp_path) as ours:
         adopting = asyncio.create_task(ours.adopt(tmp_path / "old"))
-        await ours.until(lambda: ours.store.items > 3)
+        await ours.half_way()
         back = await opened(directory=str(tmp_path / "old"))
         await back.append([row(7)])
         assert await adopting == 60
@@ -341,7 +347,7 @@ async def test_a_spool_that_had_not_ended_an_adoption_is_adopted_with_what_was_l
     await make_orphan(opened, tmp_path / "old", rows=10)
     async with Service(tmp_path, name="second") as second:
         adopting = asyncio.create_task(second.store.adopter.adopt(str(tmp_path / "old")))
-        await second.until(lambda: second.store.items >= 3)
+        await second.half_way()
     with pytest.raises(SpoolError, match="interrupted"):
         await adopting
     async with Service(tmp_path) as ours:
@@ -357,7 +363,7 @@ async def test_damage_to_our_own_spool_half_way_loses_and_repeats_nothing_of_an_
     await make_orphan(opened, tmp_path / "old", rows=60)
     async with Service(tmp_path) as ours:
         adopting = asyncio.create_task(ours.store.adopter.adopt(str(tmp_path / "old")))
-        await ours.until(lambda: ours.store.items > 3)
+        await ours.half_way()
     with pytest.raises(SpoolError):
         await adopting
     with contextlib.closing(sqlite3.connect(ours.directory / "spool.sqlite3")) as db:
@@ -376,7 +382,7 @@ async def test_an_adoption_of_what_has_gone_ends(opened: Opener, tmp_path: Path)
     await make_orphan(opened, tmp_path / "old", rows=60)
     async with Service(tmp_path) as ours:
         adopting = asyncio.create_task(ours.store.adopter.adopt(str(tmp_path / "old")))
-        await ours.until(lambda: ours.store.items > 3)
+        await ours.half_way()
     with pytest.raises(SpoolError):
         await adopting
     (place,) = tmp_path.glob("adopting-*")
