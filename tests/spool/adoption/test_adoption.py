@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -23,73 +20,13 @@ from module.sequence import SequenceSource
 from module.spool.adoption import adopter, old_spool
 from module.spool.lock import LockFile
 from module.spool.schema import PAGE_BYTES
-from module.spool.store import Store
 from tests.faults.version_1 import write_version_1
-from tests.spool.rig import LOGGER, Opener, claim, drain, spool_config, upload_config
+from tests.spool.adoption.rig import EXPECTED, Service, make_orphan, payloads, row
+from tests.spool.rig import Opener, claim, drain
 
-ROWS = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
 IMAGES = Origin(source="cam", kind=Kind.BINARY, api="rdk:component:camera", name="cam", method="GetImages")
 ROOT = Path(__file__).parents[3]
 FILES = Origin(source="/f", kind=Kind.FILE, folder="/f")
-
-
-def row(number: int) -> Capture:
-    return Capture(ROWS, number, number, b"%d" % number)
-
-
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a few captures are many parts."""
-    monkeypatch.setattr(old_spool, "_PART_ROWS", 3)
-    monkeypatch.setattr(old_spool, "_PART_FILES", 2)
-
-
-class Service:
-    """A store of this name below one folder, with its adopter at work."""
-
-    def __init__(self, folder: Path, name: str = "ours", **spool: Any) -> None:
-        self.directory = folder / name
-        settings = spool_config(**{"directory": str(self.directory), "min_free_bytes": 0, **spool})
-        self.store = Store(settings, upload_config(), LOGGER)
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        await self.store.open()
-        self._task = asyncio.create_task(self.store.adopter.run())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        await self.store.close()
-
-    async def adopt(self, directory: Path | str) -> int:
-        return await asyncio.wait_for(self.store.adopter.adopt(str(directory)), 20)
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not holds():
-                await asyncio.sleep(0.01)
-
-    async def half_way(self) -> None:
-        """Wait until the first parts are here; looks in each turn of the loop, so that many are still to come."""
-        async with asyncio.timeout(20):
-            while self.store.items < 3:
-                await asyncio.sleep(0)
-
-
-async def payloads(store: Store) -> list[bytes]:
-    return sorted(item.payload for item in await drain(store))
-
-
-async def make_orphan(opened: Opener, directory: Path, rows: int = 10) -> None:
-    store = await opened(directory=str(directory))
-    await store.append([row(number) for number in range(1, rows + 1)])
-    await store.close()
-
-
-EXPECTED = sorted(b"%d" % number for number in range(1, 11))
 
 
 async def test_all_that_waits_goes_over_and_the_old_directory_is_deleted(opened: Opener, tmp_path: Path) -> None:
@@ -246,31 +183,6 @@ async def test_a_damaged_capture_is_found_damaged_by_us_too(opened: Opener, tmp_
         assert "damaged in the spool" in failure.error
 
 
-async def test_appends_go_on_between_the_parts(opened: Opener, tmp_path: Path) -> None:
-    """Each commit is small, whatever waits in the old spool."""
-    await make_orphan(opened, tmp_path / "old", rows=60)
-    async with Service(tmp_path) as ours:
-        adopting = asyncio.create_task(ours.adopt(tmp_path / "old"))
-        appended = 0
-        while not adopting.done():
-            await ours.store.append([row(1000)])
-            appended += 1
-        assert await adopting == 60
-        assert appended > 3
-        assert ours.store.items == 60 + appended
-
-
-async def test_an_adoption_outlives_whoever_asked_and_is_joined_by_whoever_asks_again(
-    opened: Opener, tmp_path: Path
-) -> None:
-    await make_orphan(opened, tmp_path / "old", rows=60)
-    async with Service(tmp_path) as ours:
-        first = asyncio.create_task(ours.adopt(tmp_path / "old"))
-        await ours.half_way()
-        first.cancel()
-        assert await ours.adopt(tmp_path / "old") == 60
-
-
 async def test_without_room_for_all_of_it_nothing_goes_over(opened: Opener, tmp_path: Path) -> None:
     await make_orphan(opened, tmp_path / "old")
     async with Service(tmp_path, max_bytes=900) as ours:
@@ -326,70 +238,6 @@ async def test_only_a_spool_beside_our_own_is_taken_over_and_no_link_is_followed
             with pytest.raises(CommandError, match=f"adopt.directory: .*{why}"):
                 await ours.adopt(given)
     assert (tmp_path / "elsewhere" / "old" / "spool.sqlite3").is_file()
-
-
-async def test_the_service_that_comes_back_meanwhile_begins_with_a_new_spool(
-    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await make_orphan(opened, tmp_path / "old", rows=60)
-    async with Service(tmp_path) as ours:
-        adopting = asyncio.create_task(ours.adopt(tmp_path / "old"))
-        await ours.half_way()
-        back = await opened(directory=str(tmp_path / "old"))
-        await back.append([row(7)])
-        assert await adopting == 60
-        assert await payloads(back) == [b"7"]
-
-
-async def test_a_spool_that_had_not_ended_an_adoption_is_adopted_with_what_was_left_of_that(
-    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await make_orphan(opened, tmp_path / "old", rows=10)
-    async with Service(tmp_path, name="second") as second:
-        adopting = asyncio.create_task(second.store.adopter.adopt(str(tmp_path / "old")))
-        await second.half_way()
-    with pytest.raises(SpoolError, match="interrupted"):
-        await adopting
-    async with Service(tmp_path) as ours:
-        await ours.store.append([row(11)])
-        await ours.adopt(tmp_path / "second")
-        await ours.until(lambda: [path.name for path in tmp_path.iterdir()] == ["ours"])
-        assert await payloads(ours.store) == sorted([*EXPECTED, b"11"])
-
-
-async def test_damage_to_our_own_spool_half_way_loses_and_repeats_nothing_of_an_adoption(
-    opened: Opener, tmp_path: Path
-) -> None:
-    await make_orphan(opened, tmp_path / "old", rows=60)
-    async with Service(tmp_path) as ours:
-        adopting = asyncio.create_task(ours.store.adopter.adopt(str(tmp_path / "old")))
-        await ours.half_way()
-    with pytest.raises(SpoolError):
-        await adopting
-    with contextlib.closing(sqlite3.connect(ours.directory / "spool.sqlite3")) as db:
-        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'listed'").fetchone()
-    with (ours.directory / "spool.sqlite3").open("r+b") as raw:
-        raw.seek((page - 1) * PAGE_BYTES)
-        raw.write(b"\xff" * PAGE_BYTES)
-    async with Service(tmp_path) as ours:
-        assert ours.store.damaged is not None
-        await ours.until(lambda: not list(tmp_path.glob("adopting-*")))
-        assert await payloads(ours.store) == sorted(b"%d" % number for number in range(1, 61))
-
-
-async def test_an_adoption_of_what_has_gone_ends(opened: Opener, tmp_path: Path) -> None:
-    """As when viam-server deletes it where an earlier version had it."""
-    await make_orphan(opened, tmp_path / "old", rows=60)
-    async with Service(tmp_path) as ours:
-        adopting = asyncio.create_task(ours.store.adopter.adopt(str(tmp_path / "old")))
-        await ours.half_way()
-    with pytest.raises(SpoolError):
-        await adopting
-    (place,) = tmp_path.glob("adopting-*")
-    shutil.rmtree(place)
-    async with Service(tmp_path) as ours:
-        await make_orphan(opened, tmp_path / "other")
-        assert await ours.adopt(tmp_path / "other") == 10
 
 
 async def test_true_times_go_over_with_what_they_are_of(opened: Opener, tmp_path: Path) -> None:
