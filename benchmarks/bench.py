@@ -68,7 +68,7 @@ class Cloud:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What the cloud has got since it was last told to forget."""
+    """What the cloud has received since the last ``forget``."""
 
     items: int
     calls: int

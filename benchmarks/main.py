@@ -17,13 +17,13 @@ from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.cases import arrival, channel, data_manager, drain, files, growth, idle, polls, spool, written
+from benchmarks.explanations import EXPLANATIONS
 from benchmarks.figures import Results
 from benchmarks.plot import file_name, svg
 from benchmarks.promises import PROMISES
 from benchmarks.report import Taken, page
 from benchmarks.scale import FULL, QUICK
 from benchmarks.surroundings import machine
-from benchmarks.told import TOLD
 
 CASES: dict[str, tuple[Callable[[Bench], Coroutine[Any, Any, None]], ...]] = {
     "polls": (polls.polls,),
@@ -79,7 +79,7 @@ def write(into: Path, results: Results, taken: dict[str, Taken]) -> str:
     kept.write_text(json.dumps({"taken": notes, "series": results.as_json()}, indent=1, ensure_ascii=False) + "\n")
     for case in results.cases():
         (plots / file_name(case)).write_text(svg(case, results.of(case)))
-    text = page(results, PROMISES, TOLD, taken, machine())
+    text = page(results, PROMISES, EXPLANATIONS, taken, machine())
     (into / "results.md").write_text(text)
     return text
 

@@ -1,4 +1,4 @@
-"""Processes that are told what to do by lines of JSON on their standard input, and answer by such lines."""
+"""Processes that get their orders as lines of JSON on their standard input, and answer by such lines."""
 
 from __future__ import annotations
 

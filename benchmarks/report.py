@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmarks.explanations import Explanation
 from benchmarks.figures import Results, Series, Spread
 from benchmarks.plot import file_name
 from benchmarks.promises import Promise
@@ -21,19 +22,10 @@ class Taken:
     """The machine's load average over a minute, just before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a reader must know of a case."""
-
-    how: str
-    reference: str
-    """The subject that the others are divided by; empty: the first one."""
-
-
 def page(
     results: Results,
     promises: Sequence[Promise],
-    told: Mapping[str, Told],
+    explanations: Mapping[str, Explanation],
     taken: Mapping[str, Taken],
     machine: Mapping[str, str],
 ) -> str:
@@ -50,13 +42,13 @@ def page(
     ]
     for case in results.cases():
         note = taken[case]
-        told_of = told.get(case, Told("", ""))
+        explanation = explanations.get(case, Explanation("", ""))
         parts += [
             f"## {case[0].upper()}{case[1:]}",
-            told_of.how,
+            explanation.how,
             f"Taken {note.when}, {note.scale}; load average before: {note.load:.2f}.",
             f"![{case}](plots/{file_name(case)})",
-            _series(results, case, told_of.reference),
+            _series(results, case, explanation.reference),
         ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

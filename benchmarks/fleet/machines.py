@@ -1,6 +1,6 @@
 """One process of the fleet: so many machines, each with a spool, a key and an uploader of its own.
 
-It is told what to do by lines of JSON on its standard input, ``mark``, ``hold`` and ``end``, and answers each.
+Its orders are lines of JSON on its standard input, ``mark``, ``hold`` and ``end``; it answers each.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _CAMERA = Origin(
 
 
 class Window:
-    """An ``upload.active_hours`` that opens when it is told to; open until then."""
+    """An ``upload.active_hours`` that opens at a given time; open until then."""
 
     def __init__(self) -> None:
         self._opens: datetime | None = None
@@ -207,12 +207,12 @@ async def run(address: str, directory: Path, first: int, count: int, load: Load)
     machines = [Machine(number, address, directory, load, attempts) for number in range(first, first + count)]
     await asyncio.gather(*(machine.open() for machine in machines))
     print(json.dumps({"ready": count}), flush=True)
-    while (line := await asyncio.to_thread(sys.stdin.readline)) and (told := json.loads(line))["do"] != "end":
+    while (line := await asyncio.to_thread(sys.stdin.readline)) and (order := json.loads(line))["do"] != "end":
         for machine in machines:
-            if told["do"] == "mark":
+            if order["do"] == "mark":
                 machine.mark()
             else:
-                machine.hold(told["opens"])
+                machine.hold(order["opens"])
         print(json.dumps({"done": count}), flush=True)
     if line:
         await asyncio.gather(*(machine.rest() for machine in machines))

@@ -1,1 +1,1 @@
-"""The processes that are measured, or that those need: one job each, told what to do by lines of JSON."""
+"""The processes that are measured, or that those need: one job each; their orders are lines of JSON."""

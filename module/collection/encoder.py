@@ -57,7 +57,7 @@ class Encoder:
             dataset_ids=_joined(dataset_ids, config.dataset_ids),
         )
         self._origins: dict[tuple[Kind, Labels, Reading, str, str], Origin] = {}
-        self._told_non_finite = False
+        self._logged_non_finite = False
 
     async def encode(self, answer: Answer, labels: Labels, asked: Stamp, received_us: int) -> Capture:
         """Return the capture of one answer; images are processed in a thread. Raises EncodeError."""
@@ -108,8 +108,8 @@ class Encoder:
         return origin
 
     def _encode_row(self, row: Row, labels: Labels, asked: Stamp, received_us: int) -> Capture:
-        if not self._told_non_finite and readings.non_finite(row.payload):
-            self._told_non_finite = True
+        if not self._logged_non_finite and readings.non_finite(row.payload):
+            self._logged_non_finite = True
             self._log.warning(self._config.id, "NaN or an infinity was read, which is sent as null; logged once")
         if self._config.upload_as is UploadAs.FILE:
             line = readings.document_line(row.readings, asked.us, received_us)

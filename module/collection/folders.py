@@ -112,12 +112,12 @@ class FolderWatch:
         except CourierError as error:
             return str(error)
         except OSError as error:
-            return _told(error.filename or self._config.path, error.strerror or str(error))
+            return _trouble(error.filename or self._config.path, error.strerror or str(error))
         troubles = self._sightings.skipped | stuck
         if troubles:
             path, reason = min(troubles.items())
             more = len(troubles) - 1
-            return _told(path, reason) + (f" (and {more} more)" if more else "")
+            return _trouble(path, reason) + (f" (and {more} more)" if more else "")
         return None
 
     async def _scan(self) -> tuple[str, list[FileMark]]:
@@ -127,7 +127,7 @@ class FolderWatch:
             before = self._sightings.looked_at
             await asyncio.wait({looking}, timeout=threads.ANSWER_S)
             if not looking.done() and self._sightings.looked_at == before:
-                self._tell(_told(self._config.path, "it does not answer"))
+                self._tell(_trouble(self._config.path, "it does not answer"))
         return looking.result()
 
     async def _finish(self, root: str, marks: Sequence[FileMark]) -> dict[str, str]:
@@ -192,5 +192,5 @@ class FolderWatch:
         self.last_error = trouble
 
 
-def _told(path: str, reason: str) -> str:
+def _trouble(path: str, reason: str) -> str:
     return f"{path!r}: {reason}"

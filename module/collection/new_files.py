@@ -68,7 +68,7 @@ class NewFiles:
         self._config = config
         self._spool = spool
         self._logger = logger
-        self._has_told = False
+        self._has_logged = False
 
     async def among(self, marks: Sequence[FileMark]) -> list[FileMark]:
         """Return the files to capture, in the same order. Raises CourierError."""
@@ -91,8 +91,8 @@ class NewFiles:
     async def _without_written(self, marks: list[FileMark]) -> list[FileMark]:
         found = await threads.start(self._config.path, _standing_of, self._config.path, marks)
         reason = next((asked.reason for asked in found if asked.standing is Standing.UNKNOWN), None)
-        if reason is not None and not self._has_told:
-            self._has_told = True
+        if reason is not None and not self._has_logged:
+            self._has_logged = True
             self._logger.warning(
                 "folder %s: whether a file is still being written cannot be seen here (%s); settle_s decides",
                 self._config.path,

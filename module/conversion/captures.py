@@ -97,7 +97,7 @@ class Captures:
             source["tags"] = tags.value
             self._say(Kind.DIFFERS, tags, "added to the service's tags; the data manager ignores those of a method")
         self.sources.append(source)
-        self._say(Kind.MAPPED, method, f"{called} of {name}, {_told(source)}")
+        self._say(Kind.MAPPED, method, f"{called} of {name}, {_in_words(source)}")
 
     def _schedule(self, method: Place) -> dict[str, Any]:
         rate, disabled = method.get("capture_frequency_hz"), method.get("disabled")
@@ -156,7 +156,7 @@ def _is_rate(value: Any) -> bool:
     return isinstance(value, int | float) and value > 0
 
 
-def _told(source: dict[str, Any]) -> str:
+def _in_words(source: dict[str, Any]) -> str:
     rate = source.get("capture_frequency_hz")
     words = [f"{rate:g} Hz"] if _is_rate(rate) else ["at the variable's rate"] if rate is not None else []
     return ", ".join(words + ["disabled"] * bool(source.get("disabled")))
@@ -168,8 +168,8 @@ def _base(source: dict[str, Any]) -> str:
 
 def _ids(source: dict[str, Any], *, alone: bool) -> Iterator[str]:
     """Yield possible ids of a source: with its method, with a parameter of the method, with a number."""
-    told = next((value for value in source.get("extra", {}).values() if isinstance(value, str)), None)
-    base = _base(source) if alone or told is None else f"{_base(source)}-{told}"
+    parameter = next((value for value in source.get("extra", {}).values() if isinstance(value, str)), None)
+    base = _base(source) if alone or parameter is None else f"{_base(source)}-{parameter}"
     yield base
     for number in itertools.count(2):
         yield f"{base}-{number}"

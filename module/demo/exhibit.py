@@ -78,11 +78,11 @@ class Exhibit:
 
     def _opened(self) -> list[list[Any]]:
         """Source, time and reason of each opening of a gate, oldest first."""
-        told = [
+        openings = [
             Opening(source, one.at, "trigger command") for one in self._chronicle.triggers for source in one.sources
         ]
-        told += self._openings.all() if self._openings is not None else []
-        return [list(one) for one in sorted(told, key=lambda one: one.at)]
+        openings += self._openings.all() if self._openings is not None else []
+        return [list(one) for one in sorted(openings, key=lambda one: one.at)]
 
     def path(self, name: str) -> Path | None:
         """The file of the arrival with this name in the cloud; None if it has no file."""
@@ -104,10 +104,10 @@ class Exhibit:
 
     def _count_again(self, arrival: Arrival, entry: Mapping[str, Any]) -> int:
         """How many of its captures had arrived before: those of an upload whose answer was lost come twice."""
-        told = [hash((entry["source"], identity)) for identity in identities(arrival)]
-        before = sum(one in self._seen for one in told)
-        self._seen.update(told)
-        return before if len(told) == entry["items"] else before * entry["items"]
+        hashes = [hash((entry["source"], identity)) for identity in identities(arrival)]
+        before = sum(one in self._seen for one in hashes)
+        self._seen.update(hashes)
+        return before if len(hashes) == entry["items"] else before * entry["items"]
 
 
 def _kind(arrival: Arrival) -> Kind:

@@ -35,7 +35,7 @@ _JAM_PART = 0.36
 """When the belt jams first, of the time that there is."""
 _HANDING_IN = ("upload_data", "upload_file")
 _DOING = (*_HANDING_IN, "capture", "pause", "resume", "trigger")
-_TOLD_LEVELS = ("warn", "warning", "error")
+_SHOWN_LEVELS = ("warn", "warning", "error")
 
 
 class Story:
@@ -233,7 +233,7 @@ class Story:
             None if exit_ is None else exit_.code,
         )
 
-    # ------------------------------------------------------------------ how it is told
+    # ------------------------------------------------------------------ what is printed
 
     async def _command(self, verb: str, **arguments: Any) -> dict[str, Any]:
         """Send a command, and print it with a short form of its answer."""
@@ -292,7 +292,7 @@ class Story:
         return report.progress(self._elapsed(), status, handed_in=self._handed_in, cloud_is_up=self._cloud_is_up)
 
     def _tell_log(self, entry: LogEntry) -> None:
-        if entry.level.lower() in _TOLD_LEVELS:
+        if entry.level.lower() in _SHOWN_LEVELS:
             # Before a tab stands where in the code it was logged.
             self._say(f"the module logs: {entry.message.rpartition(chr(9))[2]}")
 

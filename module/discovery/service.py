@@ -157,8 +157,8 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
                 await machine.refresh()  # type: ignore[no-untyped-call]
                 failed = await _unbuilt(machine)
         except (GRPCError, StreamTerminatedError, OSError, TimeoutError) as error:
-            told = str(error) or type(error).__name__
-            raise ViamGRPCError(f"viam-server does not list its resources: {told}", Status.UNAVAILABLE) from error
+            reason = str(error) or type(error).__name__
+            raise ViamGRPCError(f"viam-server does not list its resources: {reason}", Status.UNAVAILABLE) from error
         clients: dict[tuple[str, str], ResourceBase] = {}
         for full in machine.resource_names:
             api = str(API.from_resource_name(full))

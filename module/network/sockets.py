@@ -48,8 +48,8 @@ def passed(fd: int) -> Passed | None:
     try:
         # libcurl watches files too that are no sockets.
         with _borrowed(fd) as sock:
-            told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-        (acknowledged,) = _BYTES_ACKED.unpack_from(told)
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        (acknowledged,) = _BYTES_ACKED.unpack_from(info)
         # tcp(7): SIOCOUTQ, which bears this name too.
         waiting = int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except (OSError, struct.error):

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.explanations import Explanation
 from benchmarks.figures import Results
 from benchmarks.promises import PROMISES, Bound, Promise
-from benchmarks.report import Taken, Told, number, page
+from benchmarks.report import Taken, number, page
 
 _TAKEN = {"drain": Taken("2026-01-02T03:04Z", "quick", 0.5)}
 
@@ -18,8 +19,8 @@ def _results() -> Results:
 
 
 def _page(*promises: Promise) -> list[str]:
-    told = {"drain": Told("How it is done.", "theirs")}
-    return page(_results(), promises, told, _TAKEN, {"machine": "two cores"}).splitlines()
+    explanations = {"drain": Explanation("How it is done.", "theirs")}
+    return page(_results(), promises, explanations, _TAKEN, {"machine": "two cores"}).splitlines()
 
 
 def _promise(limit: float, bound: Bound, subject: str = "ours") -> Promise:

@@ -109,8 +109,8 @@ export class Filmstrips {
   frame(frame, take, early) {
     const button = pictured(frame, take.source, { letters: 13 });
     const off = take.at === null ? null : frame.captured - take.at;
-    const told = off === null ? clock(frame.captured, true) : `${Math.abs(off) < 0.05 ? "" : off < 0 ? "−" : "+"}${Math.abs(off).toFixed(1)} s`;
-    button.querySelector("figure").append(element("figcaption", "", told));
+    const caption = off === null ? clock(frame.captured, true) : `${Math.abs(off) < 0.05 ? "" : off < 0 ? "−" : "+"}${Math.abs(off).toFixed(1)} s`;
+    button.querySelector("figure").append(element("figcaption", "", caption));
     button.addEventListener("click", () => this.images.viewer.view(frame, () => take.frames.toReversed(), button));
     return element("li", early ? "early" : "", button);
   }

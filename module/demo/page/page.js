@@ -1,4 +1,4 @@
-// The page: asks for news again and again, keeps what it has been told, and shows it.
+// The page: asks for news again and again, keeps what it got, and shows it.
 
 import { Clouds } from "/clouds.js";
 import { Files } from "/files.js";
@@ -48,9 +48,9 @@ const gated = (news, name) => news.sources.some((source) => source.gate && (sour
 function show(news) {
   const began = news.began ?? news.now;
   const end = news.ended ?? news.now;
-  const { captured: told, waiting, bytes } = timeline.last;
+  const { captured: reported, waiting, bytes } = timeline.last;
   const delivered = timeline.totals[0];
-  const captured = news.ended ? told : Math.max(told, delivered);
+  const captured = news.ended ? reported : Math.max(reported, delivered);
   const spans = news.absences.map(([from, until]) => [from - began, (until ?? end) - began]);
   const away = spans.reduce((sum, [from, to]) => sum + to - from, 0);
   const to = Math.max(10, end - began, known.lastArrival - began);

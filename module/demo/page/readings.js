@@ -119,8 +119,8 @@ export class Readings {
       const fewer = Math.round(100 * (1 - bytes / whole.bytes));
       return [source, `${source}: ${count(rows)} of ${count(whole.rows)} rows kept, ${fewer} % fewer bytes`];
     });
-    const told = [[all, `${all}: all`], ...texts];
-    fill(value.plot.legend, told.join(), () => told.map(([source, text]) => element("li", "", element("i", `key ${this.tone(source)}`), text)));
+    const entries = [[all, `${all}: all`], ...texts];
+    fill(value.plot.legend, entries.join(), () => entries.map(([source, text]) => element("li", "", element("i", `key ${this.tone(source)}`), text)));
   }
 
   list(steady) {

@@ -44,11 +44,11 @@ export class Sources {
       const source = this.known.get(name);
       const taken = Object.hasOwn(captured, name) ? captured[name] : null;
       // What has arrived was captured, though the status that says so may come a moment later.
-      const told = ended ? taken : Math.max(taken, source.delivered);
+      const shown = ended ? taken : Math.max(taken, source.delivered);
       const behind = taken !== null && taken > source.delivered;
       return [
         ["", name],
-        [taken === null ? "n dim" : "n", taken === null ? "–" : count(told)],
+        [taken === null ? "n dim" : "n", taken === null ? "–" : count(shown)],
         [behind ? "n behind" : "n", count(source.delivered)],
         ["n", size(source.size)],
         ["n wide dim", source.delays.length ? lasting(median(source.delays)) : "–"],

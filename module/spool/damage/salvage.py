@@ -143,24 +143,24 @@ class _Copy:
 
     def run(self) -> None:
         expected = self._copy_streams() + sum(count for (count,) in self._all("SELECT count(*) FROM failure"))
-        told = self._told_last_id()
-        self._copy_rest(told)
+        readable_id = self._readable_last_id()
+        self._copy_rest(readable_id)
         columns = COLUMNS if self._has_checksums() else COLUMNS.replace("crc", "NULL")
-        last = max(told, self._mark.last_id)
+        last = max(readable_id, self._mark.last_id)
         try:
             for table, names in ((_CAPTURE, columns), (_FAILURE, f"{columns}, {_FAILED}")):
                 self._copy(table, self._rows(table.name, names, last))
             # Those whose streams are not known are on readable pages, too.
-            if self._hindered or self._lost(told, expected):
+            if self._hindered or self._lost(readable_id, expected):
                 for table in (_CAPTURE, _FAILURE):
                     self._copy(table, self._off_pages(table))
         finally:
-            self._done.unreadable = self._lost(told, expected)
+            self._done.unreadable = self._lost(readable_id, expected)
 
-    def _lost(self, told: int, expected: int) -> int:
-        return lost_in_a_rescue(self._mark, told or self._newest, expected, self._done.saved)
+    def _lost(self, readable_id: int, expected: int) -> int:
+        return lost_in_a_rescue(self._mark, readable_id or self._newest, expected, self._done.saved)
 
-    def _told_last_id(self) -> int:
+    def _readable_last_id(self) -> int:
         """How far the file goes by what SQLite can read of it; 0 if that is nothing."""
         counted: list[int] = [value for (value,) in self._all(_LAST_ID)]
         return max(self._last_id("capture"), self._last_id("failure"), *counted, 0)
@@ -263,7 +263,7 @@ class _Copy:
                     middle = (low + high) // 2
                     ranges += [(middle, high), (low, middle)]
 
-    def _copy_rest(self, told: int) -> None:
+    def _copy_rest(self, readable_id: int) -> None:
         # Those that a file of an older version has, too.
         there = {name for (name,) in self._all("SELECT name FROM pragma_table_info('sent_file')")}
         columns = [name for name in SENT_FILE if name in there] or SENT_FILE[:3]
@@ -288,7 +288,7 @@ class _Copy:
                 f"INSERT OR IGNORE INTO adoption ({ADOPTION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                 self._all(f"SELECT {ADOPTION_COLUMNS} FROM adoption"),  # noqa: S608
             )
-        last_id = max(told, self._mark.last_id) + (0 if self._mark.last_id else _UNKNOWN_IDS)
+        last_id = max(readable_id, self._mark.last_id) + (0 if self._mark.last_id else _UNKNOWN_IDS)
         self._new.execute("UPDATE counter SET value = ? WHERE name = 'last_id'", (last_id,))
         earlier: list[int] = [value for (value,) in self._all(_UNREADABLE)]
         count_unreadable(self._new, max([self._mark.unreadable, *earlier]))
