@@ -217,7 +217,8 @@ class Store:
         """Put claimed captures back; they are the first to be claimed again, and need not gather."""
         for item in items:
             self._queues.release(item.stream, item.id)
-        self.work.set()
+        if items:
+            self.work.set()
 
     def rest(self, stream: int, seconds: float) -> None:
         """Claim nothing from a stream for so many seconds; a flush ends that."""
@@ -296,7 +297,6 @@ class Store:
         self._count_out(outcome.dropped)
         self._listener.on_fate((i for i, _, _ in (*outcome.dropped, *outcome.dropped_failures)), Fate.DROPPED)
         self._drops.tell(outcome.full)
-        self.work.set()
 
     def _refuse(self, append: Append, error: SpoolError) -> None:
         self.pending.remove(append.captures)
@@ -311,7 +311,8 @@ class Store:
         self.pending.remove(append.captures)
         now = time.monotonic()
         for capture, (capture_id, stream, room) in zip(append.captures, rows, strict=True):
-            self._queues.add(capture.origin, stream, capture_id, now)
+            if self._queues.add(capture.origin, stream, capture_id, now):
+                self.work.set()
             self.items += 1
             self.bytes += room
 

@@ -290,8 +290,8 @@ class Queues:
         known.ripe_at = -math.inf
         self._list(stream, known)
 
-    def add(self, origin: Origin, stream: int, capture_id: int, now: float) -> None:
-        """Note a new capture as waiting."""
+    def add(self, origin: Origin, stream: int, capture_id: int, now: float) -> bool:
+        """Note a new capture as waiting; returns whether that changes what may be claimed, or from when on."""
         known = self._queues.get(stream)
         if known is None:
             known = self._queues[stream] = Queue(origin, 0, capture_id)
@@ -299,9 +299,10 @@ class Queues:
         if known.waiting == 1:
             known.head_id = capture_id
             self._gather(known, now)
-            self._list(stream, known)
-        elif known.waiting == self._upload.batch_rows and known.gathers:
-            self._list(stream, known)
+        elif known.waiting != self._upload.batch_rows or not known.gathers:
+            return False
+        self._list(stream, known)
+        return True
 
     def drop(self, stream: int) -> Origin:
         """Note a waiting capture as gone; returns its origin."""

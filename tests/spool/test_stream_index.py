@@ -39,7 +39,10 @@ class History:
     def append(self) -> None:
         stream = self.random.randrange(len(ORIGINS))
         self._last_id += 1
-        self.queues.add(ORIGINS[stream], stream, self._last_id, self.now)
+        before = self.queues.choose(self.now, flushing=False, above=-1)
+        changes = self.queues.add(ORIGINS[stream], stream, self._last_id, self.now)
+        # The uploads look again only after a change.
+        assert changes or self.queues.choose(self.now, flushing=False, above=-1) == before
         self._waiting[stream].append(self._last_id)
 
     def claim(self) -> None:
