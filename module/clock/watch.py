@@ -48,9 +48,10 @@ class ClockWatch:
         await self._look()
 
     async def run(self) -> None:
-        """Look about once a second."""
+        """Look once a second, at whole seconds of the loop's clock: together with the ticks of sources."""
+        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(LOOK_S - loop.time() % LOOK_S)
             await self._look()
 
     async def _look(self) -> None:
