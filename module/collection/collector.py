@@ -1,7 +1,8 @@
 """One source: tick → poll → filter → encode → append.
 
-A tick that comes while the last poll still runs is skipped and counted as missed; the append is not waited for, unless
-the disk falls behind (back-pressure), so that a slow commit delays no poll.
+A tick that comes while the last poll still runs is taken late, if that poll ends within half a period; otherwise it is
+skipped and counted as missed. The append is not waited for, unless the disk falls behind (back-pressure), so that a
+slow commit delays no poll.
 """
 
 from __future__ import annotations

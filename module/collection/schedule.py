@@ -41,9 +41,13 @@ class Periodic:
         return self._tick(self._latest(now) + 1)
 
     def after(self, tick: float, now: float) -> tuple[float, int]:
-        """Return the first tick that is after both, and how many after ``tick`` it skips; ``tick`` is one itself."""
+        """Return the tick to take next, and how many after ``tick`` it skips; ``tick`` is the one that was taken last.
+
+        If a tick passed less than half a period ago, it is taken late. So a poll that takes a little longer than the
+        period costs no tick.
+        """
         taken = self._latest(tick)
-        passed = max(taken, self._latest(now))
+        passed = max(taken, self._latest(now - self.period_s / 2))
         return self._tick(passed + 1), passed - taken
 
     def _tick(self, index: int) -> float:
