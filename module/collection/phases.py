@@ -15,8 +15,6 @@ from module.attributes.source import SourceConfig
 
 QUICK_S = 0.04
 """A source with a period of at most this is quick: 25 Hz and more."""
-MOST_TOGETHER = 8
-"""So many slow sources tick together beside a quick one; more of them only if they would not fit otherwise."""
 _SHARE = 0.8
 """The groups lie within this share of the shortest period of the slow ones."""
 
@@ -24,18 +22,18 @@ _SHARE = 0.8
 def offsets(sources: Iterable[SourceConfig]) -> dict[str, float]:
     """Return the seconds by which the ticks of each source with a period are moved, by its id.
 
-    An ``offset_s`` that is set is kept. Neighbours in the config tick in different groups: often several cameras are.
+    An ``offset_s`` that is set is kept. Neighbours in the config are often cameras, which may keep a machine busy for
+    longer than the period of the quick source. So they tick two groups apart.
     """
     periodic = [source for source in sources if source.period_s is not None and not source.disabled]
     found = {source.id: source.offset_s for source in periodic}
     quickest = min((_period(source) for source in periodic), default=math.inf)
     slow = [each for each in periodic if _period(each) > QUICK_S and "offset_s" not in each.model_fields_set]
-    if quickest > QUICK_S or len(slow) <= MOST_TOGETHER:
+    if quickest > QUICK_S or not slow:
         return found
-    fitting = int(_SHARE * min(map(_period, slow)) / quickest)
-    groups = max(1, min(math.ceil(len(slow) / MOST_TOGETHER), fitting))
-    found |= {source.id: group * quickest for source, group in zip(slow, itertools.cycle(range(groups)), strict=False)}
-    return found
+    groups = max(1, int(_SHARE * min(map(_period, slow)) / quickest))
+    turns = itertools.cycle([*range(0, groups, 2), *range(1, groups, 2)])
+    return found | {source.id: group * quickest for source, group in zip(slow, turns, strict=False)}
 
 
 def _period(source: SourceConfig) -> float:
