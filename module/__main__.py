@@ -24,6 +24,7 @@ from module import __version__
 from module.discovery.service import Discoverer
 from module.files import lease
 from module.serving import do_command, log_relay
+from module.serving.event_loop import event_loop
 from module.serving.module_server import ServedModule
 
 _M_TRIM_THRESHOLD = -1
@@ -67,7 +68,8 @@ def main() -> None:
     lease.ignore_signal()
     # A corrupt image is reported by its source, not by OpenCV on stderr.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
-    asyncio.run(_serve())
+    with asyncio.Runner(loop_factory=event_loop) as runner:
+        runner.run(_serve())
 
 
 def _run(command: Callable[[Sequence[str]], int]) -> int:
