@@ -31,6 +31,9 @@ _UNARY_BYTES = 64 * 1024
 """How much of a single message libcurl takes at once: as much as its window has at the start."""
 _STREAMED_BYTES = 128 * 1024
 _MOST_REPEATS = 5
+_LEFT_OUT = "reset by curl (error 0xb ENHANCE_YOUR_CALM)"
+"""The end of libcurl's text if a GOAWAY with this error leaves the call out. libcurl repeats only after one without an
+error. It says "by server" if the call was reset, and other words if nghttp2 has ended the connection."""
 
 
 class Transfer:
@@ -254,7 +257,7 @@ class Transfer:
         return int(pycurl.SEEKFUNC_FAIL)
 
     def _end(self, code: int, words: str) -> None:
-        if code == pycurl.E_SEND_FAIL_REWIND and self._unseen(words) and self._repeats < _MOST_REPEATS:
+        if self._repeats < _MOST_REPEATS and self._unseen(code, words):
             self._repeats += 1
             self._lines.clear()
             self._unsent = self._whole
@@ -264,9 +267,13 @@ class Transfer:
         self._code, self._words = code, words
         self._ended()
 
-    def _unseen(self, words: str) -> bool:
-        """Whether the other side certainly has not carried out this call, which libcurl wants to repeat."""
+    def _unseen(self, code: int, words: str) -> bool:
+        """Whether the other side certainly has not carried out this call."""
         if not self._whole:
+            return False
+        if words.endswith(_LEFT_OUT):
+            return True
+        if code != pycurl.E_SEND_FAIL_REWIND:
             return False
         # If the connection had broken, libcurl's text would begin with that.
         refused = words.startswith("seek callback")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.protobuf.wrappers_pb2 import BytesValue
 from grpclib import GRPCError, Status
-from hyperframe.frame import WindowUpdateFrame
+from hyperframe.frame import PriorityFrame, WindowUpdateFrame
 
 from module.errors import NetworkError
 from module.network.address import Address, unix
@@ -20,6 +20,7 @@ from tests.network.rig import download, unary, upload
 
 Dial = Callable[..., Any]
 REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 7, 8, 11
+MORE_THAN_NGHTTP2_TAKES = 12_000
 
 
 def once(reply: Callable[[Connection, int], None]) -> Script:
@@ -216,7 +217,7 @@ async def test_a_connection_that_is_aged_out_carries_its_calls_to_their_end(dial
 
 
 @pytest.mark.grpclib_fails("it repeats nothing")
-@pytest.mark.parametrize("how", ["goaway", "reset"])
+@pytest.mark.parametrize("how", ["goaway", "goaway with an error", "reset"])
 async def test_a_call_that_was_refused_unseen_is_made_again(dial: Dial, path: Path, how: str) -> None:
     async def script(connection: Connection) -> None:
         await connection.greet()
@@ -225,6 +226,8 @@ async def test_a_call_that_was_refused_unseen_is_made_again(dial: Dial, path: Pa
             stream = await connection.request()
             if how == "goaway":
                 connection.write(connection.goaway(stream - 2))
+            elif how == "goaway with an error":
+                connection.write(connection.goaway(stream - 2, ENHANCE_YOUR_CALM))
             else:
                 connection.write(connection.reset(stream, REFUSED_STREAM))
         while True:
@@ -237,7 +240,7 @@ async def test_a_call_that_was_refused_unseen_is_made_again(dial: Dial, path: Pa
     assert len(server.connections) == 2
 
 
-@pytest.mark.parametrize("how", ["abort", "close"])
+@pytest.mark.parametrize("how", ["abort", "close", "goaway", "flood"])
 async def test_a_call_whose_connection_dies_is_not_made_again(how: str) -> None:
     """The server may have carried it out."""
     seen = 0
@@ -251,6 +254,10 @@ async def test_a_call_whose_connection_dies_is_not_made_again(how: str) -> None:
             if seen == 2:
                 if how == "abort":
                     connection.abort()
+                elif how == "goaway":
+                    connection.write(connection.goaway(stream, ENHANCE_YOUR_CALM))
+                elif how == "flood":
+                    connection.write(*[PriorityFrame(stream)] * MORE_THAN_NGHTTP2_TAKES)
                 return
             connection.answer(stream, b"x")
 
