@@ -8,7 +8,8 @@ Its invariants:
 - **Only ``grpc-status`` is a verdict.** A page of a proxy or a balancer is a NetworkError.
 - **A status that has come is valid**, even if not all was sent, or if the connection broke afterwards.
 - **Calls share one connection.** If there are more calls than the server allows, they wait. If the server wants to
-  close a connection (GOAWAY), the calls on it continue to their end, and new calls go to a new one.
+  close a connection (GOAWAY), the calls on it continue to their end, and new calls go to a new one. So they do if the
+  server has closed it while there were no calls.
 - **Nothing is left over** after a call, except one easy handle, which the next call uses.
 """
 
@@ -170,7 +171,7 @@ class Channel:
 
     def _drive(self) -> Driver:
         if self._driver is None:
-            self._driver = Driver(self._most_connections)
+            self._driver = Driver(self._most_connections, tcp=self.address.socket is None)
             if self._throttle is not None:
                 self._throttle.sockets.add(self._driver.sockets)
         return self._driver

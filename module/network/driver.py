@@ -16,6 +16,8 @@ from typing import Any
 
 import pycurl
 
+from module.network.sockets import Idle
+
 Ended = Callable[[int, str], None]
 """Called with libcurl's code (0: success) and its text."""
 _MOST_STREAMS = 10_000
@@ -25,13 +27,17 @@ _MOST_STREAMS = 10_000
 class Driver:
     """One multi handle. Made and used on one event loop."""
 
-    def __init__(self, most_connections: int) -> None:
-        """``most_connections``: to one server; calls that do not fit on these connections wait."""
+    def __init__(self, most_connections: int, *, tcp: bool) -> None:
+        """``most_connections``: to one server; calls that do not fit on these connections wait.
+
+        ``tcp``: not a unix socket; if the other end closes one of these, libcurl sees it by itself.
+        """
         self._loop = asyncio.get_running_loop()
         self.turn = 0
         """How often libcurl has worked."""
         self._ended: dict[pycurl.Curl, Ended] = {}
         self._watched: dict[int, int] = {}
+        self._idle = Idle() if tcp else None
         self._soon: asyncio.Handle | None = None
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -43,6 +49,8 @@ class Driver:
 
     def add(self, curl: pycurl.Curl, ended: Ended) -> None:
         """Begin a transfer; its first bytes leave after the callbacks that are ready now have run."""
+        if self._idle is not None and not self._ended:
+            self._idle.shut_ended()
         self._ended[curl] = ended
         self._multi.add_handle(curl)
 
@@ -81,6 +89,8 @@ class Driver:
             self._watched[fd] = wanted
         else:
             self._watched.pop(fd, None)
+            if self._idle is not None:
+                self._idle.add(fd)
 
     def _set_timer(self, milliseconds: int) -> None:
         # Each call sets a time and takes it back. So a timer of the loop stays until its time, and then looks.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import select
 import socket
 import struct
 import sys
@@ -19,6 +20,8 @@ _BYTES_ACKED = struct.Struct("=120xQ")
 """Linux 4.1 and later, ``struct tcp_info``: bytes that the other end has acknowledged."""
 _UNSENT_BYTES = 128 * 1024
 _MOST_REMEMBERED = 64
+_OTHER_END_CLOSED = getattr(select, "POLLRDHUP", 0)
+"""Only Linux says so; other systems only say that both ends are closed."""
 
 
 class Passed(NamedTuple):
@@ -76,6 +79,34 @@ class Counter:
             self._of[key] = now.written
         while len(self._of) > _MOST_REMEMBERED:
             del self._of[next(iter(self._of))]
+
+
+class Idle:
+    """Connections that no transfer uses now. libcurl reads them too little to see that the other end closes one.
+
+    It does see that both ends are closed. So if the other end is, ours is closed here.
+    """
+
+    def __init__(self) -> None:
+        self._inodes: dict[int, int] = {}
+
+    def add(self, fd: int) -> None:
+        """Note a connection; libcurl may close it at any time."""
+        with contextlib.suppress(OSError):
+            self._inodes[fd] = os.fstat(fd).st_ino
+
+    def shut_ended(self) -> None:
+        """Close those that the other end has closed, and forget all."""
+        poll = select.poll()
+        for fd in self._inodes:
+            poll.register(fd, _OTHER_END_CLOSED)
+        for fd, _ in poll.poll(0):
+            # By its number alone it could be another file by now, or none.
+            with contextlib.suppress(OSError):
+                if os.fstat(fd).st_ino == self._inodes[fd]:
+                    with _borrowed(fd) as sock:
+                        sock.shutdown(socket.SHUT_RDWR)
+        self._inodes.clear()
 
 
 def watchful(timeout_s: float) -> Callable[[int, int], int]:
