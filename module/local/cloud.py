@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import errno
 import functools
 import random
 import secrets
 import socket
+import sys
 import time
 import uuid
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -116,7 +117,7 @@ class LocalCloud:
         limit = ("grpc.max_receive_message_length", self._max_message_bytes)
         server = grpc.aio.server(options=[*self._options, limit])
         server.add_generic_rpc_handlers(self._services())
-        self._port = self._port or _quiet_port()
+        self._port = self._port or _quiet_port(self)
         server.add_insecure_port(f"127.0.0.1:{self._port}")
         self._server = server
         await server.start()
@@ -304,10 +305,23 @@ def _bearer(context: Any) -> str:
     return str(headers.get("authorization", "")).removeprefix("Bearer ")
 
 
-def _quiet_port() -> int:
-    """Return a free port below those of outgoing connections, so that no client's connection can take it meanwhile."""
+def _quiet_port(owner: object) -> int:
+    """Return a free port below those of outgoing connections, so that no client's connection can take it meanwhile.
+
+    On Linux nobody else gets it while ``owner`` lives, even while no server listens there.
+    """
     for port in random.sample(range(20_000, 32_000), 100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED:
-                return port
+        held = socket.socket()
+        try:
+            held.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+            continue
+        if sys.platform == "linux":
+            # From now on a server may listen there, and only one, as each sets this option.
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            weakref.finalize(owner, held.close)
+        else:
+            held.close()
+        return port
     raise OSError("no free port from 20000 to 31999 on 127.0.0.1")

@@ -66,9 +66,7 @@ class Machine:
         """Wait for so many captures and deliver them, as the uploader does."""
         await until(lambda: self.store.items >= count)
         items = await drain(self.store)
-        marks = [item.file for item in items if item.file is not None]
-        self.sent += [Path(mark.path).read_bytes() for mark in marks]
-        await self.store.files.note_sent(marks)
+        self.sent += [Path(item.file.path).read_bytes() for item in items if item.file is not None]
 
     async def rounds(self, watch: FolderWatch) -> None:
         """Return once everything has been looked at twice."""
@@ -81,7 +79,7 @@ class Machine:
                 looks.set()
 
             watch._gone_files.look = look  # type: ignore[method-assign]
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await looks.wait()
             watch._gone_files.look = looked  # type: ignore[method-assign]
 

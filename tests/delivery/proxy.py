@@ -8,6 +8,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+_LOOK_S = 0.01
+
 
 class CountingProxy:
     """What passed towards the server, over all connections."""
@@ -15,6 +17,8 @@ class CountingProxy:
     def __init__(self) -> None:
         self.passed: list[tuple[float, int]] = []
         """(monotonic seconds, bytes), in order."""
+        self.most_late_s = 0.0
+        """How late this proxy has been at most: bytes of so many seconds may look as if they had come at once."""
 
     @property
     def total(self) -> int:
@@ -48,6 +52,12 @@ class CountingProxy:
         """Bytes a second from the first byte to the last."""
         return self.total / (self.passed[-1][0] - self.passed[0][0])
 
+    async def _watch_itself(self) -> None:
+        while True:
+            asked = time.monotonic()
+            await asyncio.sleep(_LOOK_S)
+            self.most_late_s = max(self.most_late_s, time.monotonic() - asked - _LOOK_S)
+
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, count: bool) -> None:
         try:
             while data := await reader.read(1 << 16):
@@ -68,7 +78,7 @@ async def counting_proxy(address: str) -> AsyncIterator[tuple[CountingProxy, str
     """A proxy before ``http://127.0.0.1:PORT``, and its own address."""
     proxy = CountingProxy()
     port = int(address.rpartition(":")[2])
-    tasks: set[asyncio.Task[None]] = set()
+    tasks = {asyncio.create_task(proxy._watch_itself())}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)

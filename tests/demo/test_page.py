@@ -133,7 +133,7 @@ def _a_chart_tells_its_numbers(browser: Browser) -> None:
     browser.run(point, "#timeline svg")
     assert re.fullmatch(r"\d+\.\d s: captured \d+, delivered 60", browser.text(".readout"))
     browser.run(point, "#plots .card:nth-child(2) svg")
-    assert re.fullmatch(r"at \d\.\d s: 1 %", browser.text("#plots .card:nth-child(2) .plot-head > span"))
+    assert re.fullmatch(r"at \d+\.\d s: 1 %", browser.text("#plots .card:nth-child(2) .plot-head > span"))
 
 
 def _the_switch_wins_over_the_system(browser: Browser) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from benchmarks.measure import use_of
 from module.capture import Capture, Kind, Origin
 from module.collection.readings import sensor_data
 from module.local.calls import Arrival, Call
@@ -50,6 +51,10 @@ class Figures:
     """From the start of the process until it is ready."""
     captured_s: float
     """From AddResource to the first capture that counted."""
+    empty_start_cpu_s: float
+    """The processor's time that a start without a backlog takes, however busy the computer is."""
+    start_cpu_s: float
+    """The same of the start over the backlog."""
     idle_mb: float
     """The most that a process takes that has no backlog."""
     started_mb: float
@@ -100,7 +105,7 @@ async def met_with_a_backlog(folder: Path, payload_bytes: int) -> Figures:
             await process.uploads()
             await process.captures(_CAPTURES)
             idle_mb = process.peak_mb()
-            empty_start_s = process.ready_s + process.captured_s
+            empty_start_s, empty_start_cpu_s = process.ready_s + process.captured_s, process.start_cpu_s
         begun = time.monotonic()
         await asyncio.to_thread(make_backlog, spool, ROWS, payload_bytes)
         made_s = time.monotonic() - begun
@@ -118,6 +123,8 @@ async def met_with_a_backlog(folder: Path, payload_bytes: int) -> Figures:
                 empty_start_s,
                 process.ready_s,
                 process.captured_s,
+                empty_start_cpu_s,
+                process.start_cpu_s,
                 idle_mb,
                 started_mb,
                 waiting_mb,
@@ -159,7 +166,7 @@ class _Process:
     """A module process over a spool, with a cloud that counts what arrives and keeps nothing."""
 
     def __init__(self, folder: Path, spool: Path) -> None:
-        self.ready_s = self.captured_s = 0.0
+        self.ready_s = self.captured_s = self.start_cpu_s = 0.0
         self.cloud = LocalCloud(None, api_keys={KEY_ID: KEY}, part_ids={PART})
         self.cloud.judge, self.cloud.after = self._judge, self._after
         self._folder = folder
@@ -179,6 +186,7 @@ class _Process:
         await self.rig.configure(**self._attributes(disabled=True))
         await self.captures(1)
         self.captured_s = time.monotonic() - begun
+        self.start_cpu_s = use_of(self.rig.server.pid).cpu_s
         return self
 
     async def __aexit__(self, *_: object) -> None:

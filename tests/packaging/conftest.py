@@ -27,4 +27,4 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 def _build() -> None:
     # Whoever asks for it then builds it once more, and tells.
     with contextlib.suppress(AssertionError, OSError):
-        build.archive(gently=True)
+        build.archive()

@@ -80,7 +80,8 @@ async def test_uploads_run_only_while_the_sensor_says_so(start: Starter) -> None
     status = await rig.until(lambda status: status["upload"]["state"] in ("uploading", "idle"))
     assert status["upload"]["reason"] is None
     wifi.connected = False
-    await rig.until(lambda status: status["upload"]["state"] == "resting")
+    # Uploads that are under way when they begin to rest still end.
+    await rig.until(lambda status: status["upload"]["state"] == "resting" and not status["upload"]["in_flight"])
     before = len(rig.numbers("s1"))
     await resting(rig, "upload.only_when: wifi.connected is not true")
     assert len(rig.numbers("s1")) == before
@@ -223,7 +224,7 @@ async def test_the_cap_holds_on_the_wire_whatever_is_sent(
         await rig.until(lambda _: proxy.total > rate * 4)
         status = await rig.drained(30)
         assert proxy.total >= rate * 9
-        assert proxy.most_within(5.0) <= 1.05 * rate * 5
+        assert proxy.most_within(5.0) <= 1.05 * rate * (5 + proxy.most_late_s)
         assert 0.9 * rate <= proxy.rate() <= 1.05 * rate
     assert status["upload"]["retries"] == 0
     assert status["upload"]["reason"] is None

@@ -51,7 +51,8 @@ async def drain(store: Store) -> list[Item]:
             return taken
         for items in await store.claim(stream):
             taken += items
-            await store.acknowledge(items)
+            # As the uploader does: what is acknowledged is remembered as sent in the same transaction.
+            await store.acknowledge(items, sent=[item.file for item in items if item.file is not None])
     raise AssertionError(f"{store.items} items wait, and none can be claimed")
 
 
