@@ -84,7 +84,8 @@ async def _jump(bench: Bench, clock: Clock, cron: CountingSensor, seconds: int) 
     missed = status["sources"][_PACE]["missed"] - before["sources"][_PACE]["missed"]
     due = passed * rate
     assert abs(polled + missed - due) < 10 + due / 5, f"{polled} polls and {missed} missed of {due}"
-    assert missed < 10 + due / 2, f"{missed} of {due}"
+    # However busy the computer is.
+    assert polled > fired, f"{polled} polls at 50 Hz, {fired} at 1 Hz"
 
 
 def _is_sane(status: Status, clock: Clock) -> bool:
