@@ -25,7 +25,7 @@ _HEADERS = ["content-type: application/grpc", "te: trailers", "Accept:", "Expect
 class Uploader:
     """Uploads over one connection to one server."""
 
-    def __init__(self, origin: str, authority: str | None) -> None:
+    def __init__(self, origin: str, authority: str) -> None:
         self._url, self._authority = f"{origin}/{SERVICE}/Call", authority
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[pycurl.Curl, asyncio.Future[None]] = {}
@@ -83,24 +83,30 @@ class Uploader:
     def _act(self, fd: int, events: int) -> None:
         self._multi.socket_action(fd, events)
         _, well, badly = self._multi.info_read()
-        if badly:
-            raise RuntimeError(badly[0][2])
         for curl in well:
             self._multi.remove_handle(curl)
             self._waiting.pop(curl).set_result(None)
+        for curl, _, words in badly:
+            self._multi.remove_handle(curl)
+            self._waiting.pop(curl).set_exception(RuntimeError(words))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._multi.close()
 
 
 async def main() -> None:
     """Serve until the standard input ends."""
     port, tls_port, authority = sys.argv[1:]
-    uploaders = {
-        False: Uploader(f"http://127.0.0.1:{port}", None),
-        True: Uploader(f"https://localhost:{tls_port}", authority),
-    }
 
     async def uploads(count: int, size: int, at_once: int, tls: bool) -> dict[str, float]:
+        # A connection for each job: between two of them the server would end it, and libcurl would not see that.
+        uploader = Uploader(
+            f"https://localhost:{tls_port}" if tls else f"http://127.0.0.1:{port}", authority if tls else ""
+        )
         left, message, begun = iter(range(count)), framed(bytes(size)), time.monotonic()
-        await asyncio.gather(*(uploaders[tls].work(left, message) for _ in range(at_once)))
+        await asyncio.gather(*(uploader.work(left, message) for _ in range(at_once)))
+        uploader.close()
         return {"seconds": time.monotonic() - begun}
 
     await serve({"uploads": uploads})
