@@ -92,8 +92,8 @@ class Stopwatch:
         return time.monotonic() - self._begun
 
     def cpu_s(self) -> float:
-        """Of processor; at least the kernel's one hundredth, so that it may be divided by."""
-        return max(0.01, use_of(self._pid).cpu_s - self.before.cpu_s)
+        """Of processor."""
+        return use_of(self._pid).cpu_s - self.before.cpu_s
 
     def written_bytes(self) -> int:
         """What it has caused to be written to the disk since."""

@@ -58,6 +58,6 @@ async def _idle(bench: Bench, cloud: Cloud) -> None:
         await asyncio.sleep(bench.scale.warm_s + 1)
         for _ in range(bench.scale.rounds):
             watch = Stopwatch(module.pid)
-            await asyncio.sleep(bench.scale.idle_s / bench.scale.rounds)
+            await asyncio.sleep(bench.scale.idle_s)
             bench.results.add(CASE, IDLE, CPU, "%", 100 * watch.cpu_s() / watch.seconds())
             bench.results.add(CASE, IDLE, MEMORY, "MB", watch.memory_bytes() / 1e6)

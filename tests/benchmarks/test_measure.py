@@ -20,8 +20,7 @@ def test_the_use_of_a_process_is_what_it_has_used() -> None:
         pass
     held = bytearray(os.urandom(1_000_000) * 30)
     after = use_of(os.getpid())
-    # The kernel counts in hundredths of a second.
-    assert after.cpu_s - before.cpu_s >= 0.08
+    assert after.cpu_s - before.cpu_s >= 0.1
     assert after.resident_bytes - before.resident_bytes >= len(held) // 2
     assert after.peak_bytes >= after.resident_bytes
 
