@@ -122,13 +122,13 @@ class Channel:
         for transfer in self._busy:
             if not transfer.ended:
                 transfer.fail(NetworkError(f"the connection to {self.address} was closed"))
+        for transfer in self._idle:
+            transfer.curl.close()
+        self._idle.clear()
         if self._driver is not None:
             if self._throttle is not None:
                 self._throttle.sockets.discard(self._driver.sockets)
             self._driver.close()
-        for transfer in self._idle:
-            transfer.curl.close()
-        self._idle.clear()
 
     def take(self) -> Transfer:
         """For a call; see ``call.Lender``."""

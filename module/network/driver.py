@@ -3,7 +3,7 @@
 pycurl's ``AsyncCurlMulti`` is not used: it closes only within a coroutine, and cancels the futures of running
 transfers, so that their tasks look cancelled.
 
-- Nothing here blocks, and no thread is made here. (libcurl itself resolves names in threads.)
+- Nothing here blocks. libcurl resolves names in threads; the only thread that is made here waits for their end.
 - libcurl's callbacks must not call libcurl. So a callback only notes what has come, and the loop then calls the waiter.
 - A transfer that was added ends in one of two ways, once: its ``ended`` is called, or it is removed.
 """
@@ -11,6 +11,7 @@ transfers, so that their tasks look cancelled.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -35,6 +36,7 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self.turn = 0
         """How often libcurl has worked."""
+        self._closed = False
         self._ended: dict[pycurl.Curl, Ended] = {}
         self._watched: dict[int, int] = {}
         self._idle = Idle() if tcp else None
@@ -64,15 +66,22 @@ class Driver:
         return self._watched.keys()
 
     def close(self) -> None:
-        """Close all connections at once. All transfers must have been removed before."""
+        """Close all connections. All transfers must have been removed before."""
         for timer in (self._soon, self._timer):
             if timer is not None:
                 timer.cancel()
-        self._multi.close()
         for fd in tuple(self._watched):
             self._watch(pycurl.POLL_REMOVE, fd, self._multi, None)
+        self._closed = True
+        if self._idle is None:
+            self._multi.close()
+        else:
+            # It waits until no name is being resolved: for seconds, if no name server answers.
+            threading.Thread(target=self._multi.close, name="courier-hang-up", daemon=True).start()
 
     def _watch(self, what: int, fd: int, _multi: pycurl.CurlMulti, _data: Any) -> None:
+        if self._closed:
+            return
         wanted = 0 if what == pycurl.POLL_REMOVE else what
         changed = wanted ^ self._watched.get(fd, 0)
         if changed & pycurl.POLL_IN:
@@ -93,6 +102,8 @@ class Driver:
                 self._idle.add(fd)
 
     def _set_timer(self, milliseconds: int) -> None:
+        if self._closed:
+            return
         # Each call sets a time and takes it back. So a timer of the loop stays until its time, and then looks.
         if milliseconds <= 0:
             self._due = None
