@@ -21,6 +21,7 @@ from module.network.sockets import Idle
 
 Ended = Callable[[int, str], None]
 """Called with libcurl's code (0: success) and its text."""
+_CLOSE_S = 0.1
 _MOST_STREAMS = 10_000
 """More than any server allows: its own limit is what counts."""
 
@@ -77,7 +78,10 @@ class Driver:
             self._multi.close()
         else:
             # It waits until no name is being resolved: for seconds, if no name server answers.
-            threading.Thread(target=self._multi.close, name="courier-hang-up", daemon=True).start()
+            closing = threading.Thread(target=self._multi.close, name="courier-hang-up", daemon=True)
+            closing.start()
+            # Otherwise all is closed within a millisecond, and so before the caller goes on.
+            closing.join(_CLOSE_S)
 
     def _watch(self, what: int, fd: int, _multi: pycurl.CurlMulti, _data: Any) -> None:
         if self._closed:
