@@ -43,7 +43,8 @@ async def test_a_pause_and_the_counts_outlive_a_neighbours_crash(machines: Maker
     await machine.command(command="set_schedule", source="steady", interval_s=3600)
     await machine.command(command="pause", sources=["gauge"])
     await machine.command(command="pause", what="upload")
-    # Uploads that are under way when they are paused still end.
+    # What was polled before counts now, and uploads that are under way when they are paused still end.
+    await machine.command(command="upload_data", text="now", file_name="now.txt", wait="spooled")
     before = await machine.status(holds=lambda status: not status["upload"]["in_flight"])
 
     rebuilt = machine.printed().count(_REBUILT)
