@@ -35,13 +35,6 @@ class ServedModule(Module):
         super().__init__(address, log_level=log_level, tcp_mode=tcp_mode)
         self.server = ModuleServer(self)
 
-    async def _connect_to_parent(self) -> None:
-        await super()._connect_to_parent()  # type: ignore[no-untyped-call]
-        # ``parent`` watches the connection, at a fraction of what the SDK's requests for all names cost both sides.
-        task = None if self.parent is None else self.parent._check_connection_task  # noqa: SLF001
-        if task is not None:
-            task.cancel()
-
     async def validate_config(self, request: ValidateConfigRequest) -> ValidateConfigResponse:
         """Return the dependencies of a config. Raises GRPCError; its text for refused attributes is the refusal."""
         try:

@@ -62,11 +62,12 @@ async def _refuses(machine: RobotClient | None) -> bool:
 
     A refused connection is not enough: a clean-up of /tmp may remove a socket that is in use.
     """
-    # The SDK has no public name for its channel, nor that for whether it is connected.
-    if machine is None or machine._channel._connected:  # noqa: SLF001
+    if machine is None:
         return False
     try:
         async with asyncio.timeout(_LOOK_S):
+            # Returns at once while the connection is open. The SDK has no public name for its channel, and asks
+            # itself only every 10 s, by a request.
             await machine._channel.__connect__()  # noqa: SLF001
     except (ConnectionRefusedError, FileNotFoundError):
         return True
