@@ -8,8 +8,8 @@ Its invariants:
 - **Only ``grpc-status`` is a verdict.** A page of a proxy or a balancer is a NetworkError.
 - **A status that has come is valid**, even if not all was sent, or if the connection broke afterwards.
 - **Calls share one connection.** If there are more calls than the server allows, they wait. If the server wants to
-  close a connection (GOAWAY), the calls on it continue to their end, and new calls go to a new one. So they do if the
-  server has closed it while there were no calls.
+  close a connection (GOAWAY), the calls on it continue to their end, and new calls go to a new one. New calls
+  also go to a new one if the server has closed the old one between two calls.
 - **Nothing is left over** after a call, except one easy handle, which the next call uses.
 """
 

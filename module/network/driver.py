@@ -3,7 +3,7 @@
 pycurl's ``AsyncCurlMulti`` is not used: it closes only within a coroutine, and cancels the futures of running
 transfers, so that their tasks look cancelled.
 
-- Nothing here blocks. libcurl resolves names in threads; the only thread that is made here waits for their end.
+- Nothing here blocks. libcurl resolves names in threads; only to wait for one of these, a thread is made here.
 - libcurl's callbacks must not call libcurl. So a callback only notes what has come, and the loop then calls the waiter.
 - A transfer that was added ends in one of two ways, once: its ``ended`` is called, or it is removed.
 """
@@ -17,11 +17,10 @@ from typing import Any
 
 import pycurl
 
-from module.network.sockets import Idle
+from module.network.sockets import IdleConnections
 
 Ended = Callable[[int, str], None]
 """Called with libcurl's code (0: success) and its text."""
-_CLOSE_S = 0.1
 _MOST_STREAMS = 10_000
 """More than any server allows: its own limit is what counts."""
 
@@ -37,10 +36,10 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self.turn = 0
         """How often libcurl has worked."""
-        self._closed = False
+        self._closed = self._may_resolve = False
         self._ended: dict[pycurl.Curl, Ended] = {}
         self._watched: dict[int, int] = {}
-        self._idle = Idle() if tcp else None
+        self._idle = IdleConnections() if tcp else None
         self._soon: asyncio.Handle | None = None
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -60,6 +59,7 @@ class Driver:
     def remove(self, curl: pycurl.Curl) -> None:
         """End a transfer that has not ended; the other side gets RST_STREAM."""
         del self._ended[curl]
+        self._note_resolving(curl)
         self._multi.remove_handle(curl)
 
     def sockets(self) -> Collection[int]:
@@ -74,14 +74,11 @@ class Driver:
         for fd in tuple(self._watched):
             self._watch(pycurl.POLL_REMOVE, fd, self._multi, None)
         self._closed = True
-        if self._idle is None:
-            self._multi.close()
+        if self._may_resolve:
+            # libcurl waits until the name is resolved: for seconds, if no name server answers.
+            threading.Thread(target=self._multi.close, name="courier-hang-up", daemon=True).start()
         else:
-            # It waits until no name is being resolved: for seconds, if no name server answers.
-            closing = threading.Thread(target=self._multi.close, name="courier-hang-up", daemon=True)
-            closing.start()
-            # Otherwise all is closed within a millisecond, and so before the caller goes on.
-            closing.join(_CLOSE_S)
+            self._multi.close()
 
     def _watch(self, what: int, fd: int, _multi: pycurl.CurlMulti, _data: Any) -> None:
         if self._closed:
@@ -146,5 +143,12 @@ class Driver:
             self._end(curl, code, text)
 
     def _end(self, curl: pycurl.Curl, code: int, text: str) -> None:
+        if code:
+            self._note_resolving(curl)
         self._multi.remove_handle(curl)
         self._ended.pop(curl)(code, text)
+
+    def _note_resolving(self, curl: pycurl.Curl) -> None:
+        """Note if a transfer that is given up may leave a thread of libcurl that still resolves its name."""
+        if curl.getinfo(pycurl.ACTIVESOCKET) < 0 and not curl.getinfo(pycurl.NAMELOOKUP_TIME):
+            self._may_resolve = True

@@ -81,7 +81,7 @@ class Counter:
             del self._of[next(iter(self._of))]
 
 
-class Idle:
+class IdleConnections:
     """Connections that no transfer uses now. libcurl reads them too little to see that the other end closes one.
 
     It does see that both ends are closed. So if the other end is, ours is closed here.
@@ -101,7 +101,7 @@ class Idle:
         for fd in self._inodes:
             poll.register(fd, _OTHER_END_CLOSED)
         for fd, _ in poll.poll(0):
-            # By its number alone it could be another file by now, or none.
+            # The number may be that of another file by now, or of none.
             with contextlib.suppress(OSError):
                 if os.fstat(fd).st_ino == self._inodes[fd]:
                     with _borrowed(fd) as sock:

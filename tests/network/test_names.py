@@ -17,27 +17,20 @@ from viam.proto.common import GetReadingsRequest, GetReadingsResponse
 
 from module.network.address import Address
 from module.network.channel import Channel
-from tests.packaging.journey import raise_loopback
+from tests.namespaces import raise_loopback, unshared
 from tests.process.rig import ROOT
 
-_OWN = ["unshare", "-rmn"]
+_NAMESPACES = unshared("mn")
+# A name server is asked for five seconds before it is given up, resolv.conf(5).
 _LONGEST_S = 1.0
-"""glibc asks a name server for five seconds before it gives up."""
 
 
-def _may() -> bool:
-    try:
-        return subprocess.run([*_OWN, "true"], capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.skipif(not _may(), reason="the system lets nobody make namespaces here")
+@pytest.mark.skipif(not _NAMESPACES, reason="the system lets nobody make namespaces here")
 def test_closing_while_a_name_is_looked_up_does_not_hold_up_the_event_loop(tmp_path: Path) -> None:
     (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
     mounted = f"mount --bind {tmp_path}/resolv.conf /etc/resolv.conf && exec {sys.executable} -m {__name__}"
     done = subprocess.run(
-        [*_OWN, "sh", "-c", mounted],
+        [*_NAMESPACES, "sh", "-c", mounted],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from module.network.address import Address
 from module.network.channel import Channel
-from module.network.sockets import Counter, Idle, passed, watchful
+from module.network.sockets import Counter, IdleConnections, passed, watchful
 from tests.network.raw import Connection, raw_server
 from tests.network.rig import unary, upload
 
@@ -78,7 +78,7 @@ def test_a_file_that_has_the_number_of_a_former_connection_is_left_alone() -> No
     first, second = socket.socketpair(), socket.socketpair()
     for pair in (first, second):
         pair[1].shutdown(socket.SHUT_WR)
-    idle, number = Idle(), first[0].fileno()
+    idle, number = IdleConnections(), first[0].fileno()
     idle.add(number)
     os.dup2(second[0].fileno(), number)
     idle.shut_ended()

@@ -6,11 +6,9 @@ A process of its own, so that it can run where there is no network. Writes one l
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import socket
 import ssl
-import struct
 import sys
 import time
 from collections.abc import Mapping
@@ -27,6 +25,7 @@ from module.local.cloud import LocalCloud
 from module.local.viam_server import ViamServer
 from tests.faults.certificates import Authority
 from tests.faults.link import Link
+from tests.namespaces import raise_loopback
 from tests.process.rig import KEY, KEY_ID, NAME, PART, CountingSensor, Rig, StillCamera
 
 WIDTH = 64
@@ -81,15 +80,6 @@ def _certified(folder: Path) -> ssl.SSLContext:
     context.load_cert_chain(folder / "server.pem")
     context.set_alpn_protocols(["h2"])
     return context
-
-
-def raise_loopback() -> None:
-    """Bring up the loopback interface of a new network namespace, netdevice(7)."""
-    get_flags, set_flags, up = 0x8913, 0x8914, 0x1
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        name, flags = struct.unpack("16sh", fcntl.ioctl(control, get_flags, struct.pack("16sh", b"lo", 0)))
-        if not flags & up:
-            fcntl.ioctl(control, set_flags, struct.pack("16sh", name, flags | up))
 
 
 async def main(root: Path, folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from module import __version__
+from tests.namespaces import unshared
 from tests.packaging import build
 from tests.process.rig import ROOT
 
@@ -44,23 +45,12 @@ def unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def isolation() -> list[str]:
-    """What runs a command without a network: nothing where the system lets us not."""
-    for command in (["unshare", "-n"], ["unshare", "-rn"]):
-        if (
-            shutil.which("unshare")
-            and subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
-        ):
-            return command
-    return []
-
-
 @pytest.fixture(scope="module")
 def seen(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the journey saw, on a machine with no network, no Python of its own on the PATH, and no home."""
     folder = tmp_path_factory.mktemp("journey")
     environ = {"PATH": PATH, "HOME": str(folder), "PYTHONPATH": str(ROOT), "PIP_NO_INDEX": "1"}
-    command = [*isolation(), sys.executable, "-m", "tests.packaging.journey", str(unpacked), str(folder)]
+    command = [*unshared("n"), sys.executable, "-m", "tests.packaging.journey", str(unpacked), str(folder)]
     done = subprocess.run(command, env=environ, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
@@ -105,7 +95,7 @@ def test_its_own_interpreter_runs_and_loads_no_python_of_the_machine(seen: dict[
 
 
 @linux
-@pytest.mark.skipif(not isolation(), reason="the system lets nobody make a network namespace here")
+@pytest.mark.skipif(not unshared("n"), reason="the system lets nobody make a network namespace here")
 def test_there_was_no_network(seen: dict[str, Any]) -> None:
     assert seen["interfaces"] == ["lo"]
 
