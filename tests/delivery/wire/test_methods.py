@@ -251,12 +251,22 @@ async def test_a_slow_upload_that_goes_on_is_not_given_up(size: int) -> None:
 
 async def test_a_file_that_changes_under_way_does_not_arrive(pair: Pair, tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
-    path.write_bytes(os.urandom(8 * CHUNK))
-    async with OpenFile(str(tmp_path), str(path)) as file:
+    path.touch()
+    # More than can be on its way before the cloud has judged the call.
+    os.truncate(path, 32_000_000)
+    began = asyncio.Event()
+
+    async def change(_: Call) -> None:
         with path.open("ab") as log:
             log.write(b"one more line")
+        began.set()
+
+    pair.cloud.judge = change
+    async with OpenFile(str(tmp_path), str(path)) as file:
         with pytest.raises(FileChanged, match=r"log\.txt"):
             await pair.ours.file_upload_from_path(file, PART)
+    assert began.is_set()
+    pair.cloud.judge = None
     await pair.ours.file_upload(PART, b"the next one")
     assert [arrival.payload for arrival in pair.cloud.arrivals] == [b"the next one"]
 

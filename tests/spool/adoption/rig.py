@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
+
 from module.capture import Capture, Kind, Origin
+from module.errors import SpoolError
 from module.spool.store import Store
 from tests.spool.rig import LOGGER, Opener, drain, spool_config, upload_config
 
@@ -62,3 +65,12 @@ async def make_orphan(opened: Opener, directory: Path, rows: int = 10) -> None:
 
 
 EXPECTED = sorted(b"%d" % number for number in range(1, 11))
+
+
+async def interrupt_adoption(folder: Path, name: str = "ours") -> None:
+    """Let a service adopt the spool ``old``, and end it half way."""
+    async with Service(folder, name) as service:
+        adopting = asyncio.create_task(service.store.adopter.adopt(str(folder / "old")))
+        await service.half_way()
+    with pytest.raises(SpoolError, match="interrupted"):
+        await adopting

@@ -8,11 +8,8 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-import pytest
-
-from module.errors import SpoolError
 from module.spool.schema import PAGE_BYTES
-from tests.spool.adoption.rig import EXPECTED, Service, make_orphan, payloads, row
+from tests.spool.adoption.rig import EXPECTED, Service, interrupt_adoption, make_orphan, payloads, row
 from tests.spool.rig import Opener
 
 
@@ -41,9 +38,7 @@ async def test_an_adoption_outlives_whoever_asked_and_is_joined_by_whoever_asks_
         assert await ours.adopt(tmp_path / "old") == 60
 
 
-async def test_the_service_that_comes_back_meanwhile_begins_with_a_new_spool(
-    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_service_that_comes_back_meanwhile_begins_with_a_new_spool(opened: Opener, tmp_path: Path) -> None:
     await make_orphan(opened, tmp_path / "old", rows=60)
     async with Service(tmp_path) as ours:
         adopting = asyncio.create_task(ours.adopt(tmp_path / "old"))
@@ -55,14 +50,10 @@ async def test_the_service_that_comes_back_meanwhile_begins_with_a_new_spool(
 
 
 async def test_a_spool_that_had_not_ended_an_adoption_is_adopted_with_what_was_left_of_that(
-    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    opened: Opener, tmp_path: Path
 ) -> None:
     await make_orphan(opened, tmp_path / "old", rows=10)
-    async with Service(tmp_path, name="second") as second:
-        adopting = asyncio.create_task(second.store.adopter.adopt(str(tmp_path / "old")))
-        await second.half_way()
-    with pytest.raises(SpoolError, match="interrupted"):
-        await adopting
+    await interrupt_adoption(tmp_path, "second")
     async with Service(tmp_path) as ours:
         await ours.store.append([row(11)])
         await ours.adopt(tmp_path / "second")
@@ -74,14 +65,10 @@ async def test_damage_to_our_own_spool_half_way_loses_and_repeats_nothing_of_an_
     opened: Opener, tmp_path: Path
 ) -> None:
     await make_orphan(opened, tmp_path / "old", rows=60)
-    async with Service(tmp_path) as ours:
-        adopting = asyncio.create_task(ours.store.adopter.adopt(str(tmp_path / "old")))
-        await ours.half_way()
-    with pytest.raises(SpoolError):
-        await adopting
-    with contextlib.closing(sqlite3.connect(ours.directory / "spool.sqlite3")) as db:
+    await interrupt_adoption(tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / "ours" / "spool.sqlite3")) as db:
         (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'listed'").fetchone()
-    with (ours.directory / "spool.sqlite3").open("r+b") as raw:
+    with (tmp_path / "ours" / "spool.sqlite3").open("r+b") as raw:
         raw.seek((page - 1) * PAGE_BYTES)
         raw.write(b"\xff" * PAGE_BYTES)
     async with Service(tmp_path) as ours:
@@ -93,11 +80,7 @@ async def test_damage_to_our_own_spool_half_way_loses_and_repeats_nothing_of_an_
 async def test_an_adoption_of_what_has_gone_ends(opened: Opener, tmp_path: Path) -> None:
     """As when viam-server deletes it where an earlier version had it."""
     await make_orphan(opened, tmp_path / "old", rows=60)
-    async with Service(tmp_path) as ours:
-        adopting = asyncio.create_task(ours.store.adopter.adopt(str(tmp_path / "old")))
-        await ours.half_way()
-    with pytest.raises(SpoolError):
-        await adopting
+    await interrupt_adoption(tmp_path)
     (place,) = tmp_path.glob("adopting-*")
     shutil.rmtree(place)
     async with Service(tmp_path) as ours:
