@@ -46,9 +46,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     channel.CASE: Explanation(
         "A server of gRPC's C core answers polls of ten fields over a unix socket, and takes uploads over loopback, "
-        "without and with TLS. Ours, grpclib and libcurl alone take turns. libcurl alone sends messages that are "
-        "framed already, and has no client of gRPC around it. CPU is that of the calling process, including its "
-        "timers.",
+        "without and with TLS. Ours, grpclib and bare libcurl take turns. Bare libcurl sends messages that are "
+        "framed already, without a client of gRPC. CPU is that of the calling process, including its timers.",
         channel.PEER,
     ),
     **{load.case: Explanation(_BESIDE, data_manager.THEIRS) for load in data_manager.LOADS},

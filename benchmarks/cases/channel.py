@@ -1,4 +1,4 @@
-"""*Channel*: what a call costs its process, over our channel, over grpclib's, and over libcurl alone, in turns."""
+"""*Channel*: what a call costs its process, over our channel, over grpclib's, and over bare libcurl, in turns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from benchmarks.processes import Subject, started
 from tests.faults.certificates import Authority
 
 CASE = "channel"
-OURS, PEER, BARE = "ours, on libcurl", "grpclib", "libcurl alone"
+OURS, PEER, BARE = "ours, on libcurl", "grpclib", "bare libcurl"
 SPREAD, STEP = "CPU per poll, 20 x 10 Hz spread out", "CPU per poll, 20 x 10 Hz in step"
 SMALL, FRAMES = "CPU per upload of 300 bytes, 8 at once", "CPU per GB of 100 kB frames, 16 at once"
 STREAM, RATE = "CPU per GB of one stream", "rate of one stream"

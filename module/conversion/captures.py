@@ -57,7 +57,7 @@ class Captures:
             if names[source["name"]] == 1:
                 finished.append(source)
                 continue
-            new = next(each for each in _ids(source, alone=bases[_base(source)] == 1) if each not in taken)
+            new = next(each for each in _ids(source, is_only=bases[_base(source)] == 1) if each not in taken)
             taken.add(new)
             finished.append({"name": source["name"], "api": source["api"], "id": new} | source)
         return finished
@@ -166,10 +166,10 @@ def _base(source: dict[str, Any]) -> str:
     return f"{source['name']}-{source['method']}"
 
 
-def _ids(source: dict[str, Any], *, alone: bool) -> Iterator[str]:
+def _ids(source: dict[str, Any], *, is_only: bool) -> Iterator[str]:
     """Yield possible ids of a source: with its method, with a parameter of the method, with a number."""
     parameter = next((value for value in source.get("extra", {}).values() if isinstance(value, str)), None)
-    base = _base(source) if alone or parameter is None else f"{_base(source)}-{parameter}"
+    base = _base(source) if is_only or parameter is None else f"{_base(source)}-{parameter}"
     yield base
     for number in itertools.count(2):
         yield f"{base}-{number}"
