@@ -43,6 +43,8 @@ class Load:
     held: dict[int, Item]
     bytes: int
     """Bytes of payload."""
+    epoch: int
+    """The link's, when this upload was decided: what has closed the link since then is known better than this shows."""
 
     def take(self, items: Sequence[Item]) -> list[Item]:
         """Return those of the items that are still held; afterwards they are not held any more."""
@@ -179,7 +181,7 @@ class Carrier:
         return trouble
 
     async def _try(self, load: Load, items: list[Item]) -> _Trouble | None:
-        epoch, delivered = self.link.epoch, self.counts.items
+        epoch, delivered = load.epoch, self.counts.items
         method = self._method_of(items[0])
         if self._records:
             self.counts.retries += sum(1 for item in items if item.id in self._records)

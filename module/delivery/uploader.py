@@ -166,7 +166,8 @@ class Uploader:
             self._spool.release(self._ready.popleft())
 
     def _carry_off(self, items: list[Item]) -> None:
-        load = Load({item.id: item for item in items}, sum([len(item.payload) for item in items]))
+        held, size = {item.id: item for item in items}, sum([len(item.payload) for item in items])
+        load = Load(held, size, self._carrier.link.epoch)
         self._in_flight_bytes += load.bytes
         self._in_flight_items += len(items)
         self._loads.append(items[0].origin.priority)

@@ -10,8 +10,9 @@ import time
 import grpc
 import pytest
 
+from module.delivery.attempts import Carrier, Counts, Load
 from module.local.calls import Arrival, Call, Refusal, UploadMethod
-from tests.delivery.rig import Crowd, Starter, image, refuse, refuse_rows, row
+from tests.delivery.rig import LOGGER, Crowd, Starter, image, refuse, refuse_rows, row
 
 STATUS = grpc.StatusCode
 
@@ -123,6 +124,25 @@ async def test_rejections_in_a_row_are_a_matter_of_configuration(start: Starter)
     rig.cloud.judge = None
     await rig.flush()
     assert sorted(rig.images()) == list(range(61))
+
+
+async def test_an_upload_decided_before_a_refusal_does_not_replace_its_reason(start: Starter) -> None:
+    """Its own rejection says less: that it was one of many is what helps."""
+    rig = await start()
+    rig.uploader.pause()
+    await rig.append(image(1))
+    rig.cloud.judge = refuse(STATUS.INVALID_ARGUMENT, "no such organisation")
+    carrier = Carrier(
+        rig.store, rig.client, rig.config.upload, LOGGER, Counts(), on_delivered=lambda items, receipt: None
+    )
+    stream, _ = rig.store.choose(0.0, flushing=True)
+    assert stream is not None
+    (items,) = await rig.store.claim(stream)
+    load = Load({item.id: item for item in items}, 0, carrier.link.epoch)
+    carrier.link.refused(time.monotonic(), carrier.link.epoch, "20 captures in a row were rejected")
+    await carrier.deliver(load, items)
+    assert carrier.link.last_error == "20 captures in a row were rejected"
+    assert (rig.cloud.calls.total(), rig.store.failed) == (1, 0)
 
 
 async def test_rejections_between_deliveries_are_the_captures_own(start: Starter) -> None:
