@@ -132,9 +132,7 @@ async def test_an_upload_decided_before_a_refusal_does_not_replace_its_reason(st
     rig.uploader.pause()
     await rig.append(image(1))
     rig.cloud.judge = refuse(STATUS.INVALID_ARGUMENT, "no such organisation")
-    carrier = Carrier(
-        rig.store, rig.client, rig.config.upload, LOGGER, Counts(), on_delivered=lambda items, receipt: None
-    )
+    carrier = Carrier(rig.store, rig.client, rig.config.upload, LOGGER, Counts(), on_delivered=lambda *_: None)
     stream, _ = rig.store.choose(0.0, flushing=True)
     assert stream is not None
     (items,) = await rig.store.claim(stream)
