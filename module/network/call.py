@@ -12,7 +12,6 @@ from grpclib.const import Cardinality
 
 from module.errors import NetworkError
 from module.network.answer import Answer, Pair
-from module.network.framing import framed
 from module.network.sockets import Passed
 from module.network.transfer import Transfer
 
@@ -101,7 +100,7 @@ class Call:
 
         If the other side has ended the call, messages are dropped; its answer or error can be received.
         """
-        data = framed(message.SerializeToString())
+        data = message.SerializeToString()
         end = end or not self._cardinality.client_streaming
         if self._transfer is None and end:
             self._all_sent = True
@@ -163,7 +162,7 @@ class Call:
 
     @property
     def sent_bytes(self) -> int:
-        """How many bytes of framed messages libcurl has taken."""
+        """How many bytes libcurl has taken, of messages with their prefixes."""
         return 0 if self._transfer is None else self._transfer.sent_bytes
 
     @property

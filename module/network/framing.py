@@ -10,10 +10,10 @@ from module.errors import NetworkError
 _HEAD_BYTES = 5
 
 
-def framed(message: bytes) -> bytes:
-    """Return the message with its prefix."""
-    # A flag of 0 is the first of five bytes; one addition copies a large message once.
-    return len(message).to_bytes(_HEAD_BYTES, "big") + message
+def prefix(size: int) -> bytes:
+    """Return what stands before a message of so many bytes."""
+    # A flag of 0 is the first of five bytes.
+    return size.to_bytes(_HEAD_BYTES, "big")
 
 
 class Unframer:

@@ -21,15 +21,14 @@ from module.network.address import Address
 from module.network.answer import Answer, answer_of
 from module.network.driver import Driver
 from module.network.faults import fault
-from module.network.framing import Unframer
+from module.network.framing import Unframer, prefix
 from module.network.sockets import Passed, passed
 from module.network.throttle import Throttle
 
 _ABORT = 0
 _UNKNOWN = -1
-_UNARY_BYTES = 64 * 1024
-"""How much of a single message libcurl takes at once: as much as its window has at the start."""
-_STREAMED_BYTES = 128 * 1024
+_UPLOAD_BYTES = 128 * 1024
+"""How much libcurl takes at once; most images are one piece then."""
 _MOST_REPEATS = 5
 _LEFT_OUT = "reset by curl (error 0xb ENHANCE_YOUR_CALM)"
 """The end of libcurl's text if a GOAWAY with this error leaves the call out. libcurl repeats only after one without an
@@ -63,6 +62,7 @@ class Transfer:
         self._lines: list[bytes] = []
         self._number = 0
         self._clear()
+        curl.setopt(pycurl.UPLOAD_BUFFERSIZE, _UPLOAD_BYTES)
         curl.setopt(pycurl.READFUNCTION, self._read)
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
         curl.setopt(pycurl.SEEKFUNCTION, self._rewind)
@@ -78,9 +78,10 @@ class Transfer:
         self._answer: Answer | None = None
         self._fault: Exception | None = None
         self._code, self._words = 0, ""
-        self._whole = b""
+        self._whole: bytes | None = None
         self._read_in = 0
         self._repeats = 0
+        self._prefix = b""
         self._unsent: memoryview | bytes = b""
         self._next: bytes | None = None
         self._all_given = False
@@ -90,7 +91,7 @@ class Transfer:
         self._over: asyncio.Future[None] | None = None
 
     def begin(self, path: str, headers: Sequence[str], message: bytes | None) -> None:
-        """Begin a call with one framed message and no others; None: messages follow."""
+        """Begin a call with one message and no others; None: messages follow."""
         curl = self.curl
         if path != self._path:
             self._path = path
@@ -102,20 +103,20 @@ class Transfer:
         if streamed is not self._streamed:
             self._streamed = streamed
             curl.setopt(pycurl.HEADERFUNCTION, self._head if streamed else self._lines.append)
-            curl.setopt(pycurl.UPLOAD_BUFFERSIZE, _STREAMED_BYTES if streamed else _UNARY_BYTES)
         # With its size known the body ends with its last byte; otherwise an empty frame ends it.
         size = _UNKNOWN
         if message is not None:
-            self._unsent = self._whole = message
+            self._whole = message
+            self._load(message)
             self._all_given = True
-            size = len(message)
+            size = len(self._prefix) + len(message)
         if size != self._size:
             self._size = size
             curl.setopt(pycurl.POSTFIELDSIZE_LARGE, size)
         self._driver.add(curl, self._end)
 
     async def send(self, message: bytes) -> None:
-        """Add the next framed message; returns at once if the one before it is being sent, otherwise waits.
+        """Add the next message; returns at once if the one before it is being sent, otherwise waits.
 
         If the other side has ended the call, the message is dropped, and the answer or error of the call is valid.
         """
@@ -124,10 +125,10 @@ class Transfer:
             await self._room
         if self.ended:
             return
-        if self._unsent:
+        if self._unsent or self._prefix:
             self._next = message
         else:
-            self._unsent = message
+            self._load(message)
             self._go_on()
 
     def send_no_more(self) -> None:
@@ -135,6 +136,9 @@ class Transfer:
         if not self.ended:
             self._all_given = True
             self._go_on()
+
+    def _load(self, message: bytes) -> None:
+        self._prefix, self._unsent = prefix(len(message)), message
 
     def _go_on(self) -> None:
         if self._paused:
@@ -148,7 +152,7 @@ class Transfer:
     @property
     def all_taken(self) -> bool:
         """Whether libcurl has taken all messages."""
-        return not self._unsent and self._next is None
+        return not self._unsent and not self._prefix and self._next is None
 
     @property
     def passed(self) -> Passed | None:
@@ -203,27 +207,30 @@ class Transfer:
     # What libcurl calls.
 
     def _read(self, size: int) -> bytes | memoryview | int:
-        unsent = self._unsent
-        if not unsent:
+        if not self._unsent and not self._prefix:
             if self._next is None:
                 if self._all_given:
                     return b""
                 self._paused = True
                 return int(pycurl.READFUNC_PAUSE)
-            self._unsent = unsent = self._next
+            self._load(self._next)
             self._next = None
             _wake(self._room)
+        head, unsent = self._prefix, self._unsent
+        left = len(head) + len(unsent)
         if self._throttle is not None:
-            size = self._throttle.take(min(size, len(unsent)), self._turn)
+            size = self._throttle.take(min(size, left), self._turn)
             if not size:
                 self.throttled = True
                 return int(pycurl.READFUNC_PAUSE)
-        if len(unsent) <= size:
-            self._unsent = b""
-            piece = bytes(unsent)
+        # The prefix joins its message here, because this copies the bytes anyway.
+        if left <= size:
+            piece = head + unsent
+            self._prefix = self._unsent = b""
         else:
-            view = memoryview(unsent)
-            piece, self._unsent = bytes(view[:size]), view[size:]
+            view, cut = memoryview(unsent), max(0, size - len(head))
+            piece = head[:size] + view[:cut]
+            self._prefix, self._unsent = head[size:], view[cut:]
         if self._throttle is not None and self.all_taken:
             self._throttle.leave(self._turn)
         self.sent_bytes += len(piece)
@@ -257,10 +264,11 @@ class Transfer:
         return int(pycurl.SEEKFUNC_FAIL)
 
     def _end(self, code: int, words: str) -> None:
-        if self._repeats < _MOST_REPEATS and self._unseen(code, words):
+        message = self._whole
+        if message is not None and self._repeats < _MOST_REPEATS and self._unseen(code, words):
             self._repeats += 1
             self._lines.clear()
-            self._unsent = self._whole
+            self._load(message)
             self.sent_bytes = 0
             self._driver.add(self.curl, self._end)
             return
@@ -269,8 +277,6 @@ class Transfer:
 
     def _unseen(self, code: int, words: str) -> bool:
         """Whether the other side certainly has not carried out this call."""
-        if not self._whole:
-            return False
         if words.endswith(_LEFT_OUT):
             return True
         if code != pycurl.E_SEND_FAIL_REWIND:
