@@ -19,6 +19,7 @@ class CountingProxy:
         """(monotonic seconds, bytes), in order."""
         self.most_late_s = 0.0
         """How late this proxy has been at most: bytes of so many seconds may look as if they had come at once."""
+        self._late_s = 0.0
 
     @property
     def total(self) -> int:
@@ -50,13 +51,23 @@ class CountingProxy:
 
     def rate(self) -> float:
         """Bytes a second from the first byte to the last."""
-        return self.total / (self.passed[-1][0] - self.passed[0][0])
+        return self.total / self._seconds
+
+    def rate_in_time(self) -> float:
+        """The same, without the time that a busy computer took away: by so much was this proxy late altogether."""
+        return self.total / max(_LOOK_S, self._seconds - self._late_s)
+
+    @property
+    def _seconds(self) -> float:
+        return self.passed[-1][0] - self.passed[0][0]
 
     async def _watch_itself(self) -> None:
         while True:
             asked = time.monotonic()
             await asyncio.sleep(_LOOK_S)
-            self.most_late_s = max(self.most_late_s, time.monotonic() - asked - _LOOK_S)
+            late_s = time.monotonic() - asked - _LOOK_S
+            self.most_late_s = max(self.most_late_s, late_s)
+            self._late_s += late_s
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, count: bool) -> None:
         try:
