@@ -51,10 +51,7 @@ _MOST_DAMAGED = 500
 _NEWEST = "SELECT coalesce(max(id), 0) FROM capture"
 _NEWEST_FAILURE = "SELECT coalesce(max(id), 0) FROM failure"
 _FROM = "listed.stream = ? AND listed.id >= ? ORDER BY listed.id"
-_LISTED = (
-    f"SELECT listed.id, {', '.join(f'capture.{name}' for name in COLUMNS.split(', '))} "  # noqa: S608
-    f"FROM listed LEFT JOIN capture ON capture.id = listed.id WHERE {_FROM}"
-)
+_LISTED = f"SELECT listed.{COLUMNS.replace(' ', ' capture.')} FROM listed LEFT JOIN capture USING (id) WHERE {_FROM}"  # noqa: S608
 _SET_LAST_ID = "UPDATE counter SET value = ? WHERE name = 'last_id'"
 
 
@@ -252,11 +249,11 @@ class Database:
         return self.clocks.dated(items), damaged
 
     def _rows(self, stream: int, from_id: int, without: Container[int]) -> Iterator[tuple[Any, ...]]:
-        for capture_id, *row in self._db.execute(_LISTED, (stream, from_id)):
+        for row in self._db.execute(_LISTED, (stream, from_id)):
             if row[1] != stream:
-                raise Damaged(f"{self.path} lists capture {capture_id} of stream {stream}, which is not there")
-            if capture_id not in without:
-                yield tuple(row)
+                raise Damaged(f"{self.path} lists capture {row[0]} of stream {stream}, which is not there")
+            if row[0] not in without:
+                yield row
         sql = f"SELECT {COLUMNS} FROM capture WHERE id = ?"  # noqa: S608
         for capture_id, _ in self.listing.fresh(stream, from_id - 1):
             if capture_id not in without:

@@ -145,7 +145,7 @@ def mark_of(detail: str | None) -> FileMark | None:
 def item_of(row: tuple[Any, ...], origin: Origin) -> Item:
     """A row of ``capture`` as an Item."""
     capture_id, stream, requested_us, received_us, size, room, detail, annotations, _, payload = row
-    said = (capture_id, stream, origin, requested_us, received_us, size, room, payload)
-    if detail is None:
-        return Item(*said, "", None, annotations or b"")
-    return Item(*said, json.loads(detail).get("file_name", ""), mark_of(detail), annotations or b"")
+    name, mark = ("", None) if detail is None else (json.loads(detail).get("file_name", ""), mark_of(detail))
+    return Item(
+        capture_id, stream, origin, requested_us, received_us, size, room, payload, name, mark, annotations or b""
+    )
