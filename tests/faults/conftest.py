@@ -13,5 +13,11 @@ SEED = 4
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Callable[[str], Bench]:
-    """A bench for a fault, with the chances of a fixed seed."""
-    return lambda name: Bench(tmp_path, random.Random(f"{SEED}:{name}"), name)
+    """A bench for a fault, with a folder of its own and the chances of a fixed seed."""
+
+    def made(name: str) -> Bench:
+        folder = tmp_path / name
+        folder.mkdir()
+        return Bench(folder, random.Random(f"{SEED}:{name}"), name)
+
+    return made
