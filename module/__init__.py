@@ -7,10 +7,10 @@ The pipeline in one picture::
 
 The rooms, from the ground up; a name within a room is a file of it::
 
+    clock        what the time is on a machine whose clock may be wrong
     attributes   a machine's JSON → frozen models, and no other code validates. ``uploader`` and ``source`` have the
                  fields, ``allowed`` knows what a value may be and words each refusal, ``timetable`` checks cron
                  expressions and reads hours
-    clock        what the time is on a machine whose clock may be wrong
     files        ``folder_paths`` keeps every path inside its folder, ``threads`` may wait for a disk
     network      gRPC over libcurl, to the machine and to the cloud: ``routes`` takes a proxy or none, ``throttle``
                  limits the bandwidth
