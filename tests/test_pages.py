@@ -243,7 +243,7 @@ def test_the_readme_is_read_in_ten_minutes() -> None:
 
 
 GROUP_S = SpoolConfig.model_fields["group_s"].default
-RISK = f"can lose what was polled less than `spool.group_s` ({GROUP_S:g} s) and one sync of the disk before it"
+RISK = f"can lose what was polled in the last {GROUP_S:g} s (`spool.group_s`) plus the time of one sync of the disk"
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/commands.md", "docs/delivery.md", "docs/robot.md"])
