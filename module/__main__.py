@@ -80,7 +80,7 @@ def _run(command: Callable[[Sequence[str]], int]) -> int:
     except BrokenPipeError:
         # Python writes what is left when it ends, and would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.stderr.write("nobody reads what is printed any more; this has ended\n")
+        sys.stderr.write("nobody reads the output any more, so the program has ended\n")
         return 1
     return status
 

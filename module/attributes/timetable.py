@@ -91,7 +91,7 @@ def check_cron(text: str, timezone: str) -> None:
             allowed_here = f"for the {name} {allowed}, with lists (1,2), ranges (1-5) and steps (*/5)"
             raise BadTimeText(text, f"has {field[:20]!r} for the {name}", allowed_here)
     if not _ever_fires(text):
-        raise BadTimeText(text, "never fires", "a day of month that one of its months and days of week has")
+        raise BadTimeText(text, "never fires", "an expression that some date matches")
 
 
 def _ever_fires(expression: str) -> bool:

@@ -122,7 +122,7 @@ class FolderConfig(Part):
     @classmethod
     def _path_is_unique(cls, path: str, info: ValidationInfo) -> str:
         if path in context_of(info).folders:
-            raise refused("each folder once")
+            raise refused("a path that no other folder has")
         context_of(info).folders.add(path)
         return path
 
@@ -135,7 +135,7 @@ class FolderConfig(Part):
         if moves and move_to is None:
             raise absent("an absolute path, which after_upload: move needs")
         if move_to is not None and "path" in info.data and PurePosixPath(move_to).is_relative_to(info.data["path"]):
-            raise refused(f"an absolute path outside {info.data['path']}, or its files would come again")
+            raise refused(f"an absolute path outside {info.data['path']}, otherwise its files would be uploaded again")
         return move_to
 
 

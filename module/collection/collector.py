@@ -50,11 +50,11 @@ class SpoolState(enum.Enum):
     """Whether captures can be kept."""
 
     OPENING = "opening"
-    """Soon: the service has just begun."""
+    """Not yet: the service has just begun."""
     HELD = "held"
-    """Not for as long as another instance holds the spool, or the disk refuses it: ticks are lost, and counted."""
+    """No, because another instance holds the spool or the disk refuses it. Ticks count as missed."""
     OPEN = "open"
-    """Now."""
+    """Yes."""
 
 
 class CaptureSpool(Protocol):

@@ -106,7 +106,7 @@ def moment(path: str, value: Any) -> int:
             return ((read if read.tzinfo else read.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
         seconds = number(*_TIMES_S)(path, value)
     except (ValueError, OverflowError, CommandError):
-        raise refuse(path, value, "a time as RFC 3339 has it, or in seconds since the epoch") from None
+        raise refuse(path, value, "a time as RFC 3339 text, or in seconds since the epoch") from None
     return round(seconds * 1e6)
 
 

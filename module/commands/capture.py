@@ -111,11 +111,11 @@ VERBS = (
         "poll sources now, beside their schedules",
         (
             SOURCES,
-            Argument("count", whole(1, _MOST_CAPTURES), 1, "how many polls of each; 1"),
-            Argument("interval_s", number(0, 3600), 0.0, "seconds between them; 0"),
+            Argument("count", whole(1, _MOST_CAPTURES), 1, "how many polls of each (default 1)"),
+            Argument("interval_s", number(0, 3600), 0.0, "seconds between them (default 0)"),
             TAGS,
             DATASETS,
-            Argument("upload_as", choice(*UploadAs), None, f"one of {', '.join(UploadAs)}; the source's"),
+            Argument("upload_as", choice(*UploadAs), None, f"one of {', '.join(UploadAs)} (default: the source's)"),
             Argument("extra", mapping, "", "object, merged over the source's"),
             METHOD_PARAMETERS,
             WAIT,
@@ -126,7 +126,7 @@ VERBS = (
     Verb(
         "trigger",
         "open gates, with the seconds before and after",
-        (SOURCES, Argument("for_s", number(0, 86_400), 0.0, "seconds that they stay open; 0")),
+        (SOURCES, Argument("for_s", number(0, 86_400), 0.0, "seconds that they stay open (default 0)")),
         _trigger,
     ),
 )

@@ -34,13 +34,13 @@ async def _discard(control: Control, arguments: Arguments) -> dict[str, Any]:
     return {"discarded": await control.discard(arguments["ids"])}
 
 
-_FAILURE_IDS = Argument("ids", ids, None, "list of ids of failures; all")
+_FAILURE_IDS = Argument("ids", ids, None, "list of ids of failures (default: all)")
 
 VERBS = (
     Verb(
         "failures",
         "captures that the cloud rejected, newest first",
-        (Argument("limit", whole(1, 1000), 20, "how many; 20"),),
+        (Argument("limit", whole(1, 1000), 20, "how many (default 20)"),),
         _failures,
     ),
     Verb("retry", "try failures again", (_FAILURE_IDS,), _retry),

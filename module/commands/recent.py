@@ -21,7 +21,7 @@ VERBS = (
     Verb(
         "recent",
         "the last captures of a source, newest first",
-        (Argument("source", text, None, "its id"), Argument("limit", whole(1, MOST), 10, "how many; 10")),
+        (Argument("source", text, None, "its id"), Argument("limit", whole(1, MOST), 10, "how many (default 10)")),
         _recent,
     ),
 )

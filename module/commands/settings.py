@@ -56,7 +56,9 @@ VERBS = (
             Argument("capture_frequency_hz", number(1e-6, 1000), None, "polls a second"),
             Argument("interval_s", number(0.001, 1e9), None, "or seconds between polls"),
             Argument("cron", text_of(_MOST_CRON_BYTES), None, "or a cron expression of 5 or 6 fields"),
-            Argument("for_s", number(0.001, 1e9), None, "seconds until the configured schedule is back; no end"),
+            Argument(
+                "for_s", number(0.001, 1e9), None, "seconds until the configured schedule returns (default: never)"
+            ),
         ),
         _set_schedule,
     ),

@@ -57,9 +57,9 @@ _COMPONENT = tuple(
         ("method_name", "name of the method, e.g. GetImages"),
     )
 )
-_PRIORITY = Argument("priority", whole(0, 9), None, "0 to 9; 5, of a file its folder's")
+_PRIORITY = Argument("priority", whole(0, 9), None, "0 to 9 (default 5; of a file, its folder's)")
 _OF_ANY_DATA = (*_COMPONENT, METHOD_PARAMETERS, _PRIORITY, TAGS)
-_MIME_TYPE = Argument("mime_type", text_or_empty(_MOST_NAME_BYTES), "", "MIME type; by the extension")
+_MIME_TYPE = Argument("mime_type", text_or_empty(_MOST_NAME_BYTES), "", "MIME type (default: that of the extension)")
 _TIMES = "pair of times, each RFC 3339 text or seconds since the epoch"
 
 
@@ -260,7 +260,7 @@ VERBS = (
         "upload a file that lies under a configured folder (file_upload_from_path)",
         (
             Argument("path", text_of(_MOST_PATH_BYTES), None, "absolute path"),
-            Argument("file_name", text_or_empty(_MOST_NAME_BYTES), None, "name in the cloud; its own"),
+            Argument("file_name", text_or_empty(_MOST_NAME_BYTES), None, "name in the cloud (default: its own)"),
             _MIME_TYPE,
             *_OF_ANY_DATA,
             DATASETS,
@@ -277,9 +277,9 @@ VERBS = (
             Argument("text", text_or_empty(MAX_DATA_BYTES * 2), None, "text, instead of data_base64"),
             Argument("upload_as", choice("file", "binary", "streaming"), "file", "file (default), binary or streaming"),
             Argument("file_name", text_or_empty(_MOST_NAME_BYTES), "", "name of the file"),
-            Argument("file_extension", text_or_empty(_MOST_NAME_BYTES), None, "e.g. .jpg; that of file_name"),
+            Argument("file_extension", text_or_empty(_MOST_NAME_BYTES), None, "e.g. .jpg (default: that of file_name)"),
             _MIME_TYPE,
-            Argument("data_request_times", pairs, None, f"{_TIMES} (binary, streaming); now"),
+            Argument("data_request_times", pairs, None, f"{_TIMES}, for binary and streaming (default: now)"),
             *_OF_ANY_DATA,
             DATASETS,
             WAIT,
@@ -292,7 +292,7 @@ VERBS = (
         "upload rows of values (tabular_data_capture_upload)",
         (
             Argument("rows", objects(MAX_ROWS), None, f"list of 1 to {MAX_ROWS} objects"),
-            Argument("data_request_times", pairs, None, f"list of one {_TIMES} a row; now"),
+            Argument("data_request_times", pairs, None, f"list of one {_TIMES} a row (default: now)"),
             *_OF_ANY_DATA,
             WAIT,
             TIMEOUT,

@@ -12,11 +12,11 @@ from module.courier.control import Control
 
 Arguments = dict[str, Any]
 
-SOURCES = Argument("sources", texts, None, "list of source ids; all")
+SOURCES = Argument("sources", texts, None, "list of source ids (default: all)")
 TAGS = Argument("tags", texts, (), "list of texts")
 DATASETS = Argument("dataset_ids", texts, (), "list of texts")
 METHOD_PARAMETERS = Argument("method_parameters", mapping, "", "object")
-TIMEOUT = Argument("timeout_s", number(0.001, 3600), 30.0, "seconds; 30")
+TIMEOUT = Argument("timeout_s", number(0.001, 3600), 30.0, "seconds (default 30)")
 
 
 @dataclass(frozen=True, slots=True)

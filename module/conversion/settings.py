@@ -134,7 +134,7 @@ class Settings:
             [PurePosixPath(each.value) for each in places if isinstance(each.value, str)] for places in (before, after)
         )
         if any(path.is_relative_to(other) for other in [*earlier, *(each for each in later if each != path)]):
-            self._say(Kind.UNNEEDED, place, "its files come with those of another folder")
+            self._say(Kind.UNNEEDED, place, "its files are uploaded with those of another folder")
             return None
         return str(path)
 
@@ -156,9 +156,12 @@ class Settings:
         fits = captures is not None and len(captures.parts) > 2  # noqa: PLR2004
         if fits and not any(PurePosixPath(beside).is_relative_to(folder) for folder in folders):
             self._set("spool", "directory", beside)
-            self._say(Kind.DIFFERS, place, f"spool.directory beside it, {beside}: see that this is the disk you mean")
+            text = f"spool.directory beside it, {beside}: check that this is the disk that you want"
+            self._say(Kind.DIFFERS, place, text)
         else:
-            text = "captures go to the module's own folder: to have them elsewhere, set spool.directory, outside this"
+            text = (
+                "captures go to the module's own folder; for another one, set spool.directory, outside of capture_dir"
+            )
             self._say(Kind.DIFFERS, place, text)
 
 

@@ -44,7 +44,7 @@ class Load:
     bytes: int
     """Bytes of payload."""
     epoch: int
-    """The link's, when this upload was decided: what has closed the link since then is known better than this shows."""
+    """The link's epoch when this upload was decided. If it is another by now, a failure of this says nothing new."""
 
     def take(self, items: Sequence[Item]) -> list[Item]:
         """Return those of the items that are still held; afterwards they are not held any more."""

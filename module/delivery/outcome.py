@@ -92,7 +92,7 @@ def judge(error: Exception) -> Verdict:
 def say(error: Exception) -> str:
     """Return the error in one line of any length; pass it through ``Cloud.redact`` before it is shown."""
     if isinstance(error, GRPCError):
-        text = f"{error.status.name}: {error.message or 'no further word'}"
+        text = f"{error.status.name}: {error.message or 'no message'}"
     elif isinstance(error, NetworkError):
         text = str(error)
     elif isinstance(error, TimeoutError):

@@ -63,7 +63,7 @@ class Chronicle:
     sources: tuple[Mapping[str, Any], ...] = ()
     """What is configured to be polled, as a user writes it."""
     captured_by_source: dict[str, int] = field(default_factory=dict)
-    """By the last status, in the order of names; folders bear their paths' last part."""
+    """By the last status, in the order of names. A folder's name is the last part of its path."""
     began: float | None = None
     """When captures began."""
     ended: float | None = None

@@ -1,4 +1,4 @@
-"""``run.sh demo``: a machine, a local cloud and the module between them, for a few seconds, and then the accounts.
+"""``run.sh demo``: runs a machine, a local cloud and the module for a few seconds, then compares what arrived.
 
 The module is a separate process, started as viam-server starts it: by ``run.sh`` if that has made the environment of
 the demo, otherwise (for example in a checkout's tests) by this Python.

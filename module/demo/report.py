@@ -27,7 +27,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that the verdict and the summary speak of."""
+    """All facts of the verdict and the summary."""
 
     results: tuple[Result, ...]
     by_method: Mapping[str, int]

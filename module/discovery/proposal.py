@@ -82,7 +82,7 @@ def propose(findings: Sequence[Finding], *, health: str, daily_budget_bytes: int
     if total > daily_budget_bytes:
         comment += ", which one poll a day of each would exceed"
     if broken:
-        comment += f"; disabled, because nothing came: {broken} of {len(findings)}"
+        comment += f"; disabled, because they returned nothing: {broken} of {len(findings)}"
     attributes: dict[str, Any] = {"comment": comment, "sources": sources}
     if not cloud_is_known:
         attributes["upload"] = {"disabled": True}

@@ -105,5 +105,5 @@ class Capacity:
 def _refusal(incoming: int, why: str) -> SpoolFull:
     return SpoolFull(
         f"no room in the spool for {incoming} bytes: {why}, "
-        "and all that is in it has a higher priority or is on its way"
+        "and everything in it has a higher priority or is being uploaded"
     )

@@ -25,7 +25,7 @@ from module.errors import Damaged
 from module.spool.adoption.table import AdoptionTable
 from module.spool.barrier_table import BarrierTable
 from module.spool.clock_table import ClockTable
-from module.spool.damage.counts import mend_counts
+from module.spool.damage.counts import correct_counts
 from module.spool.damage.high_water import MARK_FILE, Mark, MarkFile, lost_with_the_end
 from module.spool.damage.salvage import count_unreadable
 from module.spool.free_pages import FreePages
@@ -69,7 +69,7 @@ class Database:
         try:
             self.listing = Listing(self._db)
             self.listing.read()
-            mend_counts(self._db, path, self.listing)
+            correct_counts(self._db, path, self.listing)
             self._read_counts()
             self.settle()
             self._streams = StreamTable(self._db, path, self.listing)

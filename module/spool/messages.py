@@ -60,7 +60,7 @@ class Outcome:
     dropped: list[Row] = field(default_factory=list)
     dropped_failures: list[Row] = field(default_factory=list)
     full: str | None = None
-    """Why captures were dropped or refused for want of room; None if there was room for all."""
+    """Why there was no room, so that captures were dropped or refused; None if there was room for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Rescue:
     streams: list[StreamRow]
     failed: int
     present: set[int]
-    """Of the captures that were in flight, those that it holds."""
+    """The captures in flight that the new file holds."""
 
 
 @dataclass(slots=True)

@@ -54,7 +54,7 @@ class Pending:
 
     @property
     def lag_s(self) -> float:
-        """How far the disk is behind: for how many seconds the oldest that it was given has waited."""
+        """How many seconds the oldest append that was passed to the disk has waited; 0 if none waits."""
         return time.monotonic() - self._since[0] if self._since else 0.0
 
     @property

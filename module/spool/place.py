@@ -52,9 +52,7 @@ def holds_spool(directory: Path) -> bool:
 def place_of(settings: SpoolConfig, logger: logging.Logger) -> Place:
     """Return the place that the attributes name; logs a warning if viam-server may delete it."""
     if settings.is_at_risk:
-        text = (
-            "viam-server deletes the spool at %s when the module does not run; let spool.directory name another place"
-        )
+        text = "viam-server deletes the spool at %s when the module does not run; set spool.directory to another place"
         logger.warning(text, settings.directory)
     former = None if settings.former is None else Path(settings.former)
     return Place(Path(settings.directory), former, logger)
@@ -138,7 +136,7 @@ class Place:
                 return None
             text = (
                 "the spool stays at %s, which viam-server deletes when the module does not run: it cannot be renamed "
-                "to %s (%s); stop viam-server and move it there, or let spool.directory name another place"
+                "to %s (%s); stop viam-server and move it there, or set spool.directory to another place"
             )
             self._logger.warning(text, former, self._wanted, error.strerror)
             return former
@@ -179,8 +177,8 @@ def _refusal(directory: Path, others: list[str]) -> str:
     shown = ", ".join(repr(name) for name in others[:_SHOWN])
     more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
     return (
-        f"{directory} is somebody's directory, with {shown}{more} in it; "
-        "allowed in spool.directory is one that is empty, missing, or holds a spool"
+        f"{directory} holds files that are no spool's ({shown}{more}); "
+        "allowed in spool.directory is a directory that is empty, missing, or holds a spool"
     )
 
 

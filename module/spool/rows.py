@@ -106,27 +106,27 @@ def room_of(capture: Capture) -> int:
 
 
 def file_detail(mark: FileMark) -> str:
-    """The file as its row's ``detail`` says it. Date and size come first: so an index finds those that may be the same.
+    """The ``detail`` of a file's row, as JSON. Date and size come first, so that an index finds files that have both.
 
-    The date of most files is their own, down to the nanosecond.
+    Few files have the same date to the nanosecond.
     """
     said = {"modified_ns": mark.modified_ns, "size": mark.size, "inode": mark.inode, "path": mark.path}
     return json.dumps(said)
 
 
 def file_details_like(mark: FileMark) -> tuple[str, str]:
-    """The ends between which the details of all files of this date and size lie."""
+    """The lower and the upper end of a range that has the details of all files of this date and size."""
     prefix = f'{{"modified_ns": {mark.modified_ns}, "size": {mark.size}, '
     return prefix, prefix + "~"
 
 
 def file_detail_before_4(mark: FileMark) -> str:
-    """The file as versions 1 and 2 said it."""
+    """The ``detail`` of a file's row as versions before 4 wrote it."""
     return json.dumps({"path": mark.path, "size": mark.size, "modified_ns": mark.modified_ns}, sort_keys=True)
 
 
 def detail_of(capture: Capture) -> str | None:
-    """What few captures have and most do not, as JSON."""
+    """The fields that only few captures have, as JSON; None if it has none of them."""
     if capture.file is not None:
         return file_detail(capture.file)
     if capture.file_name:
@@ -135,7 +135,7 @@ def detail_of(capture: Capture) -> str | None:
 
 
 def mark_of(detail: str | None) -> FileMark | None:
-    """The file that a ``detail`` speaks of, if it speaks of one."""
+    """The file that a ``detail`` names; None if it names none."""
     extra = json.loads(detail) if detail else {}
     if "path" not in extra:
         return None

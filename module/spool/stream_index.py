@@ -106,7 +106,7 @@ class Queues:
         return len(self._queues)
 
     def begin(self, found: Rescue) -> None:
-        """Forget all counts, and take over those of a file; of what is in flight, only what that holds still is."""
+        """Replace all counts by those of a file. Captures in flight that the file does not hold are forgotten."""
         self.life += 1
         for capture_id in self.in_flight.keys() - found.present:
             del self.in_flight[capture_id]
@@ -212,7 +212,7 @@ class Queues:
     def read_from(self, stream: int) -> int:
         """The id that a claim begins at.
 
-        Until ``read_to``, the head falls to whatever a release or a retry puts back behind the reader.
+        Until ``read_to``, the head is the smallest id that a release or a retry has put back meanwhile.
         """
         known = self._queues[stream]
         head, known.head_id = known.head_id, sys.maxsize

@@ -2,10 +2,10 @@
 
 Invariants
 ----------
-1. A stream that no capture and no failure belongs to may go at any time. Some stay for a while, so that a source whose
-   captures are delivered one by one does not have its stream written again for each; never more than ``MOST_IDLE``.
-2. An id is never used twice: what an old page says of an id holds for the stream that has it now, or for none. Of two
-   streams of one origin the one with the larger id is the newer, and the older was empty when that was made.
+1. A stream without captures and failures may be deleted at any time. At most ``MOST_IDLE`` of them stay for a while. So
+   a source whose captures are delivered one by one does not need a new stream for each.
+2. An id is never used twice. So an old page that names an id means the stream that has it now, or a deleted one. If two
+   streams have one origin, the one with the larger id is newer, and the other was empty when it was made.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from module.spool.listing import Listing
 from module.spool.rows import StreamRow, encode_origin, origin_checksum, whole_origin
 
 MOST_IDLE = 200
-"""So many streams may stand in the file with nothing left of them."""
+"""How many streams without captures and failures may stay in the file."""
 _MANY = 10_000
 _LARGEST_ID = 1 << 62
 """A larger one is damaged."""
@@ -49,9 +49,9 @@ class StreamTable:
         """Those that something was taken from since something came, longest ago first: they may have nothing left."""
 
     def all(self) -> list[StreamRow]:
-        """All streams that have captures waiting, or failures; forgets those that have nothing at all.
+        """All streams that have captures waiting, or failures; deletes the others.
 
-        When a file has been opened, and all that waits in it is listed.
+        Call it after a file was opened and all its waiting captures were listed.
         """
         self._db.execute(f"DELETE FROM stream WHERE {_HAS_NOTHING}")  # noqa: S608
         rows = self._db.execute(
@@ -69,11 +69,11 @@ class StreamTable:
     def _decoded(self, stream: int, text: str, crc: int | None) -> Origin:
         origin = whole_origin(text, crc)
         if origin is None:
-            raise Damaged(f"{self._path}: what stream {stream} says of its captures is damaged")
+            raise Damaged(f"{self._path}: the description of stream {stream} is damaged")
         return origin
 
     def id_of(self, origin: Origin) -> int:
-        """The id of the origin's stream, made if it is new: something of it is to be written."""
+        """The id of the origin's stream, which is made if it is new. Call it only to write something of this origin."""
         found = self._ids.get(origin)
         if found is None:
             if len(self._ids) >= _MANY:
@@ -109,7 +109,7 @@ class StreamTable:
         return found
 
     def of_sources(self, sources: Iterable[str]) -> list[int]:
-        """The ids of all streams of these sources, and of some that are no more."""
+        """The ids of all streams of these sources, and of some that are deleted."""
         return [stream for source in set(sources) for stream in self._of_source.get(source, ())]
 
     def note_taken(self, streams: Iterable[int]) -> None:

@@ -311,7 +311,7 @@ class Owner:
 
     def _refuse(self, batch: Batch, refusal: Exception | None) -> Group:
         problem = (SpoolFull if is_full(refusal) else SpoolError)(
-            f"the spool at {self._place.file} took nothing: {refusal}"
+            f"the spool at {self._place.file} could not be written: {refusal}"
         )
         left = Group()
         for part in batch.parts:
@@ -341,7 +341,7 @@ class Owner:
             self._db.free_pages.make_way()
         except Exception as error:  # noqa: BLE001, the thread must go on
             self._recover(error)
-            self._logger.debug("the spool at %s could not give room back: %s", self._place.file, error)
+            self._logger.debug("the spool at %s could not free room on the disk: %s", self._place.file, error)
 
     def _read(self, call: Call) -> None:
         try:

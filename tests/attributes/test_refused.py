@@ -109,7 +109,7 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
     (source(cron="* * * * *", capture_frequency_hz=5.0), "sources[0].cron", '"* * * * *"', SCHEDULES),
     (source(cron="61 * * * *"), "sources[0].cron", '"61 * * * *"', "for the minute 0-59"),
     (source(cron="* * *"), "sources[0].cron", '"* * *"', "5 fields (minute, hour"),
-    (source(cron="0 0 31 2 *"), "sources[0].cron", '"0 0 31 2 *"', "a day of month that one of its months"),
+    (source(cron="0 0 31 2 *"), "sources[0].cron", '"0 0 31 2 *"', "an expression that some date matches"),
     (source(cron=5.0), "sources[0].cron", "5", "a cron expression of 5 or 6 fields"),
     (source(timezone="Mars/Olympus"), "sources[0].timezone", '"Mars/Olympus"', ZONES),
     (source(timezone=1.0), "sources[0].timezone", "1", ZONES),
@@ -257,7 +257,7 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
     (folder(tags=[1.0]), "folders[0].tags[0]", "1", TEXT),
     (folder(dataset_ids=True), "folders[0].dataset_ids", "true", "a list"),
     (folder(priority=9.5), "folders[0].priority", "9.5", PRIORITY),
-    ({"folders": [{"path": "/a"}, {"path": "//a/./"}]}, "folders[1].path", '"//a/./"', "each folder once"),
+    ({"folders": [{"path": "/a"}, {"path": "//a/./"}]}, "folders[1].path", '"//a/./"', "a path that no other"),
     # spool
     ({"spool": {"directory": "spool"}}, "spool.directory", '"spool"', PATHS),
     ({"spool": {"directory": 5.0}}, "spool.directory", "5", PATHS),

@@ -78,7 +78,7 @@ def test_what_nobody_foresaw_is_tried_a_few_times() -> None:
 
 def test_an_error_is_one_line() -> None:
     assert say(GRPCError(Status.INTERNAL, "two\nlines\r\n  and\tmore")) == "INTERNAL: two lines and more"
-    assert say(GRPCError(Status.INTERNAL)) == "INTERNAL: no further word"
+    assert say(GRPCError(Status.INTERNAL)) == "INTERNAL: no message"
     assert say(GRPCError(Status.INTERNAL, "x" * 10_000)) == "INTERNAL: " + "x" * 10_000
     assert say(NetworkError("the name x does not resolve")) == "the name x does not resolve"
     assert say(ValueError("what")) == "ValueError: what"

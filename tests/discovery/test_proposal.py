@@ -69,7 +69,7 @@ def test_large_readings_give_way_as_images_do() -> None:
 def test_what_gave_nothing_is_disabled_with_the_reason() -> None:
     attributes = made(sensor(), Finding("bad", CAMERA, problem="no answer")).attributes
     assert attributes["sources"][1] == {"name": "bad", "disabled": True, "comment": "no answer"}
-    assert "disabled, because nothing came: 1 of 2" in attributes["comment"]
+    assert "disabled, because they returned nothing: 1 of 2" in attributes["comment"]
 
 
 def test_the_health_sensor_is_captured_each_minute() -> None:

@@ -146,7 +146,7 @@ async def refuses_for_a_while(folder: Path, chance: random.Random) -> Rows:
         with refused_writes(bench.rig.server.pid):
             await asyncio.gather(bench.put_all(4), bench.tried(10))
             await bench.until(_says(bench, "I/O", "read-only", "readonly"))
-            assert "took nothing" in "\n".join(entry.message for entry in bench.rig.server.logs)
+            assert "could not be written" in "\n".join(entry.message for entry in bench.rig.server.logs)
             await bench.struck()
         await bench.goes_on()
         return await bench.account()

@@ -46,9 +46,9 @@ class Soaked:
         return (
             f"In {self.seconds / 60:.1f} minutes sensors and cameras answered {self.answered:,} times, "
             f"{self.answered / self.seconds:.0f} a second; there were {self.changes} changes of the service, "
-            f"{self.outages} outages, and {self.odd} changes of mood of the vision service and the cameras. "
+            f"{self.outages} outages, and {self.odd} changes in how the vision service and the cameras behave. "
             f"{self.stored:,} captures were stored, {len(self.lost)} were lost, {self.twice:,} were stored twice, of "
             f"which {self.unexplained} without a lost answer; {self.cut_short} answers came to a service that no "
-            f"longer waited. At the end {len(self.dead) or 'no'} source{'s' * (len(self.dead) != 1)} stood still. "
+            f"longer waited. At the end {len(self.dead) or 'no'} source{'s' * (len(self.dead) != 1)} had stopped. "
             f"Memory, at most in each third: {thirds} MB."
         )

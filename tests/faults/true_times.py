@@ -85,8 +85,8 @@ class Figures:
         return (
             f"In {self.seconds:.0f} s a board captured readings, frames and a sequence with its clock in 1970. Then its"
             f" clock was set, and once more by {_STEP_S} s; the module was killed (`kill -9`) twice meanwhile."
-            f" {self.rows:,} rows, {self.frames:,} frames and the sequence arrived, each time at most"
-            f" {self.worst_us / 1000:.1f} ms from the truth. Of a second boot, whose clock was never set,"
+            f" {self.rows:,} rows, {self.frames:,} frames and the sequence arrived, and no time"
+            f" was wrong by more than {self.worst_us / 1000:.1f} ms. Of a second boot, whose clock was never set,"
             f" {self.tagged:,} uploads arrived with the tag `{NOT_SET_TAG}`, and {self.untagged:,} without."
         )
 

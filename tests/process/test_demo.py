@@ -108,6 +108,6 @@ async def test_nobody_who_reads_ends_a_command_in_one_line(tmp_path: Path, argum
     async with asyncio.timeout(240):
         told = (await process.communicate())[1].decode()
     assert process.returncode == 1
-    assert told.splitlines()[-1] == "nobody reads what is printed any more; this has ended"
+    assert told.splitlines()[-1] == "nobody reads the output any more, so the program has ended"
     assert "Traceback" not in told
     assert "Errno" not in told

@@ -115,7 +115,7 @@ async def test_what_the_machine_has_becomes_a_config_that_works(start: Starter) 
     assert "no such bus" in off["dead"]
     assert "no answer to Readings within 1 s" in off["stuck"]
     assert off["blind"] == "blind: GetImages returned no bytes"
-    assert "disabled, because nothing came: 3 of 8" in attributes["comment"]
+    assert "disabled, because they returned nothing: 3 of 8" in attributes["comment"]
     assert attributes["comment"].startswith("about ")
     assert "upload" not in attributes
     # Word for word what was proposed, except the cloud of this test.

@@ -136,7 +136,7 @@ class Adopter:
         return found
 
     def _trouble(self, adoption: Adoption, error: Exception) -> SpoolError:
-        text = f"the spool at {adoption.place} is not taken over to its end yet, which is tried again: {error}"
+        text = f"the spool at {adoption.place} is only taken over in part, and the rest is tried again: {error}"
         if self._said.get(adoption.directory) != text:
             self._said[adoption.directory] = text
             self._logger.error(text)

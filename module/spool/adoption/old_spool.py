@@ -93,7 +93,7 @@ class OldSpool:
             text, crc = self._db.execute("SELECT origin, crc FROM stream WHERE id = ?", (stream,)).fetchone() or ("", 1)
             origin = whole_origin(text, crc)
             if origin is None:
-                raise Damaged(f"what stream {stream} of an adopted spool says of its captures is damaged")
+                raise Damaged(f"the description of stream {stream} in an adopted spool is damaged")
             part.origins[stream] = origin
         return part
 

@@ -51,7 +51,7 @@ class Neighbours:
         self.in_use: Counter[Path] = Counter()
         """The directories that services of this process have, or will have once they are free."""
         self.free_since: dict[Path, float] = {}
-        """The first of the looks, in monotonic seconds, at all of which no process had the lock."""
+        """Since when every look has found that no process has the lock, in monotonic seconds."""
         self.read: dict[Path, Orphan] = {}
         """Those that were named in the log."""
 
@@ -151,7 +151,7 @@ class OrphanWatch:
     def find(self, given: str) -> Path:
         """Return the directory of a spool beside our own that ``adopt`` may take. Raises CommandError.
 
-        Links are not followed, and what a service of this process has is not to be taken.
+        Links are not followed. A spool that a service of this process uses is refused.
         """
         directory = Path(os.path.normpath(given)) if given.startswith("/") else None
         if directory is None or not any(_is_same(directory.parent, parent) for parent in self._place.parents):
@@ -160,8 +160,8 @@ class OrphanWatch:
         directory = parent / directory.name
         if directory.name.startswith(ADOPTING):
             text = (
-                "another spool beside it has taken over a part of it already: adopt that spool; if it has gone for "
-                "good, give this directory another name, and what was taken over before is delivered twice"
+                "another spool beside it has already taken over a part of it: adopt that spool. If that spool is gone, "
+                "rename this directory first; what was taken over before is then delivered twice"
             )
             raise CommandError(self._refusal(given, text))
         if directory.is_symlink() or not holds_spool(directory):

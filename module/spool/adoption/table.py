@@ -55,14 +55,14 @@ class Part:
     """The readings of its boots that stood."""
     sequences: list[tuple[Any, ...]] = field(default_factory=list)
     adoptions: list[tuple[Any, ...]] = field(default_factory=list)
-    """What that spool itself had not taken over to the end."""
+    """The adoptions that that spool itself had not finished."""
     unreadable: int = 0
     is_last: bool = False
 
 
 @dataclass(slots=True)
 class NewInStream:
-    """What a stream of ours has got."""
+    """The captures that one of our streams got from the other spool."""
 
     origin: Origin
     first_id: int

@@ -1,7 +1,7 @@
 """How many captures each stream has, and their footprint: compared with the rows, and counted again.
 
-SQLite does not see a flipped bit in a number. With a count that is too low captures would wait for ever; with one that
-is too high others would give way to nothing.
+SQLite does not notice a flipped bit in a number. If a count is too low, captures wait for ever. If it is too high,
+other captures are dropped without need.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MOST = 4
 """A footprint is a guess: all of them come to no more than so many times the file."""
 
 
-def mend_counts(db: sqlite3.Connection, path: Path, listing: Listing) -> None:
+def correct_counts(db: sqlite3.Connection, path: Path, listing: Listing) -> None:
     """Count streams again whose counts cannot be right; an index shows which, in 0.05 s for 1,000,000 captures.
 
     Raises Damaged if captures belong to no stream.

@@ -1,7 +1,7 @@
-"""How far the spool goes, beside it, so that a loss which SQLite does not notice is noticed.
+"""A small file beside the spool with its last id and its counts. It shows losses that SQLite does not notice.
 
-For SQLite, a journal that is damaged or cut short ends at that place. This file is written after each commit and never
-synced. So it costs almost nothing, and it is as new as the journal unless the machine itself stops.
+If a journal is damaged or cut short, SQLite takes the part before the damage for all of it. This file is written after
+each commit and never synced, so it costs almost nothing. It is as new as the journal, unless the machine itself stops.
 """
 
 from __future__ import annotations
@@ -11,38 +11,39 @@ from pathlib import Path
 from typing import NamedTuple
 
 MARK_FILE = "last-id"
-"""Its name."""
+"""The name of this file."""
 
 
 class Mark(NamedTuple):
-    """As of a commit."""
+    """The spool's last id and counts, as of a commit."""
 
     last_id: int = 0
     """The last id that was given out."""
     held: int = 0
     """How many captures the spool held, failures among them."""
     unreadable: int = 0
-    """How many captures could not be read of files that were set aside. The next damaged file may have lost this."""
+    """How many captures of damaged files could not be read. The spool has this count too, but may lose it."""
 
 
 def lost_with_the_end(mark: Mark, last_id: int) -> int:
-    """How many captures are lost, at most, of a file that goes up to ``last_id``, if its end is not there any more.
+    """The upper bound of captures lost, if the newest id in the file is ``last_id`` and the mark's is larger.
 
-    The end held ``mark.last_id - last_id`` captures, and no more than ``mark.held`` of all were still to be delivered.
-    Example: a mark of (500, 400) and a file that ends at 350: at most 150. A file that goes as far as its mark, or
-    farther, as after a power cut that the mark was not written before, has its end: 0.
+    ``mark.last_id - last_id`` captures are missing, and at most ``mark.held`` of all captures still waited. Example:
+    with a mark of (500, 400) and a file that ends at 350, at most 150 are lost. If the file ends at its mark's id or a
+    larger one, nothing is lost: 0. It is larger if a power cut came before the mark was written.
     """
     return min(mark.held, max(0, mark.last_id - last_id))
 
 
 def lost_in_a_rescue(mark: Mark, last_id: int, expected: int, saved: int) -> int:
-    """How many captures are lost, at most, when ``saved`` were read of a damaged file.
+    """The upper bound of captures lost, if ``saved`` captures were read from a damaged file.
 
-    By its own content the file goes up to ``last_id``, and lists ``expected`` captures. The result is the larger of two
-    bounds. First: captures of the mark that were not saved (an older mark may lack all newer captures). Second:
-    captures that were lost with the end of the file, plus those that are listed and were not saved. The second is for a
-    journal that was cut short: then some of the saved captures had been delivered since, and hide as many losses from
-    the first bound.
+    The newest id in the file is ``last_id``, and the file lists ``expected`` captures. The result is the larger of two
+    bounds. First: the captures that the mark counts, and all newer ones, minus those that were saved. Second: the
+    captures after the end of the file, plus those that are listed and were not saved. The second bound is needed if a
+    journal was cut short: then delivered captures are back among the saved ones, and hide as many losses from the first
+    bound.
+
     Example: a mark of (500, 400), a file that ends at 350, lists 350, and yields 340: at most max(60, 150 + 10) = 160.
     """
     missing = max(0, expected - saved)
@@ -53,7 +54,7 @@ def lost_in_a_rescue(mark: Mark, last_id: int, expected: int, saved: int) -> int
 
 
 def read_mark(path: Path) -> Mark:
-    """What stands in a file; zeros if that is nothing, or there is none."""
+    """The mark in a file; zeros if the file is missing, or has no mark."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -77,10 +78,10 @@ class MarkFile:
         """Raises OSError."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self.before = self._written = _read(self._file)
-        """What stood in it when it was opened."""
+        """The mark that it had when it was opened."""
 
     def write(self, mark: Mark) -> None:
-        """Write it, if it is another one; a disk that refuses is no error."""
+        """Write a mark, if it differs from the last one; an error of the disk is ignored."""
         if mark == self._written:
             return
         try:
@@ -90,5 +91,5 @@ class MarkFile:
         self._written = mark
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._file)

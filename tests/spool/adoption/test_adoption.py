@@ -154,7 +154,7 @@ async def test_damage_that_shows_half_way_is_gone_around(
 
     monkeypatch.setattr(old_spool.OldSpool, "next_part", breaks)
     async with Service(tmp_path) as ours:
-        with pytest.raises(SpoolError, match=r"not taken over to its end yet, which is tried again: .*malformed"):
+        with pytest.raises(SpoolError, match=r"only taken over in part, and the rest is tried again: .*malformed"):
             await ours.adopt(tmp_path / "old")
         await ours.until(lambda: ours.store.items == 10)
         assert await payloads(ours.store) == EXPECTED
@@ -229,7 +229,7 @@ async def test_only_a_spool_beside_our_own_is_taken_over_and_no_link_is_followed
             str(home / "file"): "no spool lies there, or it is a link",
             str(home / "empty"): "no spool lies there, or it is a link",
             str(home / "ours"): "a service of this module has it",
-            str(home / "adopting-1"): "another spool beside it has taken over a part of it already",
+            str(home / "adopting-1"): "another spool beside it has already taken over a part of it",
             str(home): "does not lie beside this spool",
             f"{home}/ours/..": "does not lie beside this spool",
             "old": "does not lie beside this spool",
