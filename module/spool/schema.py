@@ -16,6 +16,7 @@ from module.errors import SpoolError
 PAGE_BYTES = 1024
 """The page size of the file. A commit writes whole pages, and most of it is a few rows."""
 
+_CACHE_KIB = 4096
 _CAPTURE = """
     id INTEGER PRIMARY KEY,
     stream INTEGER NOT NULL,
@@ -154,6 +155,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     # Debian builds SQLite with it on: each delete would rewrite every page of a payload with zeros.
     db.execute("PRAGMA secure_delete = OFF")
+    # Streams share their pages: with SQLite's own 2 MB a claim from eight of them reads most of these twice.
+    db.execute(f"PRAGMA cache_size = {-_CACHE_KIB}")
     # Keeps the journal's blocks allocated, so that a full disk still has room for the deletes that free it.
     db.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
     db.execute(f"PRAGMA wal_autocheckpoint = {_JOURNAL_BYTES // page_bytes(db)}")

@@ -20,6 +20,10 @@ def payload(number: int, size: int) -> bytes:
     return number.to_bytes(8, "big") + random.Random(number).randbytes(size)
 
 
+MORE_THAN_CACHED = 1500
+"""So many captures are larger than SQLite's cache: some of them can only be read from the file."""
+
+
 def capture(number: int) -> Capture:
     """Every tenth is an image, the others are rows; the bytes follow from the number."""
     if number % 10 == 0:

@@ -16,7 +16,7 @@ import pytest
 from module.capture import Capture, Kind, Origin
 from module.errors import SpoolError, SpoolFull
 from module.spool.damage.salvage import salvage
-from tests.spool.numbered import filled, spool_file
+from tests.spool.numbered import MORE_THAN_CACHED, filled, spool_file
 from tests.spool.rig import Opener, claim, drain
 
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
@@ -78,7 +78,7 @@ async def test_what_was_under_way_when_its_stream_was_lost_holds_nothing_up(open
 
 async def test_what_was_under_way_when_damage_took_it_is_counted_out_once(opened: Opener, tmp_path: Path) -> None:
     """Its upload succeeds all the same: what waits must not become less than nothing."""
-    store = await filled(opened)
+    store = await filled(opened, MORE_THAN_CACHED)
     under_way = await claim(store)
     os.truncate(spool_file(tmp_path).with_name("spool.sqlite3-wal"), 10_000)
     # One of the claims that meet the damage fails; the next one finds the new file.
