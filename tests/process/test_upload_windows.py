@@ -14,7 +14,7 @@ from viam.components.sensor import Sensor
 
 from module.local.calls import Call, UploadMethod
 from tests.delivery.proxy import counting_proxy
-from tests.process.rig import CountingSensor, Rig, Starter, StillCamera
+from tests.process.rig import NAME, CountingSensor, Rig, Starter, StillCamera
 
 
 @pytest.fixture
@@ -205,17 +205,21 @@ async def test_the_cap_holds_on_the_wire_whatever_is_sent(
     ]
     rig = await start(CountingSensor("s1"), *cameras)
     async with counting_proxy(rig.address) as (proxy, front):
-        await rig.configure(
-            sources=[
+        attributes: dict[str, Any] = {
+            "upload": {"max_bytes_per_s": rate, "chunk_bytes": chunk_bytes},
+            "cloud": {"address": front},
+        }
+        await rig.configure(**attributes)
+        await rig.command("pause", what="upload")
+        attributes |= {
+            "sources": [
                 {"name": "s1", "capture_frequency_hz": 50},
                 {"name": "frames", "method": "GetImages", "upload_as": "binary"},
                 {"name": "large", "method": "GetImages", "upload_as": "streaming"},
             ],
-            folders=[{"path": str(folder), "settle_s": 0.1}],
-            upload={"max_bytes_per_s": rate, "chunk_bytes": chunk_bytes},
-            cloud={"address": front},
-        )
-        await rig.command("pause", what="upload")
+            "folders": [{"path": str(folder), "settle_s": 0.1}],
+        }
+        await rig.server.reconfigure_resource(NAME, rig.attributes(**attributes))
         await rig.command("capture", sources=["frames"], count=3)
         await rig.command("capture", sources=["large"])
         await rig.until(lambda status: status["folders"][str(folder)]["captured"] == 1)
