@@ -13,11 +13,20 @@ from module.spool.database import Database
 from module.spool.rows import Row, StreamRow
 
 
+def nothing(_result: Any) -> None:
+    """Do nothing with a result."""
+
+
 class OnThread(Protocol):
     """Has work done on the thread of the file, as ``module.spool.store.Store`` does."""
 
-    def __call__(self, work: Callable[[Database], Any], *, writes: bool) -> Awaitable[Any]:
-        """Do it, and return its result; raises SpoolError, and SpoolClosed after ``close``."""
+    def __call__(
+        self, work: Callable[[Database], Any], *, writes: bool, then: Callable[[Any], object] = nothing
+    ) -> Awaitable[Any]:
+        """Do it, and return its result; raises SpoolError, and SpoolClosed after ``close``.
+
+        To cancel it stops nothing: ``then`` is called with the result on the event loop, in the order of the commits.
+        """
 
 
 @dataclass(slots=True)
@@ -48,6 +57,13 @@ class Call:
     work: Callable[[Database], Any]
     done: asyncio.Future[Any]
     writes: bool
+    then: Callable[[Any], object] = nothing
+    """Is called with the result on the event loop, even if nobody waits for it any more."""
+
+    def answer(self, result: Any) -> None:
+        """Note the result, before anything that was done after it."""
+        answer(self.done, result)
+        self.then(result)
 
 
 @dataclass(slots=True)

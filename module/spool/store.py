@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from module.attributes.uploader import SpoolConfig, UploadConfig
-from module.capture import Capture, Failure, Fate, FileMark, Item
+from module.capture import Capture, Failure, Fate, FileMark, Item, Origin
 from module.clock.machine_clock import Clock, Stamp
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.adoption.adopter import Adopter
@@ -35,7 +35,7 @@ from module.spool.database import Database
 from module.spool.drop_log import DropLog
 from module.spool.file_book import FileBook
 from module.spool.listener import Listener
-from module.spool.messages import Acknowledge, Append, Call, Outcome, Rescue
+from module.spool.messages import Acknowledge, Append, Call, Outcome, Rescue, nothing
 from module.spool.pending import Pending
 from module.spool.place import place_of
 from module.spool.rows import Row
@@ -230,11 +230,14 @@ class Store:
 
     async def _move_to_failures(self, ids: list[int], error: str, attempts: int) -> None:
         now_us = time.time_ns() // 1000
-        gone: list[Row] = await self._call(lambda db: db.fail(ids, error, attempts, now_us), writes=True)
-        self._queues.remove_claimed(ids)
-        self._count_out(gone)
-        self.failed += len(gone)
-        self._listener.on_fate(ids, Fate.FAILED)
+
+        def note(gone: list[Row]) -> None:
+            self._queues.remove_claimed(ids)
+            self._count_out(gone)
+            self.failed += len(gone)
+            self._listener.on_fate(ids, Fate.FAILED)
+
+        await self._call(lambda db: db.fail(ids, error, attempts, now_us), writes=True, then=note)
 
     async def failures(self, limit: int) -> list[Failure]:
         """The latest failures, newest first."""
@@ -243,31 +246,40 @@ class Store:
 
     async def retry(self, ids: Sequence[int] | None = None) -> int:
         """Put failures (None: all) back among the waiting captures; returns how many."""
-        back, origins = await self._call(
-            lambda db: (rows := db.retry(ids), {stream: db.origin(stream) for _, stream, _ in rows}), writes=True
+        back, _ = await self._call(
+            lambda db: (rows := db.retry(ids), {stream: db.origin(stream) for _, stream, _ in rows}),
+            writes=True,
+            then=self._on_retry,
         )
+        return len(back)
+
+    def _on_retry(self, found: tuple[list[Row], dict[int, Origin]]) -> None:
+        back, origins = found
         self._queues.bring_back(((capture_id, stream) for capture_id, stream, _ in back), origins)
         self.items += len(back)
         self.bytes += sum(room for _, _, room in back)
         self.failed -= len(back)
         self._listener.on_fate((capture_id for capture_id, _, _ in back), Fate.SPOOLED)
         self.work.set()
-        return len(back)
 
     async def discard(self, ids: Sequence[int] | None = None) -> int:
         """Delete failures (None: all) for good; returns how many."""
-        gone: list[int] = await self._call(lambda db: db.discard(ids), writes=True)
+        gone: list[int] = await self._call(lambda db: db.discard(ids), writes=True, then=self._on_discard)
+        return len(gone)
+
+    def _on_discard(self, gone: list[int]) -> None:
         self.failed -= len(gone)
         self._listener.on_fate(gone, Fate.DROPPED)
-        return len(gone)
 
     # ------------------------------------------------------------------ the event loop's side of a commit
 
-    async def _call(self, work: Callable[[Database], Any], *, writes: bool) -> Any:
+    async def _call(
+        self, work: Callable[[Database], Any], *, writes: bool, then: Callable[[Any], object] = nothing
+    ) -> Any:
         if self._closed:
             raise SpoolClosed("the spool is closed")
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._owner.put(Call(work, done, writes))
+        self._owner.put(Call(work, done, writes, then))
         return await done
 
     def _on_outcome(self, outcome: Outcome) -> None:

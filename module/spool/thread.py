@@ -307,7 +307,7 @@ class Owner:
                 raise
             raise CallFailed(call) from error
         self._capacity.measure(db)
-        return functools.partial(self._post, answer, call.done, result)
+        return functools.partial(self._post, call.answer, result)
 
     def _refuse(self, batch: Batch, refusal: Exception | None) -> Group:
         problem = (SpoolFull if is_full(refusal) else SpoolError)(
@@ -350,7 +350,7 @@ class Owner:
             self._recover(error)
             self._post(fail, call.done, self._failed(error))
         else:
-            self._post(answer, call.done, result)
+            self._post(call.answer, result)
 
     def _recover(self, error: Exception) -> None:
         """Take back what an error left half done; what it says of the file is looked after when that is used next."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from module.attributes.uploader import Sync
 from module.capture import Capture, Kind, Origin
 from module.errors import SpoolError
+from module.sequence import SequenceSource, SequenceState
 from module.spool import pending, thread
 from module.spool.damage import opening
 from module.spool.gathering import GROUP_CAPTURES
@@ -73,6 +76,74 @@ async def test_a_call_that_fails_takes_nothing_with_it_of_what_shares_its_commit
     ids = await asyncio.gather(first, before, after)
     assert list(itertools.chain(*ids)) == list(range(1, 3 * GROUP_CAPTURES + 1))
     assert len(await drain(store)) == store.items + 3 * GROUP_CAPTURES == 3 * GROUP_CAPTURES
+
+
+async def failed(store: Store, count: int) -> list[int]:
+    """Let the cloud reject so many captures, each of a stream of its own; return their ids."""
+    ids = await store.append([Capture(replace(ROWS, name=f"s{number}"), 1, 2, b"row") for number in range(count)])
+    for _ in ids:
+        await store.fail(await claim(store), "no", 1)
+    return ids
+
+
+@pytest.mark.parametrize("verb", ["retry", "discard"])
+async def test_what_a_call_has_done_counts_though_its_caller_has_gone(
+    opened: Opener, disk: SlowDisk, verb: str
+) -> None:
+    """As when the deadline of a command passes while the disk is slow: what went back is delivered all the same."""
+    store = await opened()
+    await failed(store, 2)
+    disk.hang()
+    call = asyncio.ensure_future(getattr(store, verb)())
+    await disk.until_it_hangs()
+    call.cancel()
+    await asyncio.wait({call})
+    disk.work()
+    assert await store.failures(10) == []
+    assert (store.failed, store.items) == (0, 2 if verb == "retry" else 0)
+    assert len(await drain(store)) == (2 if verb == "retry" else 0)
+    assert (store.items, store.bytes) == (0, 0)
+
+
+async def test_a_sequence_that_was_stopped_is_known_though_its_caller_has_gone(opened: Opener, disk: SlowDisk) -> None:
+    store = await opened()
+    sequence = await store.sequences.start([SequenceSource("s", "s", "Readings")], [])
+    disk.hang()
+    stopping = asyncio.ensure_future(store.sequences.stop(sequence.id))
+    await disk.until_it_hangs()
+    disk.work()
+    # It has looked, and now it writes.
+    disk.hang()
+    await disk.until_it_hangs()
+    stopping.cancel()
+    await asyncio.wait({stopping})
+    disk.work()
+    await store.failures(1)
+    assert store.sequences.known[0].state is SequenceState.WAITING
+    assert store.sequences.stopped.is_set()
+
+
+async def test_what_is_brought_back_may_be_dropped_in_the_same_commit(opened: Opener, disk: SlowDisk) -> None:
+    """By its id it is the oldest of all, and others come meanwhile that need its room."""
+    store = await opened(max_bytes=2 * GROUP_CAPTURES * 99)
+    await failed(store, 2)
+    first = await behind(store, disk)
+    retrying = asyncio.ensure_future(store.retry())
+    await asyncio.sleep(0)
+    second = store.append_soon(GROUP)
+    disk.work()
+    disk.hang()
+    await first
+    await disk.until_it_hangs()
+    store._owner.free_disk_bytes = -1
+    disk.work()
+    # The event loop stands still until it has been told of both.
+    while store.free_disk_bytes < 0:
+        time.sleep(0.001)  # noqa: ASYNC251
+    assert (await retrying, len(await second)) == (2, GROUP_CAPTURES)
+    assert (store.dropped, store.failed, store.items) == (2, 0, 2 * GROUP_CAPTURES)
+    assert len(await drain(store)) == 2 * GROUP_CAPTURES
+    assert (store.items, store.bytes) == (0, 0)
 
 
 async def test_the_lag_is_the_age_of_what_is_not_yet_safe(opened: Opener, disk: SlowDisk) -> None:

@@ -183,12 +183,12 @@ class Adopter:
     async def _take_over(self, adoption: Adoption, spool: OldSpool) -> None:
         while not adoption.is_done:
             part: Part = await self._on_thread(spool.next_part, adoption)
-            taken = await self._write(adoption, part)
-            self._on_part(taken)
-            adoption = taken.adoption
+            adoption = (await self._write(adoption, part)).adoption
 
     async def _write(self, adoption: Adoption, part: Part) -> TakenOver:
-        taken: TakenOver = await self._call(lambda db: db.adoptions.take_over(adoption, part), writes=True)
+        taken: TakenOver = await self._call(
+            lambda db: db.adoptions.take_over(adoption, part), writes=True, then=self._on_part
+        )
         return taken
 
     @contextlib.asynccontextmanager
