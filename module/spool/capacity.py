@@ -26,7 +26,8 @@ class Capacity:
         self._settings = settings
         self._held = held
         self._used = 0
-        self._thinned_to = 0
+        self._thinned_to: dict[int, int] = {}
+        """By priority, the id with which the last thinning ended."""
         self._free = 0
         self._look_at = 0.0
 
@@ -82,12 +83,11 @@ class Capacity:
         if policy is WhenFull.DROP_NEWEST:
             return drop_newest(db.lines(self._held, newest_first=True), need, up_to_priority=priority)
         if policy is WhenFull.THIN:
-            # From where the last thinning ended; once more from the start; and where a half is not enough, the oldest.
-            for after_id in dict.fromkeys((self._thinned_to, 0)):
-                victims = thin(db.lines(self._held, after_id=after_id), need, up_to_priority=priority)
-                if victims is not None:
-                    self._thinned_to = max(victims, default=after_id)
-                    return victims
+            thinned = thin(db.lines(self._held, thinned_to=self._thinned_to), need, up_to_priority=priority)
+            if thinned is not None:
+                victims, ended = thinned
+                self._thinned_to |= ended
+                return victims
         return drop_oldest(db.lines(self._held), need, up_to_priority=priority)
 
     def _why_full(self, free: int, *, disk_is_full: bool) -> str:

@@ -15,7 +15,7 @@ All of it runs on one thread, the store's. Nothing here catches ``sqlite3.Error`
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ _NEWEST = "SELECT coalesce(max(id), 0) FROM capture"
 _NEWEST_FAILURE = "SELECT coalesce(max(id), 0) FROM failure"
 _FROM = "listed.stream = ? AND listed.id >= ? ORDER BY listed.id"
 _LISTED = f"SELECT listed.{COLUMNS.replace(' ', ' capture.')} FROM listed LEFT JOIN capture USING (id) WHERE {_FROM}"  # noqa: S608
+_NOWHERE: Mapping[int, int] = {}
 _SET_LAST_ID = "UPDATE counter SET value = ? WHERE name = 'last_id'"
 
 
@@ -263,19 +264,34 @@ class Database:
         """Those of the ids that are waiting captures."""
         return {i for i in ids if self._db.execute("SELECT 1 FROM capture WHERE id = ?", (i,)).fetchone() is not None}
 
-    def lines(self, without: Container[int], *, after_id: int = 0, newest_first: bool = False) -> list[Line]:
-        """Return what may be dropped, from an id on, except the ids in ``without``; reads the file only as needed.
+    def lines(
+        self, without: Container[int], *, thinned_to: Mapping[int, int] = _NOWHERE, newest_first: bool = False
+    ) -> list[Line]:
+        """Return what may be dropped, except the ids in ``without``; reads the file only as needed.
 
-        Failures are dropped before waiting captures; pointers to files are never dropped.
+        The lines of a priority begin behind its id in ``thinned_to``, which has the lines of before too. Failures are
+        dropped before waiting captures; pointers to files are never dropped.
         """
         waiting = [
-            Line(origin.priority, self._line(stream, without, after_id, newest_first=newest_first))
+            self._line(stream, origin.priority, without, thinned_to.get(origin.priority, 0), newest_first=newest_first)
             for stream, origin in ((i, self.origin(i)) for i in self.listing.streams())
             if origin.kind is not Kind.FILE
         ]
-        return [Line(-1, self._db.execute("SELECT id, footprint FROM failure ORDER BY id")), *waiting]
+        return [Line(-1, self._failure_line()), *waiting]
 
-    def _line(
+    def _failure_line(self) -> Iterator[tuple[int, int]]:
+        for capture_id, room, stream in self._db.execute("SELECT id, footprint, stream FROM failure ORDER BY id"):
+            if self.origin(stream).kind is not Kind.FILE:
+                yield capture_id, room
+
+    def _line(self, stream: int, priority: int, without: Container[int], after_id: int, *, newest_first: bool) -> Line:
+        captures = self._droppable(stream, without, after_id, newest_first=newest_first)
+        if not after_id:
+            return Line(priority, captures)
+        all_of_them = self._droppable(stream, without, 0, newest_first=False)
+        return Line(priority, captures, itertools.takewhile(lambda each: each[0] <= after_id, all_of_them))
+
+    def _droppable(
         self, stream: int, without: Container[int], after_id: int, *, newest_first: bool
     ) -> Iterator[tuple[int, int]]:
         order = "DESC" if newest_first else "ASC"

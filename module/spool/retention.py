@@ -24,6 +24,8 @@ class Line:
     priority: int
     captures: Iterable[tuple[int, int]]
     """(id, footprint in bytes)."""
+    before: Iterable[tuple[int, int]] = ()
+    """If they begin behind the place at which the last thinning ended: those up to that place."""
 
 
 def footprint(payload_bytes: int) -> int:
@@ -50,13 +52,32 @@ def drop_newest(lines: Sequence[Line], need_bytes: int, *, up_to_priority: int) 
     return _enough(_in_order(lines, up_to_priority - 1, newest_first=True), need_bytes)
 
 
-def thin(lines: Sequence[Line], need_bytes: int, *, up_to_priority: int) -> list[int] | None:
+def thin(lines: Sequence[Line], need_bytes: int, *, up_to_priority: int) -> tuple[list[int], dict[int, int]] | None:
     """As ``drop_oldest``, but every other capture stays, so that the whole time span stays covered.
 
-    If the lines begin after the last thinning, and at the start again after their end, each pass halves the captures
-    that the pass before has left.
+    Also returns the id with which the thinning of each priority ended. If the lines begin there, each pass halves the
+    captures that the pass before has left. Failures are not spared.
     """
-    return _enough(itertools.islice(_in_order(lines, up_to_priority), 1, None, 2), need_bytes)
+    chosen: list[int] = []
+    ended: dict[int, int] = {}
+    freed = 0
+    for priority, capture_id, size in _every_other(lines, up_to_priority):
+        chosen.append(capture_id)
+        ended[priority] = capture_id
+        freed += size
+        if freed >= need_bytes:
+            return chosen, ended
+    return None
+
+
+def _every_other(lines: Sequence[Line], up_to_priority: int) -> Iterator[tuple[int, int, int]]:
+    for priority in _priorities(lines, up_to_priority):
+        of_priority = [line for line in lines if line.priority == priority]
+        spared = 0 if priority < 0 else 1
+        # All of a priority is gone through once before any of the next: from the last place on, and from the start.
+        for part in ([line.captures for line in of_priority], [line.before for line in of_priority]):
+            for capture_id, size in itertools.islice(heapq.merge(*part), spared, None, spared + 1):
+                yield priority, capture_id, size
 
 
 def _enough(captures: Iterable[tuple[int, int]], need_bytes: int) -> list[int] | None:
@@ -73,7 +94,11 @@ def _enough(captures: Iterable[tuple[int, int]], need_bytes: int) -> list[int] |
 
 
 def _in_order(lines: Sequence[Line], up_to_priority: int, *, newest_first: bool = False) -> Iterator[tuple[int, int]]:
-    for priority in sorted({line.priority for line in lines if line.priority <= up_to_priority}):
+    for priority in _priorities(lines, up_to_priority):
         of_priority = [line.captures for line in lines if line.priority == priority]
         # Failures have the lowest priority of all, and are given oldest first whatever the policy.
         yield from heapq.merge(*of_priority, reverse=newest_first and priority >= 0)
+
+
+def _priorities(lines: Sequence[Line], up_to_priority: int) -> list[int]:
+    return sorted({line.priority for line in lines if line.priority <= up_to_priority})

@@ -61,6 +61,17 @@ def test_failures_go_first_whatever_the_policy() -> None:
 
 def test_thinning_spares_every_other_one() -> None:
     lines = [Line(5, [(n, 10) for n in range(1, 7)]), Line(2, [(n, 10) for n in (7, 9)]), Line(2, [(8, 10), (10, 10)])]
-    assert thin(lines, 20, up_to_priority=5) == [8, 10]
-    assert thin(lines, 30, up_to_priority=5) == [8, 10, 2]
+    assert thin(lines, 20, up_to_priority=5) == ([8, 10], {2: 10})
+    assert thin(lines, 30, up_to_priority=5) == ([8, 10, 2], {2: 10, 5: 2})
     assert thin(lines, 60, up_to_priority=5) is None
+
+
+def test_thinning_goes_round_within_a_priority_before_it_comes_to_the_next() -> None:
+    """From where it ended last; the first of all is spared in each round."""
+    lines = [Line(2, [(5, 10), (6, 10)], before=[(1, 10), (2, 10), (3, 10)]), Line(5, [(7, 10), (8, 10)])]
+    assert thin(lines, 30, up_to_priority=5) == ([6, 2, 8], {2: 2, 5: 8})
+
+
+def test_thinning_spares_no_failure() -> None:
+    lines = [Line(-1, [(7, 10), (9, 10)]), Line(2, [(3, 10), (4, 10)])]
+    assert thin(lines, 30, up_to_priority=5) == ([7, 9, 4], {-1: 9, 2: 4})

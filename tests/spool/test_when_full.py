@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from module.attributes.uploader import WhenFull
-from module.capture import Capture, Kind, Origin
+from module.capture import Capture, FileMark, Kind, Origin
 from module.errors import SpoolFull
 from module.spool.gathering import GROUP_CAPTURES
 from tests.spool.rig import Opener, claim, drain
@@ -68,6 +68,30 @@ async def test_the_lowest_priority_goes_first_by_every_policy(opened: Opener, po
     kept = {int(item.payload[:4]) for item in await drain(store)}
     assert set(range(6, 12)) <= kept
     assert store.dropped == 12 - len(kept) > 0
+
+
+async def test_thin_goes_on_with_the_lowest_priority_until_hardly_any_is_left(opened: Opener) -> None:
+    """Wherever the last thinning ended, and though newer captures of a higher priority follow there."""
+    store = await opened(max_bytes=100_000, when_full=WhenFull.THIN)
+    for number in range(111):
+        await store.append([_numbered(number, replace(IMAGES, priority=8 if number % 10 else 1))])
+    kept = [item.origin.priority for item in await drain(store)]
+    assert kept.count(1) <= 2
+    assert len(kept) == 111 - store.dropped == 100
+
+
+@pytest.mark.parametrize("policy", list(WhenFull))
+async def test_a_file_that_was_rejected_stays_known(opened: Opener, policy: WhenFull) -> None:
+    """It takes no room, and its folder would find it again and send it in vain."""
+    store = await opened(max_bytes=5_000, when_full=policy)
+    mark = FileMark("/folder/a", 5, 5, 5)
+    await store.append([Capture(Origin(source="/folder", kind=Kind.FILE), 1, 1, file=mark), _numbered(0)])
+    for _ in range(2):
+        await store.fail(await claim(store), "no", 1)
+    for number in range(1, 5):
+        await store.append([_numbered(number)])
+    assert (store.failed, store.dropped) == (1, 1)
+    assert await store.files.unknown_files([mark]) == []
 
 
 async def test_what_is_read_for_a_claim_does_not_give_way(opened: Opener, tmp_path: Path) -> None:
