@@ -101,13 +101,18 @@ def mapping(path: str, value: Any) -> str:
 def moment(path: str, value: Any) -> int:
     """Read RFC 3339 text (UTC without a zone) or seconds since the epoch; returns microseconds since the epoch."""
     try:
-        if isinstance(value, str):
-            read = datetime.fromisoformat(value)
-            return ((read if read.tzinfo else read.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
-        seconds = number(*_TIMES_S)(path, value)
+        microseconds = _microseconds(value) if isinstance(value, str) else round(number(*_TIMES_S)(path, value) * 1e6)
     except (ValueError, OverflowError, CommandError):
-        raise refuse(path, value, "a time as RFC 3339 text, or in seconds since the epoch") from None
-    return round(seconds * 1e6)
+        microseconds = None
+    # With its zone a text may come before the year 1, or after 9999.
+    if microseconds is None or not _TIMES_S[0] <= microseconds // 10**6 <= _TIMES_S[1]:
+        raise refuse(path, value, "a time as RFC 3339 has it, or in seconds since the epoch")
+    return microseconds
+
+
+def _microseconds(text: str) -> int:
+    read = datetime.fromisoformat(text)
+    return ((read if read.tzinfo else read.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
 
 
 def pairs(path: str, value: Any) -> list[tuple[int, int]]:

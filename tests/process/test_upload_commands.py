@@ -50,6 +50,8 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({**ROWS, "data_request_times": [PAIR, ["soon", 1]]}, ["data_request_times[1][0]", "RFC 3339", "since the epoch"]),
     ({**ROWS, "data_request_times": [PAIR, [1e300, 1]]}, ["data_request_times[1][0]", "a time"]),
     ({**ROWS, "data_request_times": [PAIR, [True, 1]]}, ["data_request_times[1][0]", "a time"]),
+    ({**ROWS, "data_request_times": [["0001-01-01T00:00:00+14:00", 1], PAIR]}, ["_times[0][0]", "a time", "+14:00"]),
+    ({**ROWS, "data_request_times": [[1, "9999-12-31T23:59:59-14:00"], PAIR]}, ["_times[0][1]", "a time", "-14:00"]),
     ({**ROWS, "dataset_ids": ["d"]}, ["no such argument as 'dataset_ids'"]),
     ({**ROWS, "rows": [{"text": "x" * 4_000_000}]}, ["upload_rows.rows[0]", "4000000"]),
 ]
