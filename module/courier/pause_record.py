@@ -14,8 +14,9 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from module.clock.machine_clock import iso
 from module.spool.place import PAUSED_FILE, sync_directory
 
 _MOST_BYTES = 4 * 1024 * 1024
@@ -99,9 +100,16 @@ def read(directory: Path) -> Stored:
         text = file.read(_MOST_BYTES)
     try:
         entries = json.loads(text)["paused"]
-        return {(What(each["what"]), str(each["name"])): int(each["since_us"]) for each in entries}
-    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        return {(What(each["what"]), str(each["name"])): _time(each["since_us"]) for each in entries}
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{directory / PAUSED_FILE} is damaged, and nothing is paused by it: {error}") from error
+
+
+def _time(value: Any) -> int:
+    since_us = int(value)
+    # The status must be able to show it.
+    iso(since_us)
+    return since_us
 
 
 def write(directory: Path, stored: Stored) -> None:

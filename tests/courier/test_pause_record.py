@@ -18,6 +18,8 @@ DAMAGES = {
     "cut off": b"{",
     "a number": b'{"paused": 7}',
     "a thing unknown": b'{"paused": [{"what": "moon"}]}',
+    "no number": b'{"paused": [{"what": "source", "name": "s1", "since_us": 1e999}]}',
+    "no time": b'{"paused": [{"what": "source", "name": "s1", "since_us": 999999999999999999}]}',
     "no text": b"\x00\xff",
     "too deep": b"[" * 99_999,
 }
