@@ -193,7 +193,8 @@ class Collector:
                 self._trouble(error)
                 raise
             appended = self._append(captures, at_once=True)
-        return await appended
+        # If the caller goes, what the disk does with them is counted all the same.
+        return await asyncio.shield(appended)
 
     async def _poll(self, shot: Shot, at: float | None) -> list[Capture]:
         """Poll, filter if the poll was due ``at`` some time, and encode.

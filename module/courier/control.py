@@ -96,10 +96,11 @@ class Control:
         """
         for what, names in _parts(captures=captures, uploads=uploads, sources=sources):
             self._courier.switch.pause(what, names)
-        if captures:
-            chosen = self.sources if sources is None else sources
-            await asyncio.gather(*(self.sources[source].settled() for source in chosen))
-        return await self._courier.switch.keep()
+        chosen = self.sources if sources is None else sources
+        polls = [self.sources[source].settled() for source in chosen] if captures else []
+        # At once, as whoever asked may go before the polls have ended.
+        problem, *_ = await asyncio.gather(self._courier.switch.keep(), *polls)
+        return problem
 
     async def resume(self, *, captures: bool, uploads: bool, sources: Sequence[str] | None) -> str | None:
         """Resume what ``pause`` with the same arguments stops; returns as ``pause`` does."""

@@ -91,8 +91,11 @@ class PauseSwitch:
     async def keep(self) -> str | None:
         """Write down what is paused, so that it outlives a restart; returns the reason if that failed, otherwise None.
 
-        Nothing is written before ``allow_writing``.
+        Nothing is written before ``allow_writing``. To cancel it stops nothing.
         """
+        return await asyncio.shield(self._keep())
+
+    async def _keep(self) -> str | None:
         async with self._writing:
             if not self._may_write or not self._record.changed:
                 return None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from module.courier import pause_record
 from module.courier.control import Control
+from module.courier.pause_record import What
+from module.courier.status import status_of
 from module.errors import CLOSING, Unavailable
-from tests.courier.test_courier import running
+from tests.courier.test_courier import running, until
+from tests.process.rig import CountingSensor
+from tests.spool.rig import SlowDisk
 
 ASKED: dict[str, Callable[[Control], Awaitable[object]]] = {
     "spool": lambda control: control.spool([]),
@@ -35,3 +41,42 @@ async def test_what_needs_the_spool_is_unavailable_while_the_service_closes(tmp_
                 await ask(Control(courier))
             answers[name] = str(refusal.value)
     assert answers == dict.fromkeys(ASKED, CLOSING)
+
+
+async def test_a_pause_outlives_a_restart_though_its_caller_has_gone(tmp_path: Path) -> None:
+    """As when the deadline of the command passes while a poll is under way."""
+    sensor = CountingSensor("s1")
+    sensor.hang.clear()
+    sources = [{"name": "s1", "capture_frequency_hz": 100}]
+    async with running(tmp_path, "http://127.0.0.1:1", sensor, sources=sources) as courier:
+        await until(courier, lambda _: bool(sensor.polls))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await Control(courier).pause(captures=True, uploads=False, sources=["s1"])
+        await until(courier, lambda _: list(pause_record.read(courier.store.directory)) == [(What.SOURCE, "s1")])
+        sensor.hang.set()
+
+
+@pytest.mark.parametrize("room", [10_000_000, 10])
+async def test_a_capture_counts_once_the_disk_has_it_though_its_caller_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """A capture for which there is no room is dropped, and nothing else."""
+    disk = SlowDisk(monkeypatch)
+    spool = {"directory": str(tmp_path / "spool"), "min_free_bytes": 0, "max_bytes": room}
+    sources, upload = [{"name": "s1"}], {"disabled": True}
+    sensor, address = CountingSensor("s1"), "http://127.0.0.1:1"
+    async with running(tmp_path, address, sensor, sources=sources, upload=upload, spool=spool) as courier:
+        await courier.opened()
+        disk.hang()
+        call = asyncio.ensure_future(courier.collectors["s1"].capture())
+        while not courier.store.pending.captures:
+            await asyncio.sleep(0.001)
+        await disk.until_it_hangs()
+        call.cancel()
+        await asyncio.wait({call})
+        assert status_of(courier)["sources"]["s1"]["captured"] == 0
+        disk.work()
+        await until(courier, lambda _: courier.store.pending.captures == 0)
+        source = status_of(courier)["sources"]["s1"]
+        assert (source["captured"], source["dropped"]) == ((1, 0) if room > 10 else (0, 1))
