@@ -17,7 +17,7 @@ import pycurl
 from benchmarks.processes import serve
 from benchmarks.subjects.callee import SERVICE
 from module.network import tls as trust
-from module.network.framing import prefix
+from module.network.framing import Serialised, framed
 
 _HEADERS = ["content-type: application/grpc", "te: trailers", "Accept:", "Expect:"]
 
@@ -104,7 +104,7 @@ async def main() -> None:
         uploader = Uploader(
             f"https://localhost:{tls_port}" if tls else f"http://127.0.0.1:{port}", authority if tls else ""
         )
-        left, message, begun = iter(range(count)), prefix(size) + bytes(size), time.monotonic()
+        left, message, begun = iter(range(count)), framed(Serialised(bytes(size))).SerializeToString(), time.monotonic()
         await asyncio.gather(*(uploader.work(left, message) for _ in range(at_once)))
         uploader.close()
         return {"seconds": time.monotonic() - begun}

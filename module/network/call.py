@@ -12,6 +12,7 @@ from grpclib.const import Cardinality
 
 from module.errors import NetworkError
 from module.network.answer import Answer, Pair
+from module.network.framing import Serialised, framed
 from module.network.sockets import Passed
 from module.network.transfer import Transfer
 
@@ -100,14 +101,14 @@ class Call:
 
         If the other side has ended the call, messages are dropped; its answer or error can be received.
         """
-        data = message.SerializeToString()
+        frame = framed(message)
         end = end or not self._cardinality.client_streaming
         if self._transfer is None and end:
             self._all_sent = True
-            self._begin(data)
+            self._begin(frame)
             return
         transfer = self._transfer or self._begin(None)
-        await transfer.send(data)
+        await transfer.send(frame)
         if end:
             await self.end()
 
@@ -186,7 +187,7 @@ class Call:
             raise RuntimeError(f"{self._path}: nothing has been sent yet")
         return self._transfer
 
-    def _begin(self, message: bytes | None) -> Transfer:
+    def _begin(self, message: Serialised | None) -> Transfer:
         transfer = self._transfer = self._lender.take()
         transfer.begin(self._path, self._headers, message)
         return transfer

@@ -5,15 +5,32 @@ gRPC over HTTP/2: one byte (1: compressed), four bytes for the length (the most 
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from module.errors import NetworkError
 
 _HEAD_BYTES = 5
 
 
-def prefix(size: int) -> bytes:
-    """Return what stands before a message of so many bytes."""
+class Serialised(NamedTuple):
+    """A message that is bytes already: ``head``, then ``body``, which may be large.
+
+    A message of two parts is joined piece by piece as it is sent, so that no copy of all of it is made.
+    """
+
+    body: bytes | memoryview
+    head: bytes = b""
+
+    def SerializeToString(self) -> bytes:  # noqa: N802, protobuf's own name
+        """Return the bytes, by the name by which every codec asks for those of a message."""
+        return self.head + self.body
+
+
+def framed(message: Any) -> Serialised:
+    """Return a message, a ``Serialised`` or one of protobuf, with its prefix in the head."""
+    body, head = message if isinstance(message, Serialised) else (message.SerializeToString(), b"")
     # A flag of 0 is the first of five bytes.
-    return size.to_bytes(_HEAD_BYTES, "big")
+    return Serialised(body, (len(head) + len(body)).to_bytes(_HEAD_BYTES, "big") + head)
 
 
 class Unframer:

@@ -21,7 +21,7 @@ from module.network.address import Address
 from module.network.answer import Answer, answer_of
 from module.network.driver import Driver
 from module.network.faults import fault
-from module.network.framing import Unframer, prefix
+from module.network.framing import Serialised, Unframer
 from module.network.sockets import Passed, passed
 from module.network.throttle import Throttle
 
@@ -78,20 +78,20 @@ class Transfer:
         self._answer: Answer | None = None
         self._fault: Exception | None = None
         self._code, self._words = 0, ""
-        self._whole: bytes | None = None
+        self._whole: Serialised | None = None
         self._read_in = 0
         self._repeats = 0
-        self._prefix = b""
+        self._unsent_head = b""
         self._unsent: memoryview | bytes = b""
-        self._next: bytes | None = None
+        self._next: Serialised | None = None
         self._all_given = False
         self._paused = self.throttled = False
         self._room: asyncio.Future[None] | None = None
         self._news: asyncio.Future[None] | None = None
         self._over: asyncio.Future[None] | None = None
 
-    def begin(self, path: str, headers: Sequence[str], message: bytes | None) -> None:
-        """Begin a call with one message and no others; None: messages follow."""
+    def begin(self, path: str, headers: Sequence[str], message: Serialised | None) -> None:
+        """Begin a call with one framed message and no others; None: messages follow."""
         curl = self.curl
         if path != self._path:
             self._path = path
@@ -109,14 +109,14 @@ class Transfer:
             self._whole = message
             self._load(message)
             self._all_given = True
-            size = len(self._prefix) + len(message)
+            size = len(message.head) + len(message.body)
         if size != self._size:
             self._size = size
             curl.setopt(pycurl.POSTFIELDSIZE_LARGE, size)
         self._driver.add(curl, self._end)
 
-    async def send(self, message: bytes) -> None:
-        """Add the next message; returns at once if the one before it is being sent, otherwise waits.
+    async def send(self, message: Serialised) -> None:
+        """Add the next framed message; returns at once if the one before it is being sent, otherwise waits.
 
         If the other side has ended the call, the message is dropped, and the answer or error of the call is valid.
         """
@@ -125,7 +125,7 @@ class Transfer:
             await self._room
         if self.ended:
             return
-        if self._unsent or self._prefix:
+        if self._unsent_head or self._unsent:
             self._next = message
         else:
             self._load(message)
@@ -137,8 +137,8 @@ class Transfer:
             self._all_given = True
             self._go_on()
 
-    def _load(self, message: bytes) -> None:
-        self._prefix, self._unsent = prefix(len(message)), message
+    def _load(self, message: Serialised) -> None:
+        self._unsent, self._unsent_head = message
 
     def _go_on(self) -> None:
         if self._paused:
@@ -152,7 +152,7 @@ class Transfer:
     @property
     def all_taken(self) -> bool:
         """Whether libcurl has taken all messages."""
-        return not self._unsent and not self._prefix and self._next is None
+        return not self._unsent_head and not self._unsent and self._next is None
 
     @property
     def passed(self) -> Passed | None:
@@ -207,7 +207,7 @@ class Transfer:
     # What libcurl calls.
 
     def _read(self, size: int) -> bytes | memoryview | int:
-        if not self._unsent and not self._prefix:
+        if not self._unsent_head and not self._unsent:
             if self._next is None:
                 if self._all_given:
                     return b""
@@ -216,21 +216,21 @@ class Transfer:
             self._load(self._next)
             self._next = None
             _wake(self._room)
-        head, unsent = self._prefix, self._unsent
+        head, unsent = self._unsent_head, self._unsent
         left = len(head) + len(unsent)
         if self._throttle is not None:
             size = self._throttle.take(min(size, left), self._turn)
             if not size:
                 self.throttled = True
                 return int(pycurl.READFUNC_PAUSE)
-        # The prefix joins its message here, because this copies the bytes anyway.
+        # The two parts are joined here, because this copies the bytes anyway.
         if left <= size:
             piece = head + unsent
-            self._prefix = self._unsent = b""
+            self._unsent_head = self._unsent = b""
         else:
             view, cut = memoryview(unsent), max(0, size - len(head))
             piece = head[:size] + view[:cut]
-            self._prefix, self._unsent = head[size:], view[cut:]
+            self._unsent_head, self._unsent = head[size:], view[cut:]
         if self._throttle is not None and self.all_taken:
             self._throttle.leave(self._turn)
         self.sent_bytes += len(piece)

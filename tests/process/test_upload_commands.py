@@ -16,8 +16,9 @@ from viam.gen.service.generic.v1.generic_pb2 import DESCRIPTOR
 from viam.proto.common import DoCommandRequest, DoCommandResponse
 from viam.proto.service.generic import GenericServiceStub
 
-from module.delivery.wire import messages
+from module.delivery.wire.messages import varint
 from module.local.calls import UploadMethod
+from module.network.framing import Serialised
 from tests.process.rig import NAME, CountingSensor, Rig, Starter
 
 COMPONENT = {"component_type": "rdk:component:sensor", "component_name": "s", "method_name": "Readings"}
@@ -133,7 +134,7 @@ def _nested(depth: int) -> bytes:
     """A command of one row so many objects deep, as bytes: protobuf itself makes none that its parsers refuse."""
 
     def field(number: int, data: bytes) -> bytes:
-        return bytes([number << 3 | 2]) + messages.varint(len(data)) + data
+        return bytes([number << 3 | 2]) + varint(len(data)) + data
 
     row = Struct(fields={"n": Value(number_value=1)}).SerializeToString()
     for _ in range(depth - 1):
@@ -147,13 +148,13 @@ def _nested(depth: int) -> bytes:
 async def test_rows_arrive_thirty_deep_and_deeper_ones_are_refused_cleanly(start: Starter) -> None:
     rig = await start(sources=[])
     method = f"/{DESCRIPTOR.services_by_name['GenericService'].full_name}/DoCommand"
-    do_command = UnaryUnaryMethod(rig.server.channel, method, messages.Serialised, DoCommandResponse)
-    await do_command(messages.Serialised(_nested(30)))
+    do_command = UnaryUnaryMethod(rig.server.channel, method, Serialised, DoCommandResponse)
+    await do_command(Serialised(_nested(30)))
     ((row,),) = (arrival.rows for arrival in rig.arrivals())
     assert str(row.struct).count("deeper") == 29
     for depth in (32, 33, 100, 2000):
         with pytest.raises(GRPCError, match=r"more than 30 deep") as refusal:
-            await do_command(messages.Serialised(_nested(depth)))
+            await do_command(Serialised(_nested(depth)))
         assert refusal.value.status is Status.INVALID_ARGUMENT
     assert (await rig.status())["upload"]["uploaded_items"] == 1
 

@@ -1,6 +1,7 @@
 """Serialises messages of viam.app.datasync.v1 around payloads that are already bytes.
 
-Protocol Buffers, "Encoding": each field is a tag, its length as a varint, and its bytes. So a payload is copied once.
+Protocol Buffers, "Encoding": each field is a tag, its length as a varint, and its bytes. A payload is the last
+field, so it need not be copied.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -20,23 +20,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from viam.proto.app.datasync import DataType, UploadMetadata
 
 from module.clock import stamps
+from module.network.framing import Serialised
 
 _ROWS = DataType.DATA_TYPE_TABULAR_SENSOR
 _BINARY = DataType.DATA_TYPE_BINARY_SENSOR
-
-
-@dataclass(frozen=True, slots=True)
-class Serialised:
-    """A serialised request. This module's methods use it as the request type of a channel.
-
-    A codec gets the bytes of any message by ``SerializeToString``.
-    """
-
-    data: bytes
-
-    def SerializeToString(self) -> bytes:  # noqa: N802, protobuf's own name
-        """Return the bytes."""
-        return self.data
 
 
 def serialised(message: Message) -> Serialised:
@@ -96,7 +83,7 @@ def payload_request(about: About, parameters: Mapping[str, Any] | None, payload:
     if metadata:
         contents = b"".join((b"\x0a", varint(len(metadata)), metadata, contents))
     size = varint(len(contents) + len(payload))
-    return Serialised(b"".join((_head(about, _BINARY, parameters), b"\x12", size, contents, payload)))
+    return Serialised(payload, head=b"".join((_head(about, _BINARY, parameters), b"\x12", size, contents)))
 
 
 def row(struct: Message, times: Pair | None) -> bytes:
@@ -154,14 +141,15 @@ def timestamp(microseconds: int) -> Timestamp:
     return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
 
 
-def chunk(*parts: bytes) -> Serialised:
-    """Make a message that has only field 2, such as a StreamingDataCaptureUploadRequest with a chunk."""
-    return Serialised(b"".join((b"\x12", varint(sum(map(len, parts))), *parts)))
+def chunk(data: bytes | memoryview) -> Serialised:
+    """Make a StreamingDataCaptureUploadRequest of a chunk, which is field 2."""
+    return Serialised(data, head=b"\x12" + varint(len(data)))
 
 
-def file_chunk(data: bytes) -> Serialised:
-    """Make a FileUploadRequest with a FileData; its data is field 1."""
-    return chunk(b"\x0a", varint(len(data)), data) if data else chunk()
+def file_chunk(data: bytes | memoryview) -> Serialised:
+    """Make a FileUploadRequest whose field 2 is a FileData; its data is field 1."""
+    field = b"\x0a" + varint(len(data)) if data else b""
+    return Serialised(data, head=b"\x12" + varint(len(field) + len(data)) + field)
 
 
 varint = functools.lru_cache(maxsize=4096)(stamps.varint)

@@ -41,7 +41,6 @@ from module.delivery.wire.files import OpenFile
 from module.delivery.wire.messages import (
     About,
     Pair,
-    Serialised,
     Times,
     chunk,
     file_chunk,
@@ -57,6 +56,7 @@ from module.delivery.wire.stall import Patience, StallWatch
 from module.files import threads
 from module.network.call import Call
 from module.network.channel import Channel
+from module.network.framing import Serialised
 
 _SERVICE = "/viam.app.datasync.v1.DataSyncService/"
 
@@ -302,12 +302,12 @@ class CourierClient(DataClient):
         return response
 
     async def _send_chunks(
-        self, stream: Call | Stream[Any, Any], data: bytes, message: Callable[[bytes], Serialised]
+        self, stream: Call | Stream[Any, Any], data: bytes, message: Callable[[memoryview], Serialised]
     ) -> None:
         """Send the data as messages of at most a chunk each, the last one as the end; no data is one empty chunk."""
-        last = max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
+        view, last = memoryview(data), max(0, len(data) - 1) // self._chunk_bytes * self._chunk_bytes
         for start in range(0, last + 1, self._chunk_bytes):
-            await stream.send_message(message(data[start : start + self._chunk_bytes]), end=start == last)
+            await stream.send_message(message(view[start : start + self._chunk_bytes]), end=start == last)
 
     @contextlib.asynccontextmanager
     async def _open(self, method: Any) -> AsyncIterator[Call | Stream[Any, Any]]:

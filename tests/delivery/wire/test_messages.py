@@ -60,7 +60,10 @@ def test_a_payload_is_in_the_request_that_protobuf_makes(size: int) -> None:
         sensor_contents=[SensorData(metadata=SensorMetadata.FromString(metadata), binary=payload)],
     )
     for _ in range(2):
-        assert DataCaptureUploadRequest.FromString(payload_request(ABOUT, None, payload, metadata).data) == expected
+        assert (
+            DataCaptureUploadRequest.FromString(payload_request(ABOUT, None, payload, metadata).SerializeToString())
+            == expected
+        )
 
 
 def test_parameters_travel_as_values_of_any_kind() -> None:
@@ -78,7 +81,7 @@ def test_parameters_travel_as_values_of_any_kind() -> None:
 def test_what_differs_from_the_last_upload_is_said() -> None:
     """The part that is made once for all of a source is made for that source alone."""
     for about in (ABOUT, ABOUT._replace(component_name="other"), ABOUT._replace(tags=()), ABOUT):
-        request = DataCaptureUploadRequest.FromString(rows_request(about, None, []).data)
+        request = DataCaptureUploadRequest.FromString(rows_request(about, None, []).SerializeToString())
         assert (request.metadata.component_name, tuple(request.metadata.tags)) == (about.component_name, about.tags)
-    binary = DataCaptureUploadRequest.FromString(payload_request(ABOUT, None, b"", b"").data)
+    binary = DataCaptureUploadRequest.FromString(payload_request(ABOUT, None, b"", b"").SerializeToString())
     assert binary.metadata.type == DataType.DATA_TYPE_BINARY_SENSOR
