@@ -354,7 +354,7 @@ class Database:
                 self._streams.note_taken([stream])
                 mark = mark_of(detail)
                 if mark is not None:
-                    self.sent_files.remember([mark])
+                    self.sent_files.discard(mark)
         return gone
 
     def _failure_ids(self, ids: Sequence[int] | None) -> list[int]:

@@ -2,6 +2,9 @@
 
 A file is the one that was sent if path, size and date match, or inode, size and date: then it has been renamed. What
 waits to be sent is known by both, too, from its row's ``detail``.
+
+A file that was rejected, and whose failure was discarded, is not sent again under its path either. But it was not
+delivered, so it must stay in its folder. Its row has ``_discarded_size`` of its size, which is negative.
 """
 
 from __future__ import annotations
@@ -23,12 +26,16 @@ class SentFiles:
         self._db = db
 
     def unknown(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        """Those files that are neither sent, waiting, nor failed under this path and in the state that is marked."""
-        return [mark for mark in marks if not self._sent(mark) and not self._held(mark)]
+        """Those files that are neither sent, discarded, waiting, nor failed by this path and in the marked state."""
+        return [
+            mark
+            for mark in marks
+            if not self._has(mark, mark.size) and not self._has(mark, _discarded_size(mark)) and not self._held(mark)
+        ]
 
-    def _sent(self, mark: FileMark) -> bool:
-        sent = "SELECT 1 FROM sent_file WHERE path = ? AND size = ? AND modified_ns = ?"
-        return self._db.execute(sent, (mark.path, mark.size, mark.modified_ns)).fetchone() is not None
+    def _has(self, mark: FileMark, size: int) -> bool:
+        row = "SELECT 1 FROM sent_file WHERE path = ? AND size = ? AND modified_ns = ?"
+        return self._db.execute(row, (mark.path, size, mark.modified_ns)).fetchone() is not None
 
     def _held(self, mark: FileMark) -> bool:
         before_4 = file_detail_before_4(mark)
@@ -63,7 +70,7 @@ class SentFiles:
 
     def among(self, marks: Sequence[FileMark]) -> list[FileMark]:
         """Those files that were delivered in the very state that is marked."""
-        return [mark for mark in marks if self._sent(mark)]
+        return [mark for mark in marks if self._has(mark, mark.size)]
 
     def forget(self, marks: Iterable[FileMark]) -> None:
         """Forget delivered files that are there no longer."""
@@ -74,9 +81,15 @@ class SentFiles:
 
     def remember(self, marks: Iterable[FileMark]) -> None:
         """Note that these files were sent, so that they are not sent again in that state."""
+        self._put((mark.path, mark.size, mark.modified_ns, mark.inode) for mark in marks)
+
+    def discard(self, mark: FileMark) -> None:
+        """Note that a file is not to be sent in that state, though it was not delivered."""
+        self._put([(mark.path, _discarded_size(mark), mark.modified_ns, mark.inode)])
+
+    def _put(self, rows: Iterable[tuple[object, ...]]) -> None:
         self._db.executemany(
-            "INSERT OR REPLACE INTO sent_file (path, size, modified_ns, inode) VALUES (?, ?, ?, ?)",
-            [(m.path, m.size, m.modified_ns, m.inode) for m in marks],
+            "INSERT OR REPLACE INTO sent_file (path, size, modified_ns, inode) VALUES (?, ?, ?, ?)", rows
         )
 
     def below(self, folder: str, after: str, most: int) -> list[tuple[str, int]]:
@@ -97,3 +110,7 @@ class SentFiles:
             )
             self._db.execute("DELETE FROM sent_file WHERE path = ? AND missing > ?", (path, forget_after))
         self._db.executemany("UPDATE sent_file SET missing = 0 WHERE path = ?", [(path,) for path in back])
+
+
+def _discarded_size(mark: FileMark) -> int:
+    return -1 - mark.size

@@ -16,7 +16,7 @@ from module.collection.folders import FolderWatch
 from module.collection.gone_files import MISSING_DAYS
 from module.spool.store import Store
 from tests.collection.rig import LOGGER, config_of
-from tests.spool.rig import drain, make_version_3, spool_config, upload_config
+from tests.spool.rig import claim, drain, make_version_3, spool_config, upload_config
 from tests.waiting import until
 
 DAY_S = 86_400
@@ -143,6 +143,26 @@ async def test_a_spool_of_version_3_knows_what_it_sent(machine: Machine) -> None
         await machine.rounds(watch)
         assert machine.store.items == 0
     assert machine.sent == [b"old", b"new"]
+
+
+@pytest.mark.parametrize("after_upload", [AfterUpload.DELETE, AfterUpload.MOVE])
+async def test_a_file_that_was_rejected_and_discarded_stays_in_its_folder(
+    machine: Machine, after_upload: AfterUpload
+) -> None:
+    """The cloud does not have it: it is not put away, restarts included, and not sent again until it changes."""
+    (machine.folder / "a").write_bytes(b"bad")
+    async with machine.running(after_upload) as watch:
+        await until(lambda: machine.store.items == 1)
+        await machine.store.fail(await claim(machine.store), "no", 1)
+        await machine.store.discard()
+        await machine.rounds(watch)
+    async with machine.running(after_upload) as watch:
+        await machine.rounds(watch)
+        assert (machine.store.items, machine.put_away) == (0, [])
+        (machine.folder / "a").write_bytes(b"better")
+        await machine.deliver(1)
+        await until(lambda: machine.put_away == [str(machine.folder / "a")])
+    assert machine.sent == [b"better"]
 
 
 async def _known(machine: Machine) -> list[str]:
