@@ -89,7 +89,8 @@ class Filter:
 
         ``at``: when the poll began, in seconds of the loop's clock. Raises EncodeError if an image cannot be compared.
         """
-        if self._on_change is not None:
+        # What a closed gate drops is not kept, so nothing is compared with it.
+        if self._on_change is not None and (self._eye is not None or self.is_needed(at)):
             polled, on_change = len(answers), self._on_change
             answers = [answer for answer in answers if await self._differs(answer, at, on_change)]
             self._kept.filtered += polled - len(answers)
