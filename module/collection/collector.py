@@ -206,6 +206,8 @@ class Collector:
             took_us, answers = await shot.source.poll()
         except NothingToCapture:
             self.kept.filtered += 1
+            # It answers, and that may be all that it says for hours.
+            self._well()
             raise
         answers = self._with_bytes(answers)
         try:

@@ -81,6 +81,20 @@ async def test_polls_that_a_filter_module_holds_back_are_counted_and_make_no_noi
     assert "no capture" not in rig.printed()
 
 
+async def test_a_filter_module_that_holds_all_back_after_an_error_is_no_trouble(start: Starter) -> None:
+    """It answers; and the health sensor shows each last error."""
+
+    def fail(number: int) -> Exception:
+        return RuntimeError("unplugged") if number == 1 else NoCaptureToStoreError()  # type: ignore[no-untyped-call]
+
+    rig = await start(CountingSensor("s1", fail=fail), sources=[{"name": "s1"}])
+    assert "unplugged" in (await rig.command("capture", sources=["s1"]))["errors"]["s1"]
+    assert "unplugged" in (await rig.status())["sources"]["s1"]["last_error"]
+    assert (await rig.command("capture", sources=["s1"]))["errors"] == {}
+    source = (await rig.status())["sources"]["s1"]
+    assert (source["captured"], source["filtered"], source["errors"], source["last_error"]) == (0, 1, 1, None)
+
+
 async def test_a_resource_that_raises_is_counted_and_named(start: Starter) -> None:
     sensor = CountingSensor("s1", fail=lambda number: ValueError("bus error") if number == 2 else None)
     rig = await start(sensor, sources=[{"name": "s1"}])
