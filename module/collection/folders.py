@@ -165,9 +165,15 @@ class FolderWatch:
             if directory not in origins:
                 origins[directory] = self._origin(path)
             captures.append(Capture(origin=origins[directory], requested_us=now_us, received_us=now_us, file=mark))
-        await self._spool.append(captures)
-        self.kept.captured += len(captures)
-        self.kept.last_capture_us = now_us
+        appended = asyncio.ensure_future(self._spool.append(captures))
+        appended.add_done_callback(lambda done: self._appended(done, len(captures), now_us))
+        await asyncio.shield(appended)
+
+    def _appended(self, done: asyncio.Future[object], count: int, now_us: int) -> None:
+        # Also if the service is being rebuilt meanwhile: the next instance goes on with these counts.
+        if not done.cancelled() and done.exception() is None:
+            self.kept.captured += count
+            self.kept.last_capture_us = now_us
 
     def _origin(self, path: str) -> Origin:
         tags, dataset_ids = inferred(path)

@@ -16,7 +16,7 @@ from module.collection.folders import FolderWatch
 from module.collection.gone_files import MISSING_DAYS
 from module.spool.store import Store
 from tests.collection.rig import LOGGER, config_of
-from tests.spool.rig import claim, drain, make_version_3, spool_config, upload_config
+from tests.spool.rig import SlowDisk, claim, drain, make_version_3, spool_config, upload_config
 from tests.waiting import until
 
 DAY_S = 86_400
@@ -143,6 +143,20 @@ async def test_a_spool_of_version_3_knows_what_it_sent(machine: Machine) -> None
         await machine.rounds(watch)
         assert machine.store.items == 0
     assert machine.sent == [b"old", b"new"]
+
+
+async def test_a_file_counts_though_its_watch_ends_while_it_is_written_to_the_disk(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the service is rebuilt: the next instance goes on with the counts of this one."""
+    disk = SlowDisk(monkeypatch)
+    async with machine.running() as watch:
+        disk.hang()
+        (machine.folder / "a").write_bytes(b"a")
+        await disk.until_it_hangs()
+        assert watch.kept.captured == 0
+        asyncio.get_running_loop().call_later(0.05, disk.work)
+    assert watch.kept.captured == 1
 
 
 @pytest.mark.parametrize("after_upload", [AfterUpload.DELETE, AfterUpload.MOVE])
