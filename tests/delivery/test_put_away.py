@@ -51,10 +51,6 @@ def _origin(folder: Path, after_upload: str, move_to: Path | str = "") -> Origin
     )
 
 
-def _descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 def _files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

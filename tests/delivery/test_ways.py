@@ -119,4 +119,5 @@ async def test_a_cloud_that_takes_no_more_bytes_is_noticed_in_time(start: Starte
     assert time.monotonic() - begun < 30
     held.set()
     await rig.flush(20)
-    assert rig.images() == [1]
+    # A busy computer may be late with the answer to the second try, too.
+    assert set(rig.images()) == {1}

@@ -11,6 +11,7 @@ import pytest
 
 from module.errors import OutsideFolder
 from module.files.folder_paths import open_inside, parent_inside, parts_inside, resolve_inside
+from tests.descriptors import open_around
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +31,6 @@ def folder(tmp_path: Path) -> Path:
 def _read(descriptor: int) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         return file.read()
-
-
-def _open_descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.parametrize("path", ["sub/a.txt", "{folder}/sub/a.txt", "{folder}/sub/../sub//a.txt", "./sub/a.txt"])
@@ -184,11 +181,11 @@ def test_what_is_swapped_in_between_check_and_open_gains_nothing(
                 victim.symlink_to(tmp_path / "secret" / ("" if swapped == "folder" else "password"))
         return real_open(opened, flags, mode, dir_fd=dir_fd)
 
-    before = _open_descriptors()
+    before = open_around(tmp_path)
     monkeypatch.setattr(os, "open", swapping)
     with pytest.raises(OSError if swapped == "fifo" else OutsideFolder):
         open_inside(str(folder), str(path))
-    assert _open_descriptors() == before
+    assert open_around(tmp_path) == before
 
 
 @pytest.mark.parametrize("at", ["one", "two", "three"])
@@ -238,15 +235,15 @@ def test_a_link_to_a_device_leads_out_or_nowhere(folder: Path) -> None:
 
 
 def test_nothing_stays_open_and_children_inherit_nothing(folder: Path) -> None:
-    before = _open_descriptors()
+    before = open_around(folder)
     descriptor = open_inside(str(folder), str(folder / "sub" / "a.txt"))
-    assert _open_descriptors() == before + 1
+    assert open_around(folder) == sorted([*before, str(folder / "sub" / "a.txt")])
     assert not os.get_inheritable(descriptor)
     os.close(descriptor)
     for path in (folder / "sub", folder / "not-there", folder / "sub" / "a.txt" / "below"):
         with pytest.raises(OSError, match=str(path)):
             open_inside(str(folder), str(path))
-    assert _open_descriptors() == before
+    assert open_around(folder) == before
 
 
 def test_errors_name_the_whole_path(folder: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from module.delivery.wire.files import OpenFile
 from module.errors import FileChanged, OutsideFolder
 from tests.delivery.written import mark_of_file, write_file
+from tests.descriptors import open_around
 
 
 @pytest.fixture
@@ -27,12 +28,8 @@ def _changed_us(path: Path) -> int:
     return path.stat().st_ctime_ns // 1000
 
 
-def _descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-async def _closed(before: int) -> None:
-    while _descriptors() != before:  # they are closed in threads
+async def _closed(folder: Path) -> None:
+    while open_around(folder):  # they are closed in threads
         await asyncio.sleep(0.001)
 
 
@@ -162,14 +159,13 @@ async def test_a_link_out_of_the_folder_is_not_opened(folder: Path, tmp_path: Pa
 
 
 async def test_closing_is_idempotent_and_reading_after_it_is_an_error(folder: Path) -> None:
-    before = _descriptors()
     file = OpenFile(str(folder), str(write_file(folder / "a.txt")))
     await file.__aenter__()
     file.close()
     file.close()
     with pytest.raises(OSError, match="closed"):
         await anext(file.chunks(10))
-    await _closed(before)
+    await _closed(folder)
 
 
 async def test_an_open_that_is_cancelled_leaves_nothing_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +178,6 @@ async def test_an_open_that_is_cancelled_leaves_nothing_open(folder: Path, monke
         go_on.wait(5)
         return real_open(*args, **named)
 
-    before = _descriptors()
     monkeypatch.setattr(os, "open", slow)
     task = asyncio.create_task(OpenFile(str(folder), str(path)).__aenter__())
     while not begun.is_set():
@@ -192,4 +187,4 @@ async def test_an_open_that_is_cancelled_leaves_nothing_open(folder: Path, monke
         await task
     monkeypatch.undo()
     go_on.set()
-    await _closed(before)
+    await _closed(folder)
