@@ -86,7 +86,7 @@ async def test_an_answer_that_nobody_understands_is_asked_for_ten_times(start: S
     rig = await start(concurrency=2)
     rig.cloud.judge = refuse(STATUS.UNKNOWN, "?", source="bad")
     await rig.append(image(0, "bad"), *(image(n) for n in range(1, 41)))
-    await rig.cloud.wait_for(lambda: len(rig.images()) == 40, 5)
+    await rig.cloud.wait_for(lambda: len(rig.images()) == 40, 30)
     await rig.flush()
     (failure,) = await rig.store.failures(10)
     assert (failure.source, failure.error, failure.attempts) == ("bad", "UNKNOWN: ?", 10)
@@ -98,7 +98,7 @@ async def test_tries_while_the_cloud_was_away_do_not_count_against_a_capture(sta
     rig = await start(retry_initial_s=0.001, retry_max_s=0.002)
     rig.cloud.judge = refuse(STATUS.UNAVAILABLE, "away")
     await rig.append(image(1))
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= 12, 3)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= 12, 30)
     answers = iter([STATUS.UNKNOWN] * 9)
 
     async def unsure(_: Call) -> None:
@@ -184,15 +184,15 @@ async def test_a_cloud_that_is_away_is_asked_by_one_upload_at_a_time(start: Star
     await rig.append(*(image(n) for n in range(1, 101)))
     await rig.settled("offline")
     at_once["most"], before = 0, rig.cloud.calls.total()
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= before + 6, 5)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= before + 6, 30)
     assert at_once["most"] == 1
     rig.cloud.judge = crowd = Crowd()
     crowd._complete.set()
     # Each that arrives lets one more go at once.
-    await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) >= 15, 5)
+    await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) >= 15, 30)
     assert crowd.most <= 8
     rig.cloud.judge = crowd = Crowd(wait_for=8)
-    await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) == 101, 5)
+    await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) == 101, 30)
     assert crowd.most == 8
     assert sorted(rig.images()) == list(range(101))
 
@@ -319,7 +319,7 @@ async def test_a_spool_that_refuses_keeps_the_capture(start: Starter, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr("module.spool.database.Database.fail", fail)
         await rig.append(image(1))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             await broken.wait()
         await rig.settled("idle")
     assert (rig.store.items, rig.store.failed) == (1, 0)

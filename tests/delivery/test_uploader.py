@@ -54,7 +54,7 @@ async def test_rows_gather_until_the_wait_is_over(start: Starter) -> None:
     rig = await start(batch_wait_s=0.3)
     for number in range(5):
         await rig.append(row(number))
-    await rig.cloud.wait_for(lambda: bool(rig.cloud.arrivals), 3)
+    await rig.cloud.wait_for(lambda: bool(rig.cloud.arrivals), 30)
     assert rig.rows() == list(range(5))
 
 
@@ -97,7 +97,7 @@ async def test_one_upload_finds_out_whether_there_is_a_cloud(start: Starter) -> 
 
     rig.cloud.judge = hold
     await rig.append(*(image(n) for n in range(20)))
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() > 0, 3)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() > 0, 30)
     assert (rig.status()["in_flight"], rig.status()["state"], rig.status()["connected"]) == (1, "uploading", False)
     held.set()
     await rig.flush()
@@ -220,7 +220,7 @@ async def test_paused_uploads_rest_until_they_are_resumed(start: Starter) -> Non
     assert time.monotonic() - began < 30
     assert (rig.cloud.calls.total(), rig.store.items) == (0, 1)
     rig.uploader.resume()
-    await rig.cloud.wait_for(lambda: rig.images() == [1], 3)
+    await rig.cloud.wait_for(lambda: rig.images() == [1], 30)
     await rig.settled("idle")
 
 
@@ -246,10 +246,10 @@ async def test_what_is_under_way_when_uploads_are_paused_arrives(start: Starter)
     rig = await start()
     rig.cloud.judge = Crowd(wait_for=2)
     await rig.append(image(1), image(2))
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 1, 3)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 1, 30)
     rig.uploader.pause()
     rig.cloud.judge._complete.set()
-    await rig.cloud.wait_for(lambda: rig.images() == [1], 3)
+    await rig.cloud.wait_for(lambda: rig.images() == [1], 30)
     await rig.until(lambda: rig.store.items == 1)
 
 
@@ -310,7 +310,7 @@ async def test_the_status_says_what_the_contract_names(start: Starter) -> None:
 async def test_whoever_waits_for_a_capture_gets_the_clouds_id(start: Starter) -> None:
     rig = await start()
     (capture_id,) = await rig.append(image(1))
-    file_id = await asyncio.wait_for(rig.uploader.wait_for(capture_id), 3)
+    file_id = await asyncio.wait_for(rig.uploader.wait_for(capture_id), 30)
     assert file_id == rig.cloud.arrivals[0].file_id
     assert rig.delivered == [(capture_id, file_id)]
 
@@ -320,7 +320,7 @@ async def test_whoever_waits_for_a_rejected_capture_hears_of_it(start: Starter) 
     rig.cloud.judge = refuse(grpc.StatusCode.INVALID_ARGUMENT, "not an image")
     (capture_id,) = await rig.append(image(1))
     with pytest.raises(Rejected, match="INVALID_ARGUMENT: not an image"):
-        await asyncio.wait_for(rig.uploader.wait_for(capture_id), 3)
+        await asyncio.wait_for(rig.uploader.wait_for(capture_id), 30)
     (failure,) = await rig.store.failures(10)
     assert (failure.id, failure.error, failure.attempts) == (capture_id, "INVALID_ARGUMENT: not an image", 1)
 
@@ -343,7 +343,7 @@ async def test_closing_is_quick_and_loses_nothing(start: Starter, stalls: str) -
     await rig.flush()
     rig.cloud.judge = Crowd(wait_for=99, patience_s=120)
     await rig.append(*(image(n) for n in range(1, 11)))
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 5, 3)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 5, 30)
     if stalls == "connection":
         await rig.cloud.stop()
     began = time.monotonic()
@@ -359,7 +359,7 @@ async def test_an_upload_that_ends_while_the_service_closes_counts(start: Starte
     await rig.flush()
     rig.cloud.judge = crowd = Crowd(wait_for=99)
     await rig.append(image(1))
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 2, 3)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 2, 30)
     closing = asyncio.create_task(rig.claimable())
     await asyncio.sleep(0.05)
     crowd._complete.set()

@@ -44,17 +44,20 @@ async def test_a_first_address_that_is_dead_delays_the_first_upload_by_less_than
         port = int(address.rpartition(":")[2])
         door = ClosedDoor("::1", port)
         await door.shut()
-        rig = Rig(config_of(tmp_path / "spool", f"http://localhost:{port}", upload={}), cloud)
-        begun = time.monotonic()
-        await rig.open()
-        await rig.append(row(1))
-        await rig.until(lambda: rig.rows() == [1])
-        took = time.monotonic() - begun
-        await rig.close()
+        seconds = []
+        for host in ("127.0.0.1", "localhost"):
+            rig = Rig(config_of(tmp_path / host, f"http://{host}:{port}", upload={}), cloud)
+            cloud.arrivals.clear()
+            begun = time.monotonic()
+            await rig.open()
+            await rig.append(row(1))
+            await rig.until(lambda rig=rig: rig.rows() == [1])  # type: ignore[misc]
+            seconds.append(time.monotonic() - begun)
+            await rig.close()
+            assert rig.status()["retries"] == 0
         door.open()
         door.sock.close()
-    assert took < 2
-    assert rig.status()["retries"] == 0
+    assert seconds[1] < seconds[0] + 2
 
 
 async def test_a_page_on_the_way_is_not_the_clouds_verdict(tmp_path: Path) -> None:

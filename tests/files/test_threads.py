@@ -29,7 +29,7 @@ async def test_the_result_or_error_of_work_is_returned() -> None:
 async def test_a_folder_that_hangs_takes_few_threads_and_none_of_another(hang: threading.Event) -> None:
     before = threading.active_count()
     stuck = [threads.start("/hangs", hang.wait) for _ in range(20)]
-    assert await asyncio.wait_for(threads.answer("/works", int), 5) == 0
+    assert await asyncio.wait_for(threads.answer("/works", int), 30) == 0
     assert threading.active_count() <= before + threads.MOST_THREADS + 1
     with pytest.raises(FileUnavailable, match="'/hangs' has not answered for 0 s"):
         await threads.within("/hangs", stuck[0], 0)

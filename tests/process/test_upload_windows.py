@@ -183,7 +183,7 @@ async def test_an_upload_under_way_outlives_its_permit(start: Starter) -> None:
     wifi.connected = False
     status = await rig.until(lambda status: status["upload"]["state"] == "resting")
     assert status["upload"]["in_flight"] > 0
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         assert "wifi.connected is not true" in (await flush)["reason"]
     held.set()
     status = await rig.until(lambda status: status["upload"]["in_flight"] == 0)

@@ -313,7 +313,7 @@ async def test_a_second_instance_waits_until_the_first_lets_go(opened: Opener) -
     await asyncio.sleep(0.2)
     assert not opening.done()
     await first.close()
-    second = await asyncio.wait_for(opening, 2)
+    second = await asyncio.wait_for(opening, 30)
     assert second.items == 1
 
 
