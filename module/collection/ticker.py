@@ -39,8 +39,7 @@ class Ticker:
         self._active = active
         self._patience = timedelta(seconds=patience_s + _CLOCK_LOOK_S)
         self._until = math.inf
-        self.description: str | None = None
-        """The schedule that ``set_schedule`` has set, in words; None: none is set."""
+        self._description: str | None = None
         self._loop = asyncio.get_running_loop()
         self._beat = beat
         self._sleeper: asyncio.Future[bool] | None = None
@@ -167,9 +166,15 @@ class Ticker:
     def set_schedule(self, schedule: Schedule, description: str | None, *, for_s: float = math.inf) -> None:
         """Follow another schedule for ``for_s`` seconds, and then the configured one again."""
         self._schedule = schedule
-        self.description = description
+        self._description = description
         self._until = self._loop.time() + for_s
         self._wake()
+
+    @property
+    def description(self) -> str | None:
+        """The schedule that ``set_schedule`` has set, in words; None: none is set, or its time is over."""
+        # Nobody waits for the ticks of a source whose resource is missing.
+        return self._description if self._loop.time() < self._until else None
 
     @property
     def has_ticks(self) -> bool:

@@ -103,6 +103,15 @@ async def test_a_schedule_that_was_set_ends_with_its_time() -> None:
     assert ticker.description is None
 
 
+async def test_a_schedule_that_is_over_is_not_shown_although_nobody_waits_for_its_ticks() -> None:
+    """As with a source whose resource is missing."""
+    ticker = _ticker(Periodic(1.0))
+    ticker.set_schedule(Periodic(0.02), "50 Hz", for_s=10)
+    assert ticker.description == "50 Hz"
+    await asyncio.sleep(11)
+    assert ticker.description is None
+
+
 async def test_a_new_schedule_takes_effect_at_once() -> None:
     ticker = _ticker(Periodic(3600))
     waiting = asyncio.ensure_future(ticker.wait())
