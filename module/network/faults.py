@@ -10,11 +10,15 @@ from module.network.tls import meaning
 
 _E_PROXY = 97
 """CURLE_PROXY, which pycurl has no name for."""
+_QUOTES_PROXY = ("Unsupported proxy syntax", "Unsupported proxy scheme")
 
 
 def fault(address: Address, code: int, words: str) -> NetworkError:
     """Return the error of a call that ended without an answer; ``words`` is libcurl's text, if there is one."""
     words = words or pycurl.easy_strerror(code)
+    if words.startswith(_QUOTES_PROXY):
+        # The quote has the proxy's password.
+        words = words.partition("'")[0] + "its address"
     if code == pycurl.E_COULDNT_RESOLVE_HOST:
         return NetworkError(f"the name {address.host} does not resolve: {words}")
     if code == pycurl.E_OPERATION_TIMEDOUT:

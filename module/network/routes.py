@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -35,14 +36,18 @@ class Route:
         """Return the way for people to read, without the password."""
         if not self.proxy:
             return "directly"
-        parts = urlsplit(self.proxy)
-        port = "" if parts.port is None else f":{parts.port}"
+        try:
+            parts = urlsplit(self.proxy)
+            port = "" if parts.port is None else f":{parts.port}"
+        except ValueError:
+            # Its text may quote a part of the password.
+            return "through a proxy whose address is not valid"
         return f"through the proxy {parts.hostname}{port}"
 
     def take(self, curl: pycurl.Curl) -> None:
         """Set the options of a handle for this way."""
         if self.proxy is not None:
-            curl.setopt(pycurl.PROXY, self.proxy)
+            curl.setopt(pycurl.PROXY, os.fsencode(self.proxy))
             # NO_PROXY of the environment is only for the proxies of the environment.
             curl.setopt(pycurl.NOPROXY, "")
 

@@ -110,6 +110,47 @@ async def test_a_proxy_that_lets_nobody_in_is_named_without_the_password(
     assert str(way) == f"through the proxy {where}"
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        f"http://{USER}:{PASSWORD}@host:99999",
+        f"http://{USER}:{PASSWORD}#1@host:8080",
+        f"socks5h://{USER}:{PASSWORD}/1@host:1080",
+        f"http://{USER}:{PASSWORD}'{'1' * 300}'@host:port",
+        f"ftp://{USER}:{PASSWORD}@host:21",
+        f"socks5h://[{USER}:{PASSWORD}@host:1080",
+    ],
+)
+async def test_a_proxy_whose_address_is_not_valid_is_no_way_and_is_not_quoted(
+    served: tuple[RawServer, Any], given: str
+) -> None:
+    _, channel_by = served
+    way = Route(given)
+    with pytest.raises(NetworkError) as alone:
+        await ask(channel_by(way))
+    with pytest.raises(NetworkError) as beside:
+        await first_open([way, Route(given)], channel_by)
+    assert "proxy" in str(alone.value)
+    assert PASSWORD not in f"{alone.value} {beside.value} {way}"
+
+
+async def test_a_proxy_of_the_environment_that_is_not_valid_is_not_quoted(
+    served: tuple[RawServer, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, channel_by = served
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{USER}:{PASSWORD}@host:99999")
+    monkeypatch.setenv("https_proxy", f"http://{USER}:{PASSWORD}@host:99999")
+    with pytest.raises(NetworkError) as refused:
+        await ask(channel_by(Route()))
+    assert PASSWORD not in str(refused.value)
+
+
+async def test_a_password_may_have_any_letters(served: tuple[RawServer, Any]) -> None:
+    _, channel_by = served
+    with pytest.raises(NetworkError, match=r"127\.0\.0\.1"):
+        await ask(channel_by(Route(f"http://{USER}:schlüssel@127.0.0.1:1")))
+
+
 async def test_the_second_way_is_tried_beside_a_first_that_is_dead(served: tuple[RawServer, Any]) -> None:
     server, channel_by = served
     async with proxy("socks5", locked=False) as where:
