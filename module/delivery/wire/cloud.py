@@ -22,6 +22,7 @@ from module.attributes.uploader import CloudConfig
 from module.delivery.outcome import say
 from module.delivery.wire.methods import CourierClient
 from module.delivery.wire.stall import Patience
+from module.errors import NetworkError
 from module.network import tls
 from module.network.address import Address
 from module.network.channel import CONNECT_TIMEOUT_S, Channel
@@ -95,7 +96,7 @@ class Cloud:
     def session(self) -> AbstractAsyncContextManager[Session]:
         """Return the current session, connected and authenticated; makes one if there is none.
 
-        Entering it raises NotAdmitted if the cloud refuses the key, and the errors of the network.
+        Entering it raises NotAdmitted if the cloud refuses the key, and otherwise NetworkError or TimeoutError.
         """
         return _Lease(self._current)
 
@@ -163,7 +164,8 @@ class Cloud:
                     f"the cloud does not accept cloud.api_key with cloud.api_key_id {self._config.api_key_id}: "
                     f"{self.redact(say(error))}"
                 ) from error
-            raise
+            # Not the error itself: its status would be taken for a verdict on the capture that was to be sent.
+            raise NetworkError(f"{self._config.host} could not authenticate this machine: {say(error)}") from error
         return str(response.access_token)
 
     def retire(self, session: Session, *, token: bool) -> bool:

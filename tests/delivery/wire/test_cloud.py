@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpclib import Status
 
 from module.attributes.uploader import CloudConfig
 from module.delivery.outcome import Verdict, judge, say
@@ -21,6 +22,7 @@ from module.errors import NetworkError
 from module.local.calls import Refusal
 from module.local.cloud import LocalCloud
 from tests.delivery.rig import KEY, KEY_ID, PART, config_of, local_cloud
+from tests.network.raw import HEADERS, Connection, raw_server
 
 
 def client_of(address: str, *, api_key: str = KEY) -> Cloud:
@@ -113,6 +115,35 @@ async def test_a_key_that_is_not_accepted_is_named_but_never_shown() -> None:
         async with client.session() as session:
             await upload(session)
         client.close()
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        each
+        for each in Status
+        if each is not Status.OK
+        and each not in (Status.UNAUTHENTICATED, Status.PERMISSION_DENIED, Status.INVALID_ARGUMENT, Status.NOT_FOUND)
+    ],
+    ids=lambda status: status.name,
+)
+async def test_an_authentication_that_fails_is_no_verdict_on_a_capture(status: Status) -> None:
+    """Such as that of a cloud whose database is away, or of a server that is not Viam's."""
+
+    async def fail(connection: Connection) -> None:
+        await connection.greet()
+        stream, said = (
+            await connection.request(),
+            [("grpc-status", str(status.value)), ("grpc-message", "larger than max")],
+        )
+        connection.write(connection.headers(stream, [*HEADERS, *said], end=True))
+
+    async with raw_server(None, fail) as server:
+        client = client_of(f"http://127.0.0.1:{server.port}")
+        with pytest.raises(NetworkError, match=f"authenticate this machine: {status.name}: larger than max") as failed:
+            async with client.session():
+                pass
+        assert judge(failed.value) is Verdict.AWAY
 
 
 async def test_errors_quote_neither_the_key_nor_any_token(served: tuple[LocalCloud, Cloud]) -> None:
