@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -197,7 +198,7 @@ class Channel:
             # The window is as wide as the bytes that may come in a second, and has this width from the start.
             curl.setopt(pycurl.MAX_RECV_SPEED_LARGE, _FIRST_WINDOW_BYTES)
         if self.address.socket is not None:
-            curl.setopt(pycurl.UNIX_SOCKET_PATH, self.address.socket)
+            curl.setopt(pycurl.UNIX_SOCKET_PATH, os.fsencode(self.address.socket))
         curl.setopt(pycurl.URL, self.address.origin)
         self._configure(curl)
         return curl

@@ -54,8 +54,8 @@ def verify(curl: pycurl.Curl, environ: Mapping[str, str] = os.environ) -> None:
     if store is None and not folder:
         raise NetworkError("this machine has no store of certificates: install ca-certificates or set SSL_CERT_FILE")
     # Both must be set, or the wheel's places would stay.
-    curl.setopt(pycurl.CAINFO, store) if store else curl.unsetopt(pycurl.CAINFO)
-    curl.setopt(pycurl.CAPATH, folder) if folder else curl.unsetopt(pycurl.CAPATH)
+    curl.setopt(pycurl.CAINFO, os.fsencode(store)) if store else curl.unsetopt(pycurl.CAINFO)
+    curl.setopt(pycurl.CAPATH, os.fsencode(folder)) if folder else curl.unsetopt(pycurl.CAPATH)
 
 
 def meaning(host: str, words: str) -> str:

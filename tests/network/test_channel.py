@@ -14,7 +14,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from grpclib import GRPCError, Status
 
 from module.errors import NetworkError
-from tests.network.rig import SERVERS, Refuse, Served, download, unary, upload
+from tests.network.rig import SERVERS, Refuse, Served, channel_of, download, grpclib_server, unary, upload
 
 Dial = Callable[..., Any]
 MANY = 300
@@ -194,6 +194,14 @@ async def test_a_server_that_began_again_is_found_at_the_same_path(serve: Any, d
         # A connection that the old server has left open still serves.
         with contextlib.suppress(OSError):
             await unary(channel, "echo")(BytesValue())
+
+
+async def test_the_path_of_a_socket_may_have_any_letters(tmp_path: Path) -> None:
+    path = tmp_path / "größe.sock"
+    async with grpclib_server(path, {"echo": echo}):
+        channel = channel_of("ours", path)
+        assert (await unary(channel, "echo")(BytesValue(value=b"x"))).value == b"x"
+        channel.close()
 
 
 @pytest.mark.grpclib_fails("it has the file's error without the file's name, and connects on the event loop")

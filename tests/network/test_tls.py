@@ -117,6 +117,15 @@ async def test_a_machine_without_a_store_says_so(monkeypatch: pytest.MonkeyPatch
             await unary(channel, "ask")(BytesValue(), timeout=10)
 
 
+async def test_the_path_of_a_store_may_have_any_letters(tmp_path: Path, store: Mapping[str, str]) -> None:
+    named = Path(store["SSL_CERT_FILE"]).rename(tmp_path / "größer.pem")
+    async with (
+        raw_server(None, answering(), ssl=shows(AUTHORITY.issue(HOST), tmp_path)) as server,
+        trusting(server.port, {"SSL_CERT_FILE": str(named), "SSL_CERT_DIR": f"{tmp_path}/größe"}) as channel,
+    ):
+        assert (await unary(channel, "ask")(BytesValue(), timeout=10)).value == b""
+
+
 async def test_a_named_store_that_is_not_there_trusts_nobody(tmp_path: Path) -> None:
     async with (
         raw_server(None, answering(), ssl=shows(AUTHORITY.issue(HOST), tmp_path)) as server,
