@@ -29,6 +29,8 @@ _ABORT = 0
 _UNKNOWN = -1
 _UPLOAD_BYTES = 128 * 1024
 """How much libcurl takes at once; most images are one piece then."""
+_FIRST_WINDOW_BYTES = 65_535
+"""RFC 9113, 6.9.2: so much of a call is out before any answer comes."""
 _MOST_REPEATS = 5
 _LEFT_OUT = "reset by curl (error 0xb ENHANCE_YOUR_CALM)"
 """The end of libcurl's text if a GOAWAY with this error leaves the call out. libcurl repeats only after one without an
@@ -54,7 +56,7 @@ class Transfer:
         self._address = address
         self._path = ""
         self._headers: Sequence[str] = ()
-        self._streamed: bool | None = None
+        self._watched: bool | None = None
         self._size: int | None = None
         self._unframer = Unframer(most_answer_bytes)
         # One object, as the throttle knows who waits by it.
@@ -99,10 +101,6 @@ class Transfer:
         if headers is not self._headers:
             self._headers = headers
             curl.setopt(pycurl.HTTPHEADER, headers)
-        streamed = message is None
-        if streamed is not self._streamed:
-            self._streamed = streamed
-            curl.setopt(pycurl.HEADERFUNCTION, self._head if streamed else self._lines.append)
         # With its size known the body ends with its last byte; otherwise an empty frame ends it.
         size = _UNKNOWN
         if message is not None:
@@ -110,6 +108,10 @@ class Transfer:
             self._load(message)
             self._all_given = True
             size = len(message.head) + len(message.body)
+        watched = message is None or size > _FIRST_WINDOW_BYTES
+        if watched is not self._watched:
+            self._watched = watched
+            curl.setopt(pycurl.HEADERFUNCTION, self._head if watched else self._lines.append)
         if size != self._size:
             self._size = size
             curl.setopt(pycurl.POSTFIELDSIZE_LARGE, size)
@@ -252,7 +254,7 @@ class Transfer:
         # A server that has refused a call need not reset it, and libcurl would go on to send: for ever, if no more is
         # taken. Only an answer of trailers only can be seen so early.
         self._lines.append(line)
-        if line.isspace() and not self._all_given and Answer(self._lines).has_status:
+        if line.isspace() and answer_of(tuple(self._lines)).has_status:
             asyncio.get_running_loop().call_soon(self._hang_up, self._number)
 
     def _hang_up(self, number: int) -> None:
@@ -267,6 +269,7 @@ class Transfer:
         message = self._whole
         if message is not None and self._repeats < _MOST_REPEATS and self._unseen(code, words):
             self._repeats += 1
+            self._number += 1
             self._lines.clear()
             self._load(message)
             self.sent_bytes = 0
