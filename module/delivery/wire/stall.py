@@ -9,8 +9,8 @@ from module.network.call import Call
 _LOOKS_PER_TIMEOUT = 4
 _KEPT = 0.98
 """The share of the patience that stays after an answer in time: other uploads may still need all of it."""
-_WITHIN_BYTES = 96 * 1024
-"""The most bytes of a call that libcurl holds before it passes them to the kernel."""
+WITHIN_BYTES = 208 * 1024
+"""The most bytes of a call that libcurl holds before the kernel has them: a piece, 64 KiB of the stream, a frame."""
 
 
 class Patience:
@@ -78,7 +78,7 @@ class StallWatch:
         if sent != self._sent:
             self._sent = sent
             if passed is not None:
-                self._last, self._out = passed.written + _WITHIN_BYTES, passed.acknowledged
+                self._last, self._out = passed.written + WITHIN_BYTES, passed.acknowledged
             return True
         if passed is None:
             return False

@@ -1,8 +1,17 @@
 from __future__ import annotations
 
-import pytest
+import asyncio
 
-from module.delivery.wire.stall import Patience
+import pytest
+from google.protobuf.wrappers_pb2 import BytesValue
+from grpclib.const import Cardinality
+from hyperframe.frame import WindowUpdateFrame
+
+from module.delivery.wire.stall import WITHIN_BYTES, Patience
+from module.network.address import Address
+from module.network.call import Call
+from module.network.channel import Channel
+from tests.network.raw import Connection, raw_server
 
 
 def test_patience_grows_with_answers_that_are_late_and_has_an_end() -> None:
@@ -38,3 +47,33 @@ def test_what_answers_still_need_is_kept(waited_s: float) -> None:
     for _ in range(1000):
         patience.was_enough(waited_s)
     assert patience.answer_s == pytest.approx(2 * waited_s)
+
+
+async def test_libcurl_holds_no_more_of_a_call_than_counts_as_on_its_way() -> None:
+    """Else the last bytes of an upload over a slow link would count as a cloud that does not answer."""
+    window, step = 65_535, 5000
+    calls: list[Call] = []
+    held: list[int] = []
+
+    async def take_little_by_little(connection: Connection) -> None:
+        await connection.greet()
+        connection.write(WindowUpdateFrame(0, window_increment=10_000_000))
+        stream, room = await connection.request(whole=False), window
+        while stream not in connection.ended:
+            await connection.frame()
+            if len(connection.bodies.get(stream, b"")) == room:
+                passed = calls[0].passed
+                assert passed is not None
+                held.append(calls[0].sent_bytes - passed.written)
+                room += step
+                connection.write(WindowUpdateFrame(stream, window_increment=step))
+        connection.answer(stream)
+
+    async with raw_server(None, take_little_by_little) as server, asyncio.timeout(20):
+        channel = Channel(Address("127.0.0.1", server.port))
+        async with channel.request("/ask", Cardinality.UNARY_UNARY, BytesValue, BytesValue) as call:
+            calls.append(call)
+            await call.send_message(BytesValue(value=bytes(1_000_000)), end=True)
+            await call.recv_message()
+        channel.close()
+    assert 128 * 1024 < max(held) <= WITHIN_BYTES
