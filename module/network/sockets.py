@@ -20,6 +20,7 @@ _BYTES_ACKED = struct.Struct("=120xQ")
 """Linux 4.1 and later, ``struct tcp_info``: bytes that the other end has acknowledged."""
 _UNSENT_BYTES = 128 * 1024
 _MOST_REMEMBERED = 64
+_MOST_INT = 2**31 - 1
 _OTHER_END_CLOSED = getattr(select, "POLLRDHUP", 0)
 """Only Linux says so; other systems only say that both ends are closed."""
 
@@ -115,7 +116,8 @@ def watchful(timeout_s: float) -> Callable[[int, int], int]:
     The kernel then ends a connection whose bytes stay unacknowledged for ``timeout_s``. It also takes only a little
     more than the link carries: behind megabytes in the kernel an alarm would have to wait.
     """
-    options = [("TCP_NOTSENT_LOWAT", _UNSENT_BYTES), ("TCP_USER_TIMEOUT", max(1, int(timeout_s * 1000)))]
+    unacknowledged_ms = max(1, int(min(timeout_s * 1000, _MOST_INT)))
+    options = [("TCP_NOTSENT_LOWAT", _UNSENT_BYTES), ("TCP_USER_TIMEOUT", unacknowledged_ms)]
 
     def prepare(fd: int, _purpose: int) -> int:
         with contextlib.suppress(OSError), _borrowed(fd) as sock:

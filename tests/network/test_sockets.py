@@ -5,13 +5,14 @@ import os
 import socket
 from pathlib import Path
 
+import pycurl
 import pytest
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from module.network.address import Address
 from module.network.channel import Channel
 from module.network.sockets import Counter, IdleConnections, passed, watchful
-from tests.network.raw import Connection, raw_server
+from tests.network.raw import Connection, answering, raw_server
 from tests.network.rig import unary, upload
 
 pytestmark = pytest.mark.skipif(
@@ -44,6 +45,18 @@ def test_looking_at_a_socket_or_at_another_file_opens_and_closes_nothing() -> No
         for fd in (reader, writer):
             os.close(fd)
         there.close()
+
+
+@pytest.mark.parametrize("timeout_s", [1e-9, 60, 3_000_000, 1e300])
+async def test_a_connection_may_be_given_any_time(timeout_s: float) -> None:
+    def configure(curl: pycurl.Curl) -> None:
+        curl.setopt(pycurl.PROXY, "")
+        curl.setopt(pycurl.SOCKOPTFUNCTION, watchful(timeout_s))
+
+    async with raw_server(None, answering()) as server:
+        channel = Channel(Address("127.0.0.1", server.port), configure=configure)
+        assert (await unary(channel, "ask")(BytesValue(), timeout=10)).value == b""
+        channel.close()
 
 
 @pytest.mark.parametrize("streamed", [False, True])
