@@ -131,7 +131,9 @@ class Carrier:
         return self._waiters.wait_for(capture_id)
 
     def close(self) -> None:
-        """Cancel the futures of all who still wait."""
+        """Put back what is held back, and cancel the futures of all who still wait."""
+        self.aside.end()
+        self.unavailable.end()
         self._waiters.close()
 
     async def deliver(self, load: Load, items: list[Item]) -> None:

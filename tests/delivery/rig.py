@@ -137,6 +137,11 @@ class Rig:
 
     async def close(self) -> None:
         """As the service closes: the uploader first, then the spool; harmless twice."""
+        await self.stop_uploads()
+        await self.store.close()
+
+    async def stop_uploads(self) -> None:
+        """Close the uploader only."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -144,7 +149,6 @@ class Rig:
                 self._task.result()
             self._task = None
             await self.uploader.close()
-        await self.store.close()
 
     async def append(self, *captures: Capture) -> list[int]:
         return await self.store.append(captures)

@@ -353,6 +353,17 @@ async def test_closing_is_quick_and_loses_nothing(start: Starter, stalls: str) -
     assert sorted(int(item.payload.split()[0]) for item in found) == list(range(1, 11))
 
 
+async def test_what_is_held_back_is_in_the_spool_again_once_uploads_are_closed(start: Starter) -> None:
+    """Nothing of a closed service runs on until the delay is over."""
+    rig = await start(retry_initial_s=100, retry_max_s=100)
+    rig.cloud.judge = refuse(grpc.StatusCode.UNKNOWN, "?")
+    await rig.append(image(1))
+    await rig.until(lambda: rig.status()["in_flight"] == 0 < rig.cloud.calls.total())
+    assert rig.store.choose(0, flushing=True)[0] is None
+    await rig.stop_uploads()
+    assert rig.store.choose(0, flushing=True)[0] is not None
+
+
 async def test_an_upload_that_ends_while_the_service_closes_counts(start: Starter) -> None:
     rig = await start()
     await rig.append(image(0))
