@@ -151,6 +151,11 @@ class Transfer:
         self.throttled = False
         self.curl.pause(pycurl.PAUSE_CONT)
 
+    def _leave_queue(self) -> None:
+        self.throttled = False
+        if self._throttle is not None:
+            self._throttle.leave(self._turn)
+
     @property
     def all_taken(self) -> bool:
         """Whether libcurl has taken all messages."""
@@ -179,8 +184,7 @@ class Transfer:
 
     def reset(self) -> None:
         """Forget the call. If it has not ended, it is ended, and the other side gets RST_STREAM."""
-        if self._throttle is not None:
-            self._throttle.leave(self._turn)
+        self._leave_queue()
         if not self.ended:
             self._driver.remove(self.curl)
         self._unframer.clear()
@@ -273,6 +277,8 @@ class Transfer:
             self._lines.clear()
             self._load(message)
             self.sent_bytes = 0
+            # Without a connection it could not use its turn.
+            self._leave_queue()
             self._driver.add(self.curl, self._end)
             return
         self._code, self._words = code, words
@@ -291,8 +297,7 @@ class Transfer:
 
     def _ended(self) -> None:
         self.ended = True
-        if self._throttle is not None:
-            self._throttle.leave(self._turn)
+        self._leave_queue()
         _wake(self._room)
         _wake(self._news)
         _wake(self._over)

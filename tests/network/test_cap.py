@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.wrappers_pb2 import BytesValue
 from hyperframe.frame import WindowUpdateFrame
@@ -40,3 +41,36 @@ async def test_under_a_cap_a_call_that_the_server_holds_up_holds_up_no_other(pat
         held_up.cancel()
         await asyncio.gather(held_up, return_exceptions=True)
         channel.close()
+
+
+async def test_under_a_cap_a_call_that_is_made_again_first_waits_for_its_connection(path: Path) -> None:
+    """The turn that it had asked for before is not its own any more: without a connection it could not use it."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+
+    async def script(connection: Connection) -> None:
+        await connection.greet()
+        first = await connection.request()
+        if connection.number == 0:
+            begun.set()
+            second = await connection.request(whole=False)
+            while not connection.bodies.get(second):
+                await connection.frame()
+            connection.write(connection.goaway(first))
+            await go_on.wait()
+        connection.answer(first, b"x")
+        await connection.request()
+
+    async with raw_server(path, script) as server, asyncio.timeout(20):
+        throttle = Throttle(2000)
+        channel = Channel(unix(str(path)), throttle=throttle)
+        first = asyncio.ensure_future(unary(channel, "ask")(BytesValue()))
+        await begun.wait()
+        second = asyncio.ensure_future(unary(channel, "ask")(BytesValue(value=bytes(2 * throttle.frame_bytes))))
+        # As long as several turns.
+        await asyncio.sleep(0.5)
+        go_on.set()
+        assert [(await each).value for each in (first, second)] == [b"x"] * 2
+        channel.close()
+    assert (errors, len(server.connections)) == ([], 2)
