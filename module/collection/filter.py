@@ -90,11 +90,17 @@ class Filter:
         ``at``: when the poll began, in seconds of the loop's clock. Raises EncodeError if an image cannot be compared.
         """
         # What a closed gate drops is not kept, so nothing is compared with it.
+        if self._gate is not None and self._gate.has_lost_newest and self._gate.is_open(at):
+            self._forget_last()
         if self._on_change is not None and (self._eye is not None or self.is_needed(at)):
             polled, on_change = len(answers), self._on_change
             answers = [answer for answer in answers if await self._differs(answer, at, on_change)]
             self._kept.filtered += polled - len(answers)
         return answers if self._eye is None or not answers else await self._look(self._eye, answers, at)
+
+    def _forget_last(self) -> None:
+        self._readings = None if self._on_change is None else ReadingsChange(self._on_change)
+        self._images.clear()
 
     async def _differs(self, answer: Answer, at: float, on_change: OnChangeConfig) -> bool:
         if isinstance(answer, Row):

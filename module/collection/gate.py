@@ -23,6 +23,8 @@ class Gate:
         self._max_bytes = max_buffer_bytes
         self._buffer: collections.deque[tuple[float, list[Capture]]] = collections.deque()
         self._bytes = 0
+        self.has_lost_newest = False
+        """Whether the newest capture of all was dropped."""
         self._holds = False
         self._until = kept.open_until
         self.kept = kept
@@ -38,14 +40,18 @@ class Gate:
 
     def offer(self, captures: Sequence[Capture], at: float) -> list[Capture]:
         """Return those captures of one poll that are kept now: all of them or none."""
+        if captures:
+            self.has_lost_newest = False
         if self.is_open(at):
             return [*self._release(at), *captures]
         size = sum(len(capture.payload) for capture in captures)
         if not self._before_s or size > self._max_bytes:
             self.kept.filtered += len(captures)
+            self.has_lost_newest |= bool(captures)
             return []
-        self._buffer.append((at, list(captures)))
-        self._bytes += size
+        if captures:
+            self._buffer.append((at, list(captures)))
+            self._bytes += size
         while self._buffer and (self._bytes > self._max_bytes or self._buffer[0][0] < at - self._before_s):
             self._drop_oldest()
         return []
@@ -72,5 +78,6 @@ class Gate:
 
     def _drop_oldest(self) -> None:
         _, captures = self._buffer.popleft()
+        self.has_lost_newest |= not self._buffer
         self._bytes -= sum(len(capture.payload) for capture in captures)
         self.kept.filtered += len(captures)

@@ -9,7 +9,10 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from module.attributes.uploader import parse
+from module.capture import Capture, Kind, Origin
 from module.collection.filter import Filter
 from module.collection.kept import KeptOfSource
 from module.collection.sources import Blob, Row, Source, find
@@ -47,21 +50,41 @@ async def test_a_camera_that_names_each_image_afresh_does_not_fill_the_memory() 
             tracemalloc.stop()
 
 
-async def test_readings_are_not_compared_with_those_that_a_closed_gate_dropped() -> None:
-    """A value that is the same for ever is kept once, when the gate opens."""
-    source, count = _source(gate={}, on_change={"deadband": 0.5}), KeptOfSource()
-    with ThreadPoolExecutor(1) as workers:
-        kept = Filter(source, {}, workers, logging.getLogger("test"), on_release=lambda _: None, kept=count)
+def _reading(received_us: int) -> Capture:
+    return Capture(Origin(source="eye", kind=Kind.ROW), received_us, received_us, b"20.0")
 
-        async def polled() -> int:
-            at = asyncio.get_running_loop().time()
+
+@pytest.mark.parametrize(
+    ("before_s", "polls_s", "kept_before"), [(0, [-3, -2, -1], 0), (5, [-9, -8, -7], 0), (5, [-9, -4, -1], 0)]
+)
+async def test_readings_are_not_compared_with_those_that_a_closed_gate_dropped(
+    before_s: float, polls_s: list[float], kept_before: int
+) -> None:
+    """A value that is the same for ever is kept once, when the gate opens."""
+    assert await _kept_of_constant(before_s, polls_s) == (kept_before, [1, 0, 0])
+
+
+async def test_readings_are_compared_with_those_that_waited_for_the_gate() -> None:
+    assert await _kept_of_constant(5, [-4, -3, -1]) == (1, [0, 0, 0])
+
+
+async def _kept_of_constant(before_s: float, polls_s: list[float]) -> tuple[int, list[int]]:
+    """Poll a value that stays the same: at these times before the gate opens, and three times after it."""
+    source, count = _source(gate={"before_s": before_s}, on_change={"deadband": 0.5}), KeptOfSource()
+    released: list[Capture] = []
+    with ThreadPoolExecutor(1) as workers:
+        kept = Filter(source, {}, workers, logging.getLogger("test"), on_release=released.extend, kept=count)
+
+        async def polled(at: float) -> int:
             answers = await kept.changed([Row({"readings": {"temperature": 20.0}})], at)
             if kept.is_needed(at):
-                return len(answers)
+                return len(kept.admit([_reading(number) for number, _ in enumerate(answers)], at))
             kept.skip(len(answers))
             return 0
 
-        assert [await polled() for _ in range(3)] == [0, 0, 0]
+        now = asyncio.get_running_loop().time()
+        assert [await polled(now + each) for each in polls_s] == [0] * len(polls_s)
         kept.trigger(60)
-        assert [await polled() for _ in range(3)] == [1, 0, 0]
-        assert count.filtered == 5
+        after = [await polled(now + each) for each in (1, 2, 3)]
+    assert count.filtered == len(polls_s) + 3 - len(released) - sum(after)
+    return len(released), after
