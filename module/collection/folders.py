@@ -123,12 +123,16 @@ class FolderWatch:
     async def _scan(self) -> tuple[str, list[FileMark]]:
         """Scan the folder, and report if it does not answer."""
         looking = threads.start(self._config.path, self._look)
-        while not looking.done():
-            before = self._sightings.looked_at
-            await asyncio.wait({looking}, timeout=threads.ANSWER_S)
-            if not looking.done() and self._sightings.looked_at == before:
-                self._tell(_trouble(self._config.path, "it does not answer"))
-        return looking.result()
+        try:
+            while not looking.done():
+                before = self._sightings.looked_at
+                await asyncio.wait({looking}, timeout=threads.ANSWER_S)
+                if not looking.done() and self._sightings.looked_at == before:
+                    self._tell(_trouble(self._config.path, "it does not answer"))
+            return looking.result()
+        finally:
+            # If the watch ends, nobody asks for the result.
+            looking.cancel()
 
     async def _finish(self, root: str, marks: Sequence[FileMark]) -> dict[str, str]:
         """Put away delivered files that are still here; returns those that could not be, with the reason."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import gc
 import logging
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +20,7 @@ from module.attributes.uploader import AfterUpload, FolderConfig
 from module.capture import Capture, FileMark, Kind, Origin
 from module.collection.folders import FolderWatch
 from module.errors import SpoolError, SpoolFull
+from module.files import threads
 from tests.collection.rig import LOGGER, NOW_S, config_of, names, write
 from tests.waiting import until
 
@@ -246,6 +250,30 @@ async def test_a_cancelled_watch_leaves_no_scan_behind(
     ended_at = listed
     await asyncio.sleep(0.05)
     assert listed == ended_at
+
+
+async def test_a_scan_that_fails_after_its_watch_has_ended_logs_no_error(
+    tmp_path: Path, spool: _Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a share that is not there any more while the service is rebuilt."""
+    begun, may_fail = threading.Event(), threading.Event()
+
+    def failing(path: str) -> None:
+        begun.set()
+        may_fail.wait()
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+
+    logged: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+    monkeypatch.setattr(os, "scandir", failing)
+    async with _running(_watch(config_of(tmp_path), spool)):
+        await until(begun.is_set)
+    may_fail.set()
+    await until(lambda: not threads._FOLDERS[str(tmp_path)]._begun)
+    # Until its next work, the thread holds on to the last.
+    await threads.start(str(tmp_path), int)
+    gc.collect()
+    assert logged == []
 
 
 @pytest.mark.parametrize(("settle_s", "period_s"), [(0, 0.5), (4, 2), (10, 5), (3600, 5)])
