@@ -22,6 +22,8 @@ from module.network.channel import Channel
 
 FALLBACK_S = 0.3
 """Seconds after which the next way is tried too."""
+_SUPPRESS_CONNECT_HEADERS = 265
+"""CURLOPT_SUPPRESS_CONNECT_HEADERS, which pycurl has no name for."""
 SCHEMES = ("socks5", "socks5h", "http", "https")
 
 
@@ -46,6 +48,8 @@ class Route:
 
     def take(self, curl: pycurl.Curl) -> None:
         """Set the options of a handle for this way."""
+        # A proxy's "200" is no answer of the server: what fails afterwards, such as TLS, is what must be said.
+        curl.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         if self.proxy is not None:
             curl.setopt(pycurl.PROXY, os.fsencode(self.proxy))
             # NO_PROXY of the environment is only for the proxies of the environment.

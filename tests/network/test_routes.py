@@ -21,7 +21,8 @@ from module.network import tls
 from module.network.address import Address
 from module.network.channel import Channel
 from module.network.routes import FALLBACK_S, Route, first_open, routes
-from tests.network.raw import RawServer, answering, raw_server
+from tests.faults.certificates import Authority
+from tests.network.raw import Connection, RawServer, answering, raw_server
 from tests.network.rig import unary
 from tests.network.test_tls import AUTHORITY, HOST, shows
 
@@ -108,6 +109,34 @@ async def test_a_proxy_that_lets_nobody_in_is_named_without_the_password(
             await ask(channel_by(way))
     assert PASSWORD not in f"{refused.value} {way} {way!r} {refused.value.__cause__!r}"
     assert str(way) == f"through the proxy {where}"
+
+
+@pytest.mark.parametrize("scheme", ["socks5h", "http"])
+async def test_what_fails_behind_a_proxy_is_said_as_without_one(tmp_path: Path, scheme: str) -> None:
+    """Such as the certificate of a proxy that looks into connections; the proxy's own answer was no failure."""
+
+    async def no_answer(connection: Connection) -> None:
+        await connection.greet()
+        await connection.request()
+        await connection.request()
+
+    store = tmp_path / "store.pem"
+    async with proxy(scheme, locked=False) as where:
+        for authority, failure, said, timeout_s in (
+            (AUTHORITY, TimeoutError, "was not answered", 2),
+            (Authority("another"), NetworkError, "^the TLS certificate", 30),
+        ):
+            store.write_text(authority.certificate.pem)
+
+            def configure(curl: pycurl.Curl) -> None:
+                Route(f"{scheme}://{where}").take(curl)
+                tls.verify(curl, {"SSL_CERT_FILE": str(store)})
+
+            async with raw_server(None, no_answer, ssl=shows(AUTHORITY.issue(HOST), tmp_path)) as server:
+                channel = Channel(Address(HOST, server.port, tls=True), configure=configure)
+                with pytest.raises(failure, match=said):
+                    await unary(channel, "ask")(BytesValue(), timeout=timeout_s)
+                channel.close()
 
 
 @pytest.mark.parametrize(
