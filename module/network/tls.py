@@ -38,24 +38,33 @@ _MEANINGS = (
 
 
 def verify(curl: pycurl.Curl, environ: Mapping[str, str] = os.environ) -> None:
-    """Make a handle use TLS 1.2 or newer, and verify chain and name by the system's store.
+    """Make a handle use TLS 1.2 or newer, and verify chain and name by the system's store; a proxy's (https://) too.
 
     Raises NetworkError if this machine has none.
     """
-    curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
-    curl.setopt(pycurl.SSL_VERIFYPEER, 1)
-    curl.setopt(pycurl.SSL_VERIFYHOST, 2)
+    for version, peer, host in (
+        (pycurl.SSLVERSION, pycurl.SSL_VERIFYPEER, pycurl.SSL_VERIFYHOST),
+        (pycurl.PROXY_SSLVERSION, pycurl.PROXY_SSL_VERIFYPEER, pycurl.PROXY_SSL_VERIFYHOST),
+    ):
+        curl.setopt(version, pycurl.SSLVERSION_TLSv1_2)
+        curl.setopt(peer, 1)
+        curl.setopt(host, 2)
     named = environ.get("SSL_CERT_FILE")
     if not named and sys.platform == "darwin":
-        curl.setopt(pycurl.SSL_OPTIONS, pycurl.SSLOPT_NATIVE_CA)
+        for options in (pycurl.SSL_OPTIONS, pycurl.PROXY_SSL_OPTIONS):
+            curl.setopt(options, pycurl.SSLOPT_NATIVE_CA)
         return
     store = named or next((each for each in STORES if Path(each).exists()), None)
     folder = environ.get("SSL_CERT_DIR")
     if store is None and not folder:
         raise NetworkError("this machine has no store of certificates: install ca-certificates or set SSL_CERT_FILE")
     # Both must be set, or the wheel's places would stay.
-    curl.setopt(pycurl.CAINFO, os.fsencode(store)) if store else curl.unsetopt(pycurl.CAINFO)
-    curl.setopt(pycurl.CAPATH, os.fsencode(folder)) if folder else curl.unsetopt(pycurl.CAPATH)
+    for options, path in (
+        ((pycurl.CAINFO, pycurl.PROXY_CAINFO), store),
+        ((pycurl.CAPATH, pycurl.PROXY_CAPATH), folder),
+    ):
+        for option in options:
+            curl.setopt(option, os.fsencode(path)) if path else curl.unsetopt(option)
 
 
 def meaning(host: str, words: str) -> str:

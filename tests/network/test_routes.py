@@ -32,16 +32,18 @@ USER, PASSWORD = "robot", "word-that-is-secret"
 
 
 @contextlib.asynccontextmanager
-async def proxy(scheme: str, *, locked: bool) -> AsyncIterator[str]:
-    """A proxy in a process of its own (pproxy); its URL without credentials."""
+async def proxy(scheme: str, *, locked: bool, certificate: Path | None = None) -> AsyncIterator[str]:
+    """A proxy in a process of its own (pproxy); its URL without credentials. ``certificate``: it speaks TLS."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
     credentials = f"#{USER}:{PASSWORD}" if locked else ""
     kind = "socks5" if scheme.startswith("socks5") else "http"
+    tls_of_its_own = [] if certificate is None else ["--ssl", str(certificate)]
+    kind += "" if certificate is None else "+ssl"
     code = "import asyncio, pproxy.server; asyncio.set_event_loop(asyncio.new_event_loop()); pproxy.server.main()"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, "-l", f"{kind}://127.0.0.1:{port}{credentials}",
+        sys.executable, "-c", code, "-l", f"{kind}://127.0.0.1:{port}{credentials}", *tls_of_its_own,
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -96,6 +98,21 @@ async def test_calls_go_through_a_proxy(served: tuple[RawServer, Any], scheme: s
         credentials = f"{USER}:{PASSWORD}@" if locked else ""
         assert await ask(channel_by(Route(f"{scheme}://{credentials}{where}"))) == b""
     assert len(server.connections) == 1
+
+
+async def test_a_proxy_with_tls_is_verified_by_the_same_store(served: tuple[RawServer, Any], tmp_path: Path) -> None:
+    server, channel_by = served
+    for authority, reached in ((Authority("another"), 0), (AUTHORITY, 1)):
+        path, certificate = tmp_path / "proxy.pem", authority.issue(HOST)
+        path.write_text(certificate.pem + certificate.key_pem)
+        async with proxy("http", locked=False, certificate=path) as where:
+            way = Route(f"https://{HOST}:{where.rpartition(':')[2]}")
+            if reached:
+                assert await ask(channel_by(way)) == b""
+            else:
+                with pytest.raises(NetworkError, match="TLS certificate"):
+                    await ask(channel_by(way))
+        assert len(server.connections) == reached
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "http"])
