@@ -96,11 +96,13 @@ class Control:
         """
         for what, names in _parts(captures=captures, uploads=uploads, sources=sources):
             self._courier.switch.pause(what, names)
-        chosen = self.sources if sources is None else sources
-        polls = [self.sources[source].settled() for source in chosen] if captures else []
-        # At once, as whoever asked may go before the polls have ended.
-        problem, *_ = await asyncio.gather(self._courier.switch.keep(), *polls)
-        return problem
+        chosen = (self.sources if sources is None else sources) if captures else ()
+        # Also if whoever asked goes before the polls have ended.
+        return await asyncio.shield(self._keep_pause([self.sources[source] for source in chosen]))
+
+    async def _keep_pause(self, paused: Sequence[Collector]) -> str | None:
+        await asyncio.gather(*(collector.settled() for collector in paused))
+        return await self._courier.switch.keep()
 
     async def resume(self, *, captures: bool, uploads: bool, sources: Sequence[str] | None) -> str | None:
         """Resume what ``pause`` with the same arguments stops; returns as ``pause`` does."""
