@@ -8,6 +8,7 @@ threads and tasks belong to the Courier's task, which ends with the object.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import weakref
 from collections.abc import Mapping, Sequence
@@ -95,8 +96,12 @@ def _parse(config: ComponentConfig) -> Config:
 
 
 def _close_later(courier: Courier, loop: asyncio.AbstractEventLoop) -> None:
-    if loop.is_closed():
-        return
-    task = loop.create_task(courier.close(), name="courier-close")
+    # Whatever thread collects the service runs this. Once the loop has gone, there is nothing left to close with.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(_close, courier)
+
+
+def _close(courier: Courier) -> None:
+    task = asyncio.create_task(courier.close(), name="courier-close")
     _LEFT_BEHIND.add(task)
     task.add_done_callback(_LEFT_BEHIND.discard)

@@ -150,12 +150,7 @@ async def test_two_hundred_megabytes_cost_little_memory_and_delay_no_sensor(star
     """Less than 40 MB more, and a sensor at 50 Hz stays on time meanwhile."""
     folder, config = _folder(tmp_path, settle_s=0.1)
     sensor = CountingSensor("s1")
-    rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 50}], folders=[config])
-    await rig.until(lambda status: status["upload"]["uploaded_items"] >= 50)
-    before = await _resident_mb(rig.server.pid)
-    block = os.urandom(1_000_000)
-    path = folder / "large.bin"
-    rig.cloud.arrivals.clear()
+    path, block = folder / "large.bin", os.urandom(1_000_000)
 
     def write() -> str:
         digest = hashlib.sha256()
@@ -165,9 +160,12 @@ async def test_two_hundred_megabytes_cost_little_memory_and_delay_no_sensor(star
                 digest.update(block)
         return digest.hexdigest()
 
-    digest = await asyncio.to_thread(write)
-    peak = before
     async with Beside() as beside:
+        rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 50}], folders=[config])
+        await rig.until(lambda status: status["upload"]["uploaded_items"] >= 50)
+        peak = before = await _resident_mb(rig.server.pid)
+        rig.cloud.arrivals.clear()
+        digest = await asyncio.to_thread(write)
         upload = asyncio.ensure_future(_sent(rig, 1, 60))
         while not upload.done():
             peak = max(peak, await _resident_mb(rig.server.pid))
