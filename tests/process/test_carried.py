@@ -34,7 +34,7 @@ async def test_what_commands_have_set_outlives_a_rebuild_and_counts_go_on(start:
     await rig.command("trigger", sources=["s2"], for_s=600)
     await rig.command("pause", sources=["s1"])
     await rig.command("pause", what="upload")
-    before = await rig.status()
+    before = await rig.until(lambda status: status["upload"]["in_flight"] == 0)
     await _rebuild(rig)
     after = await rig.until(lambda status: _of(status, "s2")["captured"] > _of(before, "s2")["captured"] + 2)
     assert {key: source["state"] for key, source in after["sources"].items()} == {"s1": "paused", "s2": "active"}

@@ -72,7 +72,8 @@ async def test_no_argument_is_too_large_to_be_refused(start: Starter, tmp_path: 
 async def test_a_hundred_megabytes_of_base64_are_refused_while_the_rest_continues(start: Starter) -> None:
     """viam-server lets 32 MB through; this is what happens to one who reaches the module's socket."""
     sensor = CountingSensor("s1")
-    rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 20}])
+    # The machine, which is this process, answers no poll while it makes the command.
+    rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 20, "timeout_s": 300}])
     await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 5)
     data = base64.b64encode(bytes(100_000_000)).decode()
     held: list[float] = []
