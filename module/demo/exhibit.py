@@ -19,15 +19,14 @@ from viam.utils import struct_to_dict
 
 from module.demo.chronicle import Chronicle
 from module.demo.openings import Opening, Openings
-from module.demo.tally import identities
-from module.local.calls import Arrival, UploadMethod
+from module.demo.tally import identities, lines_of
+from module.local.calls import Arrival
 
 _MOST_ARRIVALS = 400
 _MOST_KEYS = 64
 _MOST_TEXT = 200
 _IMAGES = (".jpeg", ".jpg", ".png", ".webp")
 _POINT_CLOUDS = (".pcd",)
-_DOCUMENT = ".ndjson"
 
 
 class Kind(enum.StrEnum):
@@ -107,7 +106,7 @@ class Exhibit:
         hashes = [hash((entry["source"], identity)) for identity in identities(arrival)]
         before = sum(one in self._seen for one in hashes)
         self._seen.update(hashes)
-        return before if len(hashes) == entry["items"] else before * entry["items"]
+        return before
 
 
 def _kind(arrival: Arrival) -> Kind:
@@ -134,7 +133,7 @@ def _entry(arrival: Arrival, kind: Kind) -> dict[str, Any]:
         "method": str(arrival.method),
         "name": metadata.file_name if arrival.path is None or kind is Kind.ROWS else arrival.path.name,
         "tags": list(metadata.tags),
-        "items": len(arrival.rows) or _lines(arrival) or 1,
+        "items": len(arrival.rows) or len(lines_of(arrival)) or 1,
         "size": arrival.size,
         "captured": captured,
         "arrived": arrival.when.timestamp(),
@@ -157,15 +156,6 @@ def _seen(annotations: Annotations) -> dict[str, Any]:
         for box in annotations.bboxes
     ]
     return {"image": names[-1] if names else "", "boxes": boxes}
-
-
-def _lines(arrival: Arrival) -> int:
-    """Return how many readings a document holds; 0 if it is none, or if it was not kept."""
-    document = arrival.method is UploadMethod.FILE and arrival.metadata.file_extension == _DOCUMENT
-    if not document or arrival.path is None:
-        return 0
-    with arrival.path.open("rb") as file:
-        return sum(1 for _ in file)
 
 
 def _table(rows: Sequence[SensorData]) -> dict[str, Any]:

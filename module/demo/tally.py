@@ -66,13 +66,17 @@ def _is_document(arrival: Arrival) -> bool:
     return arrival.method is UploadMethod.FILE and arrival.metadata.file_extension == ".ndjson"
 
 
-def identities(arrival: Arrival) -> list[Hashable]:
-    """Return a key for each capture of an arrival: different for each capture, the same if it arrives twice.
+def lines_of(arrival: Arrival) -> list[bytes]:
+    """Return the readings of a document, a line each; none if it is no document, or was not kept."""
+    return arrival.path.read_bytes().splitlines() if arrival.path is not None and _is_document(arrival) else []
 
-    A document has one for all of its lines.
-    """
+
+def identities(arrival: Arrival) -> list[Hashable]:
+    """Return a key for each capture of an arrival: different for each capture, the same if it arrives twice."""
     if arrival.rows:
         return [row.SerializeToString(deterministic=True) for row in arrival.rows]
+    if lines := lines_of(arrival):
+        return list(lines)
     if arrival.sensor_metadata is None:
         return [(arrival.metadata.file_name, arrival.sha256)]
     return [(arrival.sensor_metadata.time_requested.ToNanoseconds(), arrival.sha256)]

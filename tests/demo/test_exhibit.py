@@ -118,6 +118,15 @@ async def test_what_came_twice_is_told(client: DataClient, exhibit: Exhibit, clo
     ]
 
 
+async def test_a_document_that_comes_again_with_more_lines_counts_the_new_ones_once(
+    client: DataClient, exhibit: Exhibit
+) -> None:
+    """An outage may take the answer, and readings that came meanwhile are sent together with the old ones."""
+    for text in (b'{"a":1}\n', b'{"a":1}\n{"a":2}\n'):
+        await client.file_upload("part", text, file_name="log", file_extension=".ndjson", tags=["log"])
+    assert [(one["items"], one["again"]) for one in exhibit.news(0, 0)["arrivals"]] == [(1, 0), (2, 1)]
+
+
 async def test_what_came_without_a_tag_is_told_by_its_component(client: DataClient, exhibit: Exhibit) -> None:
     await client.binary_data_capture_upload(b"x", "part", "t", "attic", "m", ".bin", data_request_times=TIMES)
     await client.file_upload("part", b"x", file_name="x")
