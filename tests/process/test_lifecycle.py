@@ -87,7 +87,7 @@ async def test_kill_9_loses_nothing_older_than_a_quarter_of_a_second(start: Star
     """At random moments, while the cloud comes and goes: what was polled 0.25 s before the kill arrives.
 
     A disk that takes longer to sync keeps nobody's promise: what it takes is measured beside the module, and added. So
-    is the time for which the module could have run, and other programs had the processors.
+    is the time for which module and machine could have run, and other programs had the processors.
     """
     chance = random.Random(seed)
     sensor = CountingSensor("s1")
@@ -115,14 +115,14 @@ async def test_kill_9_loses_nothing_older_than_a_quarter_of_a_second(start: Star
 
 
 class _Delays:
-    """For how long a module was kept from its work: by the disk, and by other programs."""
+    """For how long a module, and the machine that it polls, waited for the disk and for a processor."""
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
         self._syncs: list[tuple[float, float]] = []
         """When each write to the disk was begun, and when it was safe."""
         self._waits: list[tuple[float, float]] = []
-        """At times, for how many seconds all threads of the module have been ready to run and have not run."""
+        """At times, for how many seconds all threads of both have been ready to run and have not run."""
 
     async def watch(self, enough: asyncio.Event) -> None:
         """Write to the disk and look at the module's threads, again and again."""
@@ -139,8 +139,9 @@ class _Delays:
         waited_ns = 0
         # Between a kill and the next start there is no process.
         with contextlib.suppress(OSError, MachineError):
-            for task in Path(f"/proc/{self._rig.server.pid}/task").iterdir():
-                waited_ns += int((task / "schedstat").read_text().split()[1])
+            for pid in (self._rig.server.pid, "self"):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    waited_ns += int((task / "schedstat").read_text().split()[1])
             self._waits.append((time.monotonic(), waited_ns / 1e9))
 
     def between(self, first: float, last: float) -> float:
