@@ -27,8 +27,10 @@ from module.network.throttle import Throttle
 
 _ABORT = 0
 _UNKNOWN = -1
-_UPLOAD_BYTES = 128 * 1024
+_MOST_PIECE_BYTES = 128 * 1024
 """How much libcurl takes at once; most images are one piece then."""
+_LEAST_PIECE_BYTES = 16 * 1024
+"""For short messages. libcurl makes a buffer of this size for each call; a large one costs more than the call does."""
 _FIRST_WINDOW_BYTES = 65_535
 """RFC 9113, 6.9.2: so much of a call is out before any answer comes."""
 _MOST_REPEATS = 5
@@ -58,13 +60,13 @@ class Transfer:
         self._headers: Sequence[str] = ()
         self._watched: bool | None = None
         self._size: int | None = None
+        self._piece_bytes = 0
         self._unframer = Unframer(most_answer_bytes)
         # One object, as the throttle knows who waits by it.
         self._turn = self._have_turn
         self._lines: list[bytes] = []
         self._number = 0
         self._clear()
-        curl.setopt(pycurl.UPLOAD_BUFFERSIZE, _UPLOAD_BYTES)
         curl.setopt(pycurl.READFUNCTION, self._read)
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
         curl.setopt(pycurl.SEEKFUNCTION, self._rewind)
@@ -115,6 +117,10 @@ class Transfer:
         if size != self._size:
             self._size = size
             curl.setopt(pycurl.POSTFIELDSIZE_LARGE, size)
+        piece_bytes = _LEAST_PIECE_BYTES if 0 < size <= _LEAST_PIECE_BYTES // 2 else _MOST_PIECE_BYTES
+        if piece_bytes != self._piece_bytes:
+            self._piece_bytes = piece_bytes
+            curl.setopt(pycurl.UPLOAD_BUFFERSIZE, piece_bytes)
         self._driver.add(curl, self._end)
 
     async def send(self, message: Serialised) -> None:
