@@ -21,21 +21,11 @@ from benchmarks.subjects.callee import SERVICE
 from module.network import tls
 from module.network.address import Address, unix
 from module.network.channel import Channel
+from module.network.framing import Serialised
 
 _AT_HERTZ = 10
 _POLLERS = 20
 _TIMEOUT_S = 10.0
-
-
-class _Bytes:
-    """A message that is bytes already."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def SerializeToString(self) -> bytes:  # noqa: N802, protobuf's own name
-        """Return the bytes."""
-        return self._data
 
 
 class Caller:
@@ -51,10 +41,10 @@ class Caller:
         self._poll = UnaryUnaryMethod(self._machine, path, GetReadingsRequest, GetReadingsResponse)
         self._tls: Any = _tls_of_ours(tls_port, authority) if ours else _tls_of_grpclib(tls_port, authority)
         self._upload, self._upload_tls = (
-            UnaryUnaryMethod(each, path, _Bytes, GetReadingsResponse) for each in (self._cloud, self._tls)
+            UnaryUnaryMethod(each, path, Serialised, GetReadingsResponse) for each in (self._cloud, self._tls)
         )
         self._stream, self._stream_tls = (
-            StreamUnaryMethod(each, path, _Bytes, GetReadingsResponse) for each in (self._cloud, self._tls)
+            StreamUnaryMethod(each, path, Serialised, GetReadingsResponse) for each in (self._cloud, self._tls)
         )
 
     async def polls(self, seconds: float, in_step: bool) -> dict[str, float]:
@@ -75,7 +65,7 @@ class Caller:
 
     async def uploads(self, count: int, size: int, at_once: int, tls: bool = False) -> dict[str, float]:
         """So many uploads of so many bytes each, so many of them at once."""
-        left, message, begun = iter(range(count)), _Bytes(bytes(size)), time.monotonic()
+        left, message, begun = iter(range(count)), Serialised(bytes(size)), time.monotonic()
         upload = self._upload_tls if tls else self._upload
 
         async def work() -> None:
@@ -87,7 +77,7 @@ class Caller:
 
     async def stream(self, size: int, chunk: int, tls: bool = False) -> dict[str, float]:
         """One stream of so many bytes in chunks."""
-        message, begun = _Bytes(bytes(chunk)), time.monotonic()
+        message, begun = Serialised(bytes(chunk)), time.monotonic()
         method = self._stream_tls if tls else self._stream
         async with method.open() as stream:
             for _ in range(size // chunk - 1):

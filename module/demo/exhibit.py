@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import math
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from viam.utils import struct_to_dict
 
 from module.demo.chronicle import Chronicle
 from module.demo.openings import Opening, Openings
-from module.demo.tally import identities, lines_of
+from module.demo.tally import identities
 from module.local.calls import Arrival
 
 _MOST_ARRIVALS = 400
@@ -98,12 +98,13 @@ class Exhibit:
             kind = _kind(arrival)
             if arrival.path is not None and kind is not Kind.ROWS:
                 self._paths[arrival.file_id] = arrival.path
-            entry = _entry(arrival, kind)
-            self._entries.append(entry | {"again": self._count_again(arrival, entry)})
+            entry, captures = _entry(arrival, kind), identities(arrival)
+            again = self._count_again(entry["source"], captures)
+            self._entries.append(entry | {"items": len(captures), "again": again})
 
-    def _count_again(self, arrival: Arrival, entry: Mapping[str, Any]) -> int:
-        """How many of its captures had arrived before: those of an upload whose answer was lost come twice."""
-        hashes = [hash((entry["source"], identity)) for identity in identities(arrival)]
+    def _count_again(self, source: str, captures: Sequence[Hashable]) -> int:
+        """How many of the captures had arrived before: those of an upload whose answer was lost come twice."""
+        hashes = [hash((source, capture)) for capture in captures]
         before = sum(one in self._seen for one in hashes)
         self._seen.update(hashes)
         return before
@@ -133,7 +134,6 @@ def _entry(arrival: Arrival, kind: Kind) -> dict[str, Any]:
         "method": str(arrival.method),
         "name": metadata.file_name if arrival.path is None or kind is Kind.ROWS else arrival.path.name,
         "tags": list(metadata.tags),
-        "items": len(arrival.rows) or len(lines_of(arrival)) or 1,
         "size": arrival.size,
         "captured": captured,
         "arrived": arrival.when.timestamp(),

@@ -217,9 +217,7 @@ class Story:
             source: int(status["sources"][source]["captured"]) for source in map(configuration.id_of, self._sources)
         }
         captured |= {"outbox": self._files, **dict.fromkeys(_HANDING_IN, 1)}
-        results = tally(
-            self._cloud.arrivals, captured, from_paths=("outbox", "upload_file"), folder=self._folder / "cloud"
-        )
+        results = tally(self._cloud.arrivals, captured, from_paths=("outbox", "upload_file"))
         images, broken = open_images(self._folder / "cloud")
         return Outcome(
             results,

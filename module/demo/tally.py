@@ -23,13 +23,12 @@ class _Count:
 
 
 def tally(
-    arrivals: Sequence[Arrival], captured: Mapping[str, int], *, from_paths: Collection[str], folder: Path
+    arrivals: Sequence[Arrival], captured: Mapping[str, int], *, from_paths: Collection[str]
 ) -> tuple[Result, ...]:
     """Compare the captures of each source with those that arrived.
 
     A source's uploads have its id as their last tag. ``from_paths`` are the sources whose files were read from their
-    paths, which the messages do not show. The lines of documents are counted in the cloud's files, in ``folder``;
-    blocks while it reads.
+    paths, which the messages do not show. Blocks while it reads documents.
     """
     counts: dict[str, _Count] = defaultdict(_Count)
     for arrival in arrivals:
@@ -37,14 +36,9 @@ def tally(
         count = counts[source]
         count.size += arrival.size
         count.methods["file_upload_from_path" if source in from_paths else str(arrival.method)] = None
-        if not _is_document(arrival):
-            count.delivered += len(arrival.rows) or 1
-            count.seen.update(identities(arrival))
-    for source in {arrival.metadata.tags[-1] for arrival in arrivals if _is_document(arrival)}:
-        for document in folder.glob(f"files/{source}_*.ndjson"):
-            lines = document.read_text(encoding="utf-8").splitlines()
-            counts[source].delivered += len(lines)
-            counts[source].seen.update(lines)
+        captures = identities(arrival)
+        count.delivered += len(captures)
+        count.seen.update(captures)
     return tuple(
         Result(source, number, count.delivered, len(count.seen), count.size, tuple(count.methods))
         for source, number in captured.items()
@@ -62,21 +56,16 @@ def open_images(folder: Path, at_most: int = 40) -> tuple[int, tuple[str, ...]]:
     return len(chosen), tuple(str(path.relative_to(folder)) for path in broken)
 
 
-def _is_document(arrival: Arrival) -> bool:
-    return arrival.method is UploadMethod.FILE and arrival.metadata.file_extension == ".ndjson"
-
-
-def lines_of(arrival: Arrival) -> list[bytes]:
-    """Return the readings of a document, a line each; none if it is no document, or was not kept."""
-    return arrival.path.read_bytes().splitlines() if arrival.path is not None and _is_document(arrival) else []
-
-
 def identities(arrival: Arrival) -> list[Hashable]:
-    """Return a key for each capture of an arrival: different for each capture, the same if it arrives twice."""
+    """Return a key for each capture of an arrival: different for each capture, the same if it arrives twice.
+
+    Each line of a document is one, if the cloud has kept the document.
+    """
     if arrival.rows:
         return [row.SerializeToString(deterministic=True) for row in arrival.rows]
-    if lines := lines_of(arrival):
-        return list(lines)
+    is_document = arrival.method is UploadMethod.FILE and arrival.metadata.file_extension == ".ndjson"
+    if is_document and arrival.path is not None:
+        return list(arrival.path.read_bytes().splitlines())
     if arrival.sensor_metadata is None:
         return [(arrival.metadata.file_name, arrival.sha256)]
     return [(arrival.sensor_metadata.time_requested.ToNanoseconds(), arrival.sha256)]

@@ -27,7 +27,7 @@ from module.network.throttle import Throttle
 
 _ABORT = 0
 _UNKNOWN = -1
-_MOST_PIECE_BYTES = 128 * 1024
+MOST_PIECE_BYTES = 128 * 1024
 """How much libcurl takes at once; most images are one piece then."""
 _LEAST_PIECE_BYTES = 16 * 1024
 """For short messages. libcurl makes a buffer of this size for each call; a large one costs more than the call does."""
@@ -117,7 +117,7 @@ class Transfer:
         if size != self._size:
             self._size = size
             curl.setopt(pycurl.POSTFIELDSIZE_LARGE, size)
-        piece_bytes = _LEAST_PIECE_BYTES if 0 < size <= _LEAST_PIECE_BYTES // 2 else _MOST_PIECE_BYTES
+        piece_bytes = _LEAST_PIECE_BYTES if 0 < size <= _LEAST_PIECE_BYTES // 2 else MOST_PIECE_BYTES
         if piece_bytes != self._piece_bytes:
             self._piece_bytes = piece_bytes
             curl.setopt(pycurl.UPLOAD_BUFFERSIZE, piece_bytes)
@@ -218,7 +218,7 @@ class Transfer:
 
     # What libcurl calls.
 
-    def _read(self, size: int) -> bytes | memoryview | int:
+    def _read(self, size: int) -> bytes | int:
         if not self._unsent_head and not self._unsent:
             if self._next is None:
                 if self._all_given:

@@ -28,14 +28,14 @@ class SentFiles:
     def unknown(self, marks: Sequence[FileMark]) -> list[FileMark]:
         """Those files that are neither sent, discarded, waiting, nor failed by this path and in the marked state."""
         return [
-            mark
-            for mark in marks
-            if not self._has(mark, mark.size) and not self._has(mark, _discarded_size(mark)) and not self._held(mark)
+            mark for mark in marks if not self._has(mark, mark.size, _discarded_size(mark)) and not self._held(mark)
         ]
 
-    def _has(self, mark: FileMark, size: int) -> bool:
-        row = "SELECT 1 FROM sent_file WHERE path = ? AND size = ? AND modified_ns = ?"
-        return self._db.execute(row, (mark.path, size, mark.modified_ns)).fetchone() is not None
+    def _has(self, mark: FileMark, *sizes: int) -> bool:
+        rows = self._db.execute(
+            "SELECT size FROM sent_file WHERE path = ? AND modified_ns = ?", (mark.path, mark.modified_ns)
+        )
+        return any(size in sizes for (size,) in rows)
 
     def _held(self, mark: FileMark) -> bool:
         before_4 = file_detail_before_4(mark)

@@ -13,7 +13,7 @@ SEED = 4
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Callable[[str], Bench]:
-    """A bench for a fault, with a folder of its own and the chances of a fixed seed."""
+    """A bench for a fault, with its own folder and a fixed seed for its random choices."""
 
     def made(name: str) -> Bench:
         folder = tmp_path / name

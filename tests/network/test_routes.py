@@ -33,7 +33,7 @@ USER, PASSWORD = "robot", "word-that-is-secret"
 
 @contextlib.asynccontextmanager
 async def proxy(scheme: str, *, locked: bool, certificate: Path | None = None) -> AsyncIterator[str]:
-    """A proxy in a process of its own (pproxy); its URL without credentials. ``certificate``: it speaks TLS."""
+    """A proxy in another process (pproxy); its URL without credentials. ``certificate``: it speaks TLS."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
@@ -172,12 +172,12 @@ async def test_a_proxy_whose_address_is_not_valid_is_no_way_and_is_not_quoted(
 ) -> None:
     _, channel_by = served
     way = Route(given)
-    with pytest.raises(NetworkError) as alone:
+    with pytest.raises(NetworkError) as of_one:
         await ask(channel_by(way))
-    with pytest.raises(NetworkError) as beside:
+    with pytest.raises(NetworkError) as of_both:
         await first_open([way, Route(given)], channel_by)
-    assert "proxy" in str(alone.value)
-    assert PASSWORD not in f"{alone.value} {beside.value} {way}"
+    assert "proxy" in str(of_one.value)
+    assert PASSWORD not in f"{of_one.value} {of_both.value} {way}"
 
 
 async def test_a_proxy_of_the_environment_that_is_not_valid_is_not_quoted(

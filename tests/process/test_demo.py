@@ -106,8 +106,8 @@ async def test_nobody_who_reads_ends_a_command_in_one_line(tmp_path: Path, argum
     )
     os.close(writes)
     async with asyncio.timeout(240):
-        told = (await process.communicate())[1].decode()
+        errors = (await process.communicate())[1].decode()
     assert process.returncode == 1
-    assert told.splitlines()[-1] == "nobody reads the output any more, so the program has ended"
-    assert "Traceback" not in told
-    assert "Errno" not in told
+    assert errors.splitlines()[-1] == "nobody reads the output any more, so the program has ended"
+    assert "Traceback" not in errors
+    assert "Errno" not in errors

@@ -53,7 +53,7 @@ async def test_a_module_that_is_left_ends_and_what_it_captured_arrives(
         while started & set(await asyncio.to_thread(_processes)):
             await asyncio.sleep(0.05)
     assert started
-    # Without a look of its own it ends after 12 s or so, by the SDK's.
+    # If the module did not look by itself, the SDK would end it after about 12 s.
     assert "viam-server has ended, and this module ends with it" in (tmp_path / "module.log").read_text()
     rig = await start(CountingSensor("another"), sources=[])
     await rig.drained()

@@ -79,7 +79,7 @@ async def test_a_call_that_fails_takes_nothing_with_it_of_what_shares_its_commit
 
 
 async def failed(store: Store, count: int) -> list[int]:
-    """Let the cloud reject so many captures, each of a stream of its own; return their ids."""
+    """Let the cloud reject so many captures, each of another stream; return their ids."""
     ids = await store.append([Capture(replace(ROWS, name=f"s{number}"), 1, 2, b"row") for number in range(count)])
     for _ in ids:
         await store.fail(await claim(store), "no", 1)
@@ -137,7 +137,7 @@ async def test_what_is_brought_back_may_be_dropped_in_the_same_commit(opened: Op
     await disk.until_it_hangs()
     store._owner.free_disk_bytes = -1
     disk.work()
-    # The event loop stands still until it has been told of both.
+    # The event loop does nothing until the results of both are in its queue.
     while store.free_disk_bytes < 0:
         time.sleep(0.001)  # noqa: ASYNC251
     assert (await retrying, len(await second)) == (2, GROUP_CAPTURES)

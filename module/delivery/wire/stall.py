@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from module.network.call import Call
+from module.network.transfer import MOST_PIECE_BYTES
 
 _LOOKS_PER_TIMEOUT = 4
 _KEPT = 0.98
 """The share of the patience that stays after an answer in time: other uploads may still need all of it."""
-WITHIN_BYTES = 208 * 1024
+WITHIN_BYTES = MOST_PIECE_BYTES + (64 + 16) * 1024
 """The most bytes of a call that libcurl holds before the kernel has them: a piece, 64 KiB of the stream, a frame."""
 
 
