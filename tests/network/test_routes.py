@@ -39,11 +39,11 @@ async def proxy(scheme: str, *, locked: bool, certificate: Path | None = None) -
         port = sock.getsockname()[1]
     credentials = f"#{USER}:{PASSWORD}" if locked else ""
     kind = "socks5" if scheme.startswith("socks5") else "http"
-    tls_of_its_own = [] if certificate is None else ["--ssl", str(certificate)]
+    with_tls = [] if certificate is None else ["--ssl", str(certificate)]
     kind += "" if certificate is None else "+ssl"
     code = "import asyncio, pproxy.server; asyncio.set_event_loop(asyncio.new_event_loop()); pproxy.server.main()"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, "-l", f"{kind}://127.0.0.1:{port}{credentials}", *tls_of_its_own,
+        sys.executable, "-c", code, "-l", f"{kind}://127.0.0.1:{port}{credentials}", *with_tls,
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
