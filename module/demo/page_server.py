@@ -94,6 +94,8 @@ class PageServer:
         request = asyncio.create_task(self._serve(reader, writer), name="page request")
         self._requests.add(request)
         request.add_done_callback(self._requests.discard)
+        # Not in a finally: a request that is cut before its first step never gets there.
+        request.add_done_callback(lambda _: writer.close())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the one request of a connection; a browser that goes away is none of our business."""
@@ -104,8 +106,6 @@ class PageServer:
             await self._send(writer, answer, with_body=method != "HEAD")
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, OSError):
             pass
-        finally:
-            writer.close()
 
     async def _understand(self, head: bytes) -> tuple[str, _Answer]:
         lines = head.decode("latin-1").split("\r\n")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import bisect
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 _LOOK_S = 0.01
 
@@ -70,18 +71,12 @@ class CountingProxy:
             self._late_s += late_s
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, count: bool) -> None:
-        try:
+        with suppress(ConnectionError):
             while data := await reader.read(1 << 16):
                 if count:
                     self.passed.append((time.monotonic(), len(data)))
                 writer.write(data)
                 await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -93,11 +88,14 @@ async def counting_proxy(address: str) -> AsyncIterator[tuple[CountingProxy, str
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
-        ways = (
-            proxy._pass(reader, upstream_writer, count=True),
-            proxy._pass(upstream_reader, writer, count=False),
-        )
-        tasks.update(asyncio.create_task(way) for way in ways)
+        start(proxy._pass(reader, upstream_writer, count=True), upstream_writer)
+        start(proxy._pass(upstream_reader, writer, count=False), writer)
+
+    def start(way: Coroutine[Any, Any, None], writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(way)
+        tasks.add(task)
+        # Not in a finally: a task that is cancelled before its first step never gets there.
+        task.add_done_callback(lambda _: writer.close())
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:

@@ -62,49 +62,45 @@ class Link:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.taken += 1
         if self.silent:
-            self._start(self._swallow(reader, writer))
+            self._start(self._swallow(reader), writer)
             return
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.port)
         except OSError:
             writer.close()
             return
-        self._start(self._pass(reader, up_writer, out=True))
-        self._start(self._pass(up_reader, writer, out=False))
+        self._start(self._pass(reader, up_writer, out=True), up_writer)
+        self._start(self._pass(up_reader, writer, out=False), writer)
 
-    def _start(self, way: Coroutine[Any, Any, None]) -> None:
+    def _start(self, way: Coroutine[Any, Any, None], writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(way)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Not in a finally: a task that is cancelled before its first step never gets there.
+        task.add_done_callback(lambda _: writer.close())
 
-    async def _swallow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _swallow(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(ConnectionError):
-            try:
-                while data := await reader.read(4096):
-                    self.heard += len(data)
-            finally:
-                writer.close()
+            while data := await reader.read(4096):
+                self.heard += len(data)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, out: bool) -> None:
         begun = False
         with contextlib.suppress(ConnectionError):
-            try:
-                while data := await reader.read(4096):
-                    if out:
-                        self.heard += len(data)
-                        if not begun:
-                            self.openings.append(data)
-                        begun = True
-                    if out and self._left is not None:
-                        self._left -= len(data)
-                        if self._left < 0:
-                            self._flows.clear()
-                            self.stalled.set()
-                    await self._flows.wait()
-                    writer.write(data)
-                    await writer.drain()
-            finally:
-                writer.close()
+            while data := await reader.read(4096):
+                if out:
+                    self.heard += len(data)
+                    if not begun:
+                        self.openings.append(data)
+                    begun = True
+                if out and self._left is not None:
+                    self._left -= len(data)
+                    if self._left < 0:
+                        self._flows.clear()
+                        self.stalled.set()
+                await self._flows.wait()
+                writer.write(data)
+                await writer.drain()
 
 
 class ClosedDoor:

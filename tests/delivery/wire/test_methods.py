@@ -209,17 +209,21 @@ async def slow_road(address: str, bytes_per_s: float) -> AsyncIterator[str]:
     tasks: set[asyncio.Task[None]] = set()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float) -> None:
-        try:
-            while data := await reader.read(2048):
-                writer.write(data)
-                await writer.drain()
-                await asyncio.sleep(len(data) / rate)
-        finally:
-            writer.transport.abort()
+        while data := await reader.read(2048):
+            writer.write(data)
+            await writer.drain()
+            await asyncio.sleep(len(data) / rate)
+
+    def start(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float) -> None:
+        task = asyncio.create_task(pump(reader, writer, rate))
+        tasks.add(task)
+        # Not in a finally: a task that is cancelled before its first step never gets there.
+        task.add_done_callback(lambda _: writer.transport.abort())
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back, on = await asyncio.open_connection(host, port)
-        tasks.update((asyncio.create_task(pump(reader, on, bytes_per_s)), asyncio.create_task(pump(back, writer, 1e9))))
+        start(reader, on, bytes_per_s)
+        start(back, writer, 1e9)
 
     listening = socket.create_server((host, 0))
     # Else the kernel would take in all of it, on behalf of the slow reader.
