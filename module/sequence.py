@@ -30,7 +30,7 @@ class SequenceSource:
     resource: str
     """The resource's name, as its captures have it."""
     method: str
-    """The captured method as viam-server names it."""
+    """The captured method as viam-server names it; empty until it is known, if the resource was not there."""
 
 
 @dataclass(frozen=True, slots=True)

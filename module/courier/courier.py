@@ -199,8 +199,16 @@ class Courier:
         self._begin([name for name in self._works if name not in self._tasks])
         counts = (len(self.collectors), len(self.watches), self.store.items, self.store.failed)
         self._logger.info("sources: %d, folders: %d; in the spool: %d captures that wait, %d failures", *counts)
+        await self._fill_in_methods()
         if problem := await self.switch.keep():
             self._logger.warning(problem)
+
+    async def _fill_in_methods(self) -> None:
+        # A sequence may begin before a resource is there. Once it is there, viam-server rebuilds the service.
+        try:
+            await self.store.sequences.fill_in({each.config.id: each.method for each in self._sources})
+        except SpoolError as error:
+            self._logger.warning("open sequences could not get the methods of their sources: %s", error)
 
     def _warn_of_the_wait(self) -> None:
         # A repair of the spool may take long too, and then no other instance is at fault.

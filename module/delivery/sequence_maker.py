@@ -94,16 +94,15 @@ class SequenceMaker:
 
     async def _make(self, sequence: CaptureSequence) -> None:
         session = None
+        # What never had a method has captured nothing. A request without resources might mean all of them.
+        sources = [of for of in sequence.sources if of.method] or sequence.sources
         try:
             async with self._cloud.session() as session:
                 # Not by the call's own deadline: the cloud would keep it too, and answer a hang of its own as an error.
                 async with asyncio.timeout(self._timeout_s):
                     made = await session.client.create_sequence(
                         self._cloud.part_id,
-                        [
-                            SequenceResourceFilter(resource_name=of.resource, method_name=of.method)
-                            for of in sequence.sources
-                        ],
+                        [SequenceResourceFilter(resource_name=of.resource, method_name=of.method) for of in sources],
                         _EPOCH + timedelta(microseconds=sequence.start_us),
                         _EPOCH + timedelta(microseconds=sequence.end_us or sequence.start_us),
                         list(sequence.tags),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from module.clock.machine_clock import Clock
 from module.sequence import CaptureSequence, SequenceSource, SequenceState
@@ -35,6 +35,10 @@ class SequenceBook:
         new = CaptureSequence(str(uuid.uuid4()), tuple(sources), tuple(tags), now.us)
         await self._do(lambda table: table.start(new, now.reading))
         return new
+
+    async def fill_in(self, methods: Mapping[str, str]) -> None:
+        """Give the sources of open sequences their methods, by the sources' ids, if they were not known yet."""
+        await self._do(lambda table: table.fill_in(methods))
 
     async def stop(self, sequence_id: str) -> CaptureSequence | None:
         """End a sequence; all captures that were appended before belong to it. None if it is not open."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from module.clock.machine_clock import NOT_SET_TAG, Reading, Stamp
@@ -94,6 +94,12 @@ class SequenceTable:
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (sequence.id, sources, json.dumps(sequence.tags), sequence.start_us, *reading, self._last_id()),
         )
+
+    def fill_in(self, methods: Mapping[str, str]) -> None:
+        """Give the sources of open sequences their methods, by the sources' ids, if they were not known yet."""
+        for sequence_id, text in self._db.execute("SELECT id, sources FROM sequence WHERE end_us IS NULL").fetchall():
+            sources = [of | {"method": of["method"] or methods.get(of["id"], "")} for of in json.loads(text)]
+            self._db.execute("UPDATE sequence SET sources = ? WHERE id = ?", (json.dumps(sources), sequence_id))
 
     def stop(self, sequence_id: str, end: Stamp) -> None:
         """End a sequence that is open; its last captures are those that are in the file."""

@@ -57,6 +57,19 @@ async def test_a_pause_outlives_a_restart_though_its_caller_has_gone(tmp_path: P
         sensor.hang.set()
 
 
+async def test_a_sequence_that_begins_before_its_resource_is_there_gets_the_method_that_is_captured(
+    tmp_path: Path,
+) -> None:
+    """viam-server rebuilds the service once it has built the resource."""
+    sources = [{"name": "s1"}]
+    async with running(tmp_path, "http://127.0.0.1:1", sources=sources) as courier:
+        begun = await Control(courier).start_sequence(["s1"], [])
+    async with running(tmp_path, "http://127.0.0.1:1", CountingSensor("s1"), sources=sources) as courier:
+        ended = await Control(courier).stop_sequence(begun.id)
+    assert ended is not None
+    assert [each.method for each in ended.sources] == ["Readings"]
+
+
 @pytest.mark.parametrize("room", [10_000_000, 10])
 async def test_a_capture_counts_once_the_disk_has_it_though_its_caller_has_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,15 @@ async def test_the_cloud_gets_a_sequence_to_the_microsecond(start: Starter) -> N
     assert list(made.request.sequence_tags) == ["t", "one"]
     assert made.request.start_time.ToDatetime(UTC) == datetime(2023, 11, 14, 22, 13, 20, 123456, UTC)
     assert made.request.end_time.ToDatetime(UTC) == datetime(2023, 11, 14, 22, 13, 25, 123457, UTC)
+
+
+async def test_a_source_whose_resource_was_never_there_is_left_out_unless_it_is_alone(start: Starter) -> None:
+    gone = SequenceSource("g", "gone", "")
+    some, none = (replace(stopped("it"), sources=sources) for sources in ((gone, *SOURCES), (gone,)))
+    rig = await start(some, none)
+    await rig.until(lambda: rig.book.all == [])
+    names = [[each.resource_name for each in made.request.resources] for made in rig.cloud.sequences]
+    assert names == [["thermometer", "eye"], ["gone"]]
 
 
 async def test_what_is_open_failed_or_not_all_delivered_is_let_be(start: Starter) -> None:

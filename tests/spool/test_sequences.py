@@ -137,6 +137,17 @@ async def test_all_of_it_survives_a_restart(opened: Opener) -> None:
     assert (await stop(store, open_one)).waiting_for == 2
 
 
+async def test_a_method_that_was_not_known_yet_is_filled_in_and_no_other_changes(opened: Opener) -> None:
+    store = await opened()
+    unknown = replace(EYE, method="")
+    ended = await stop(store, await store.sequences.start([unknown], []))
+    sequence = await store.sequences.start([unknown, S, replace(unknown, id="gone")], ["t"])
+    await store.sequences.fill_in({"eye": "GetImages", "s": "DoCommand"})
+    store = await opened()
+    filled = replace(sequence, sources=(EYE, S, replace(unknown, id="gone")))
+    assert await store.sequences.look() == [ended, filled]
+
+
 async def test_only_those_that_are_open_can_be_stopped(opened: Opener) -> None:
     """Right after a restart too, when nobody has looked yet."""
     store = await opened()
