@@ -27,8 +27,8 @@ _KNOWN = {"name", "method", "capture_frequency_hz", "disabled", "tags", "additio
 class Captures:
     """Collects the sources of a machine, and the findings about them."""
 
-    off: bool
-    """Whether the data manager captures nothing at all; then the sources are disabled."""
+    off: Any
+    """Whether the data manager captures nothing at all, or a variable; the sources are disabled as it says."""
     findings: list[Finding]
     sources: list[dict[str, Any]] = field(default_factory=list)
 
@@ -106,14 +106,21 @@ class Captures:
         if rate is not None and _is_rate(hz) and hz > _MOST_HZ:
             self._say(Kind.LOST, rate, f"{hz:g} Hz; captured at {_MOST_HZ} Hz, the most that this module does")
             hz = _MOST_HZ
-        if is_variable(hz) or hz:
+        if rate is not None and is_variable(hz):
+            text = f"a variable: here it is above 0 and at most {_MOST_HZ}; if a machine has 0, set disabled instead"
+            self._say(Kind.DIFFERS, rate, text)
+        if hz:
             schedule["capture_frequency_hz"] = hz
-        off = disabled is not None and disabled.flag()
-        if is_variable(off) and not self.off and hz:
-            schedule["disabled"] = off
-        elif off or self.off or not hz:
-            # Without a frequency the data manager captures nothing, but a source would wait for commands.
+        # Without a frequency the data manager captures nothing, but a source would wait for commands.
+        reasons = [self.off, False if disabled is None else disabled.flag(), not hz]
+        variables = [each for each in reasons if is_variable(each)]
+        if True in reasons:
             schedule["disabled"] = True
+        elif variables:
+            schedule["disabled"] = variables[0]
+            if disabled is not None and variables[-1] != variables[0]:
+                text = "disabled is the variable of capture_disabled: set it on machines that disable only this capture"
+                self._say(Kind.LOST, disabled, text)
         return schedule
 
     def _parameters(self, method: Place, api: str, called: str) -> dict[str, Any]:
@@ -159,7 +166,10 @@ def _is_rate(value: Any) -> bool:
 def _in_words(source: dict[str, Any]) -> str:
     rate = source.get("capture_frequency_hz")
     words = [f"{rate:g} Hz"] if _is_rate(rate) else ["at the variable's rate"] if rate is not None else []
-    return ", ".join(words + ["disabled"] * bool(source.get("disabled")))
+    off = source.get("disabled")
+    if off:
+        words.append("disabled as the variable says" if is_variable(off) else "disabled")
+    return ", ".join(words)
 
 
 def _base(source: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ def convert(config: Any, *, name: str = "uploader", drain: bool = False) -> Conv
     manager = _manager(root)
     _refuse_converted(root, name)
     off = manager is not None and _flag(manager, "capture_disabled")
-    captures = Captures(off=bool(off) and not is_variable(off), findings=findings)
+    captures = Captures(off=off, findings=findings)
     found = [_take(captures, *resource, converted) for resource in _resources(root, findings)]
     if manager is None and not any(found):
         hint = "; the JSON of a fragment has what is in the fragment" if root.each("fragments") else ""
@@ -75,9 +75,16 @@ def _resources(root: Place, findings: list[Finding]) -> Iterator[tuple[Place, st
     for kind in ("component", "service"):
         for place in root.each(f"{kind}s"):
             api = _api(place, kind)
-            yield place, api, place.need("name").text() if "service_configs" in place.object() else ""
+            yield place, api, _name(place) if "service_configs" in place.object() else ""
     for place in root.each("remotes"):
         yield place, None, _prefix(place, findings)
+
+
+def _name(resource: Place) -> str:
+    name = resource.need("name")
+    if is_variable(name.value):
+        raise name.refused("a text: a source and its id need the resource's name")
+    return str(name.text())
 
 
 def _prefix(remote: Place, findings: list[Finding]) -> str:

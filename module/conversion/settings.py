@@ -64,7 +64,8 @@ class Settings:
 
     def _capture_disabled(self, place: Place) -> None:
         if place.flag():
-            self._say(Kind.MAPPED, place, "every source is disabled")
+            text = "sources[].disabled, of each" if is_variable(place.value) else "every source is disabled"
+            self._say(Kind.MAPPED, place, text)
 
     def _sync_disabled(self, place: Place) -> None:
         if place.flag():
@@ -81,7 +82,10 @@ class Settings:
 
     def _threads(self, place: Place) -> None:
         threads = place.number()
-        if not is_variable(threads) and threads > _MOST_UPLOADS:
+        if is_variable(threads):
+            text = f"a variable: upload.concurrency is from 1 to {_MOST_UPLOADS}; if a machine has 0, leave it out"
+            self._say(Kind.DIFFERS, place, text)
+        elif threads > _MOST_UPLOADS:
             self._say(Kind.DIFFERS, place, f"upload.concurrency is at most {_MOST_UPLOADS}")
             threads = _MOST_UPLOADS
         if threads:

@@ -261,30 +261,6 @@ def test_captures_that_cannot_be_mapped_are_reported_and_the_others_mapped(
     assert parsed(conversion).sources[-1].name == "other"
 
 
-def test_variables_of_a_fragment_stay_variables() -> None:
-    def variable(name: str) -> dict[str, Any]:
-        return {"$variable": {"name": name}}
-
-    pin = {"method": "Gpios", "capture_frequency_hz": 1, "additional_params": {"pin_name": variable("pin")}}
-    given = machine(
-        component(reads(variable("hz"), disabled=variable("off"))),
-        component(pin, api="rdk:component:board", name="io"),
-        tags=variable("tags"),
-        additional_sync_paths=[variable("path")],
-        selective_syncer_name=variable("gate"),
-        file_last_modified_millis=variable("settle"),
-    )
-    conversion = convert(given)
-    attributes = attributes_of(conversion)
-    assert attributes["sources"][0]["capture_frequency_hz"] == variable("hz")
-    assert attributes["sources"][0]["disabled"] == variable("off")
-    assert attributes["sources"][1]["extra"] == {"pin_name": variable("pin")}
-    assert attributes["tags"] == variable("tags")
-    assert attributes["folders"][0]["path"] == variable("path")
-    assert attributes["upload"]["only_when"]["sensor"] == variable("gate")
-    assert list(findings(conversion, Kind.LOST)) == ["services[0].attributes.file_last_modified_millis"]
-
-
 def test_fragments_are_pointed_at() -> None:
     given = machine(component(reads())) | {
         "fragments": [{"id": "f"}],
@@ -304,6 +280,10 @@ def test_fragments_are_pointed_at() -> None:
         (lambda m: m.update(components={}), "components: {} given; allowed is a list"),
         (lambda m: m["components"].append(3), "components[1]: 3 given; allowed is an object"),
         (lambda m: m["components"][0].pop("name"), "components[0].name: nothing given; it is required"),
+        (
+            lambda m: m["components"][0].update(name={"$variable": {"name": "n"}}),
+            'components[0].name: {"$variable": {"name": "n"}} given; allowed is a text',
+        ),
         (lambda m: m["components"][0].pop("api"), "components[0].type: nothing given; it is required"),
         (lambda m: method(m).pop("method"), "{method}.method: nothing given; it is required"),
         (lambda m: method(m).update(method=""), '{method}.method: "" given; allowed is a non-empty text'),
