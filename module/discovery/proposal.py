@@ -7,8 +7,9 @@ longer period.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,19 +62,22 @@ class Proposal:
     """The period of each polled resource, by API and name."""
 
 
-def propose(findings: Sequence[Finding], *, health: str, daily_budget_bytes: int, cloud_is_known: bool) -> Proposal:
+def propose(
+    findings: Sequence[Finding], *, names: Iterable[str], health: str, daily_budget_bytes: int, cloud_is_known: bool
+) -> Proposal:
     """Return the attributes of an uploader that polls all resources that answered.
 
-    The others are in it too, disabled, with the reason in their comment. ``health`` is the name of the health sensor,
-    which is captured too. Without a cloud (no part id or API key) uploads are disabled: captures stay on the disk.
+    The others are in it too, disabled, with the reason in their comment. ``names`` are those of all resources of the
+    machine, one of each. ``health`` is the name of the health sensor, which is captured too. Without a cloud (no part
+    id or API key) uploads are disabled: captures stay on the disk.
     """
     working = [each for each in findings if each.problem is None]
     periods_s = _periods_s(working, daily_budget_bytes - _HEALTH_BYTES * DAY_S // HEALTH_S)
-    names, shared = Counter(each.name for each in findings), len({each.name for each in findings}) < len(findings)
+    counts = Counter(names)
     sources = []
-    for each in findings:
-        twin = shared and names[each.name] > 1
-        sources.append(_source(each, periods_s.get((each.api, each.name)), twin=twin))
+    for each, source_id in zip(findings, _ids(findings, health), strict=True):
+        period_s = periods_s.get((each.api, each.name))
+        sources.append(_source(each, period_s, source_id, is_twin=counts[each.name] > 1))
     sources.append({"name": health, "interval_s": HEALTH_S, "comment": "the health of this uploader, as readings"})
     total = _HEALTH_BYTES * DAY_S // HEALTH_S
     total += sum(each.size * DAY_S // periods_s[each.api, each.name] for each in working)
@@ -107,11 +111,29 @@ def _periods_s(working: Sequence[Finding], budget_bytes: int) -> dict[tuple[str,
     return {(each.api, each.name): LADDER_S[rungs[each]] for each in working}
 
 
-def _source(finding: Finding, period_s: int | None, *, twin: bool) -> dict[str, Any]:
+def _ids(findings: Sequence[Finding], health: str) -> list[str]:
+    """Return an id for each source: its name, or for those of one name a longer one that no other source has."""
+    counts = Counter(each.name for each in findings)
+    taken = {health, *(name for name, count in counts.items() if count == 1)}
+    ids = []
+    for each in findings:
+        found = each.name
+        if counts[each.name] > 1:
+            base = f"{each.name}-{each.api.rpartition(':')[2]}"
+            numbered = (f"{base}-{number}" for number in itertools.count(2))
+            found = next(new for new in itertools.chain([base], numbered) if new not in taken)
+            taken.add(found)
+        ids.append(found)
+    return ids
+
+
+def _source(finding: Finding, period_s: int | None, source_id: str, *, is_twin: bool) -> dict[str, Any]:
     source: dict[str, Any] = {"name": finding.name}
-    if twin:
-        # Two resources have this name: the config must say which is meant, and the status and commands need two ids.
-        source |= {"api": finding.api, "id": f"{finding.name}-{finding.api.rpartition(':')[2]}"}
+    if is_twin:
+        # Two resources have this name: the config must say which is meant.
+        source["api"] = finding.api
+    if source_id != finding.name:
+        source["id"] = source_id
     if period_s is None:
         return source | {"disabled": True, "comment": finding.problem}
     if finding.method != "Readings":

@@ -131,7 +131,7 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
 
     async def _look(self, timeout_s: float | None) -> tuple[list[Finding], Proposal]:
         began = time.monotonic()
-        clients, unbuilt = await self._listed()
+        clients, unbuilt, names = await self._listed()
         left_s = None if timeout_s is None else max(0.1, 0.8 * timeout_s - (time.monotonic() - began))
         findings = unbuilt + await self._ask_all(clients, left_s)
         findings.sort(key=lambda each: (each.api == CAMERA, each.api, each.name))
@@ -140,6 +140,7 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
                 self.logger.warning("%s returns nothing to capture: %s", each.name, each.problem)
         proposal = propose(
             findings,
+            names=names,
             health=_HEALTH,
             daily_budget_bytes=self._config.daily_budget_bytes,
             cloud_is_known=all(os.environ.get(name) for name in _CLOUD),
@@ -147,8 +148,8 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
         self.logger.info("%d sensors and cameras: %s", len(findings), proposal.attributes["comment"])
         return findings, proposal
 
-    async def _listed(self) -> tuple[dict[tuple[str, str], ResourceBase], list[Finding]]:
-        """The sensors and cameras by API and name, and those that viam-server could not build."""
+    async def _listed(self) -> tuple[dict[tuple[str, str], ResourceBase], list[Finding], list[str]]:
+        """The sensors and cameras by API and name, those that viam-server could not build, and all resources' names."""
         machine = type(self).machine()
         if machine is None:
             raise ViamGRPCError("there is no connection to viam-server yet", Status.UNAVAILABLE)
@@ -172,7 +173,9 @@ class Discoverer(Discovery, EasyResource):  # type: ignore[misc, no-untyped-call
             if _is_asked(api := str(API.from_resource_name(each.name)), each.name.name)
             and (api, each.name.name) not in clients
         ]
-        return clients, problems
+        every = [*machine.resource_names, *(each.name for each in failed)]
+        names = [name for _, name in {(str(API.from_resource_name(full)), full.name) for full in every}]
+        return clients, problems, names
 
     async def _ask_all(self, clients: Mapping[tuple[str, str], ResourceBase], limit_s: float | None) -> list[Finding]:
         slots = asyncio.Semaphore(_AT_ONCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -23,8 +24,9 @@ def camera(name: str = "c", **known: Any) -> Finding:
     return Finding(name, CAMERA, "GetImages", **{"answers": 1, "size": 100_000, "took_s": 0.1, "gives": "x", **known})
 
 
-def made(*findings: Finding, budget: int = 1_000_000_000, cloud: bool = True) -> Proposal:
-    proposal = propose(findings, health="health", daily_budget_bytes=budget, cloud_is_known=cloud)
+def made(*findings: Finding, budget: int = 1_000_000_000, cloud: bool = True, others: Sequence[str] = ()) -> Proposal:
+    names = [*(each.name for each in findings), *others]
+    proposal = propose(findings, names=names, health="health", daily_budget_bytes=budget, cloud_is_known=cloud)
     parse(proposal.attributes, service="courier", environ=ENVIRON if cloud else {"VIAM_MODULE_DATA": "/data"})
     return proposal
 
@@ -70,6 +72,25 @@ def test_what_gave_nothing_is_disabled_with_the_reason() -> None:
     attributes = made(sensor(), Finding("bad", CAMERA, problem="no answer")).attributes
     assert attributes["sources"][1] == {"name": "bad", "disabled": True, "comment": "no answer"}
     assert "disabled, because they returned nothing: 1 of 2" in attributes["comment"]
+
+
+def test_the_ids_of_two_resources_of_one_name_are_those_of_no_other() -> None:
+    findings = [sensor("front"), sensor("front-camera"), sensor("front-camera-2"), camera("front")]
+    sources = made(*findings).attributes["sources"]
+    assert [source.get("id", source["name"]) for source in sources] == [
+        "front-sensor",
+        "front-camera",
+        "front-camera-2",
+        "front-camera-3",
+        "health",
+    ]
+
+
+def test_a_name_that_another_resource_has_too_is_told_apart_by_the_api() -> None:
+    """viam-server passes neither of the two by the name alone, whatever the other one is, e.g. a vision service."""
+    front, back = made(camera("front"), camera("back"), others=["front"]).attributes["sources"][:2]
+    assert (front["api"], front.get("id")) == (CAMERA, None)
+    assert "api" not in back
 
 
 def test_the_health_sensor_is_captured_each_minute() -> None:

@@ -17,6 +17,7 @@ from viam.proto.app.robot import ComponentConfig
 from viam.proto.common import ResourceName
 from viam.proto.robot import GetMachineStatusRequest, GetMachineStatusResponse, ResourceStatus
 from viam.services.discovery.client import DiscoveryClient
+from viam.services.generic import Generic
 
 from module.attributes.uploader import parse
 from module.demo import scene
@@ -50,6 +51,13 @@ class Imu(MovementSensor):
 
     get_position = get_linear_velocity = get_angular_velocity = get_linear_acceleration = None  # type: ignore[assignment]
     get_compass_heading = get_orientation = get_properties = get_accuracy = None  # type: ignore[assignment]
+
+
+class Errands(Generic):
+    """A service, which the discovery does not ask."""
+
+    async def do_command(self, *_: Any, **__: Any) -> Mapping[str, Any]:
+        return {}
 
 
 async def add_discovery(rig: Rig, **attributes: Any) -> DiscoveryClient:
@@ -161,6 +169,13 @@ async def test_two_resources_of_one_name_are_distinguished(start: Starter) -> No
     _, sources = await discover(await add_discovery(rig))
     assert sources["twin-sensor"]["api"] == "rdk:component:sensor"
     assert sources["twin-camera"]["api"] == "rdk:component:camera"
+
+
+async def test_a_sensor_is_told_apart_from_a_service_of_its_name(start: Starter) -> None:
+    rig = await start(CountingSensor("host"), Errands("host"))
+    _, sources = await discover(await add_discovery(rig))
+    assert set(sources) == {"host", "courier-health"}
+    assert sources["host"]["api"] == "rdk:component:sensor"
 
 
 async def test_the_caller_gets_its_answer_in_its_own_time(start: Starter) -> None:
