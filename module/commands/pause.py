@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from module.commands.arguments import Argument, choice
+from module.commands.arguments import Argument, choice, refuse
 from module.commands.verb import SOURCES, TIMEOUT, Arguments, Verb, sources_of
 from module.courier.control import Control
 
@@ -22,6 +22,8 @@ def _chosen(control: Control, verb: str, arguments: Arguments) -> dict[str, Any]
     # Refuses what is no source.
     sources_of(control, verb, named)
     # Uploads belong to the whole service: a command that names sources means only their captures.
+    if what == "upload" and named is not None:
+        raise refuse(f"{verb}.sources", named, "nothing beside what: upload, but a list beside what: capture or all")
     uploads = what == "upload" or (what == "all" and named is None)
     return {"captures": what != "upload", "uploads": uploads, "sources": named}
 
