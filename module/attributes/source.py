@@ -175,7 +175,8 @@ class SourceConfig(Part):
     @classmethod
     def _image_of_camera(cls, image: ImageConfig, info: ValidationInfo) -> ImageConfig:
         methods = _methods_left(info.data)
-        if not any(each.returns is Returns.IMAGES for each in methods):
+        # Empty, it says what a source without it says.
+        if image.model_fields_set and not any(each.returns is Returns.IMAGES for each in methods):
             raise refused(f"image only with the method {GETS_IMAGES} of a camera, or what a vision service captures")
         if image.names and GETS_IMAGES not in [each.name for each in methods]:
             raise refused(f"names only with the method {GETS_IMAGES} of a camera")

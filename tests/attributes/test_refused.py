@@ -33,6 +33,7 @@ WINDOWS = 'e.g. "08:00-18:00", "mon-fri 08:00-18:00" or "22:00-02:00"'
 ZONES = 'an IANA name, e.g. "UTC" or "Europe/Berlin"'
 ADDRESS = "https://host[:port], or http:// only for localhost, 127.0.0.0/8 and [::1]"
 PROXY = "socks5://, socks5h://, http:// or https:// and [user:password@]host:port"
+COARSE = {"quality": 5.0}
 OPERAND = "a text, a number, true, false or null"
 NO_KEY = "a dotted path into the sensor's readings"
 
@@ -137,9 +138,9 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
         "auto, binary, streaming or",
     ),
     (source(api=CAMERA_API, upload_as="tabular"), "sources[0].upload_as", '"tabular"', "auto, binary, streaming or"),
-    (source(method="Readings", image={}), "sources[0].image", "{}", "image only with the method GetImages"),
-    (source(api=READINGS_API, image={}), "sources[0].image", "{}", "image only with the method GetImages"),
-    (source(method="NextPointCloud", image={}), "sources[0].image", "{}", "image only with the method GetImages"),
+    (source(method="Readings", image=COARSE), "sources[0].image", '{"quality": 5}', "image only with the method"),
+    (source(api=READINGS_API, image=COARSE), "sources[0].image", '{"quality": 5}', "image only with the method"),
+    (source(method="NextPointCloud", image=COARSE), "sources[0].image", '{"quality": 5}', "image only with the method"),
     (source(method="CompassHeading", upload_as="binary"), "sources[0].upload_as", '"binary"', "auto, tabular or file"),
     (source(method="PointCloudMap", upload_as="tabular"), "sources[0].upload_as", '"tabular"', "auto, binary, stream"),
     (

@@ -140,6 +140,8 @@ def test_numbers_may_be_floats_and_whole_ones_become_ints() -> None:
         {"cron": "*/5 * * * * *", "timezone": "Europe/Berlin", "active_hours": ["mon-fri 08:00-18:00", "22:00-02:00"]},
         {"api": CAMERA, "method": "NextPointCloud", "upload_as": "streaming"},
         {"api": CAMERA, "image": {"names": ["color"]}, "upload_as": "binary"},
+        {"method": "Readings", "image": {}},
+        {"api": CAMERA, "method": "NextPointCloud", "image": {"format": None}},
         {"api": "acme:component:thermo", "method": "Readings", "upload_as": "tabular"},
         {"method": "GetImages", "upload_as": "file", "image": {"format": "webp", "quality": 1.0}},
         {"upload_as": "streaming", "image": {"crop": [1.0, 2.0, 3.0, 4.0]}},
