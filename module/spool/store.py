@@ -101,8 +101,6 @@ class Store:
         """Their footprint on the disk."""
         self.failed = 0
         """Captures that the cloud rejected."""
-        self.dropped = 0
-        """Captures that retention deleted, and new captures that had no room."""
         self.last_error: str | None = None
 
     @property
@@ -349,6 +347,5 @@ class Store:
         self.bytes -= sum(room for _, _, room in rows)
 
     def _count_dropped(self, source: str, count: int) -> None:
-        self.dropped += count
         self._drops.count(source, count)
         self._listener.on_drop(source, count)

@@ -6,21 +6,24 @@ from typing import Any
 
 import pytest
 
-from module.spool.listener import Listener
 from module.spool.store import Store
-from tests.spool.rig import LOGGER, Opener, SlowDisk, spool_config, upload_config
+from tests.spool.rig import LOGGER, Drops, Opener, SlowDisk, spool_config, upload_config
 
 
 @pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Opener]:
+def drops() -> Drops:
+    """What the spool of this test says that it dropped."""
+    return Drops()
+
+
+@pytest.fixture
+async def opened(tmp_path: Path, drops: Drops) -> AsyncIterator[Opener]:
     """Open the spool of this test, with these settings; closed at its end."""
     stores: list[Store] = []
 
-    async def open_store(
-        *, upload: dict[str, Any] | None = None, listener: Listener | None = None, **spool: Any
-    ) -> Store:
+    async def open_store(*, upload: dict[str, Any] | None = None, **spool: Any) -> Store:
         settings = spool_config(**{"directory": str(tmp_path / "spool"), "min_free_bytes": 0, **spool})
-        store = Store(settings, upload_config(**upload or {}), LOGGER, listener=listener)
+        store = Store(settings, upload_config(**upload or {}), LOGGER, listener=drops)
         stores.append(store)
         await store.open()
         return store

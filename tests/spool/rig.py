@@ -7,6 +7,7 @@ import itertools
 import logging
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from module.attributes.uploader import SpoolConfig, UploadConfig
 from module.capture import Item
 from module.spool.database import Database
+from module.spool.listener import Listener
 from module.spool.store import Store
 
 LOGGER = logging.getLogger("test")
@@ -54,6 +56,20 @@ async def drain(store: Store) -> list[Item]:
             # As the uploader does: what is acknowledged is remembered as sent in the same transaction.
             await store.acknowledge(items, sent=[item.file for item in items if item.file is not None])
     raise AssertionError(f"{store.items} items wait, and none can be claimed")
+
+
+class Drops(Listener):
+    """Counts what a spool says that it dropped, by source."""
+
+    def __init__(self) -> None:
+        self.by_source: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        return self.by_source.total()
+
+    def on_drop(self, source: str, count: int) -> None:
+        self.by_source[source] += count
 
 
 class SlowDisk:

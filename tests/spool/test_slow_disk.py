@@ -18,7 +18,7 @@ from module.spool import pending, thread
 from module.spool.damage import opening
 from module.spool.gathering import GROUP_CAPTURES
 from module.spool.store import Store
-from tests.spool.rig import Opener, SlowDisk, claim, drain
+from tests.spool.rig import Drops, Opener, SlowDisk, claim, drain
 
 ROWS = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
 GROUP = [Capture(ROWS, 1, 2, b"row")] * GROUP_CAPTURES
@@ -123,7 +123,9 @@ async def test_a_sequence_that_was_stopped_is_known_though_its_caller_has_gone(o
     assert store.sequences.stopped.is_set()
 
 
-async def test_what_is_brought_back_may_be_dropped_in_the_same_commit(opened: Opener, disk: SlowDisk) -> None:
+async def test_what_is_brought_back_may_be_dropped_in_the_same_commit(
+    opened: Opener, drops: Drops, disk: SlowDisk
+) -> None:
     """By its id it is the oldest of all, and others come meanwhile that need its room."""
     store = await opened(max_bytes=2 * GROUP_CAPTURES * 99)
     await failed(store, 2)
@@ -141,7 +143,7 @@ async def test_what_is_brought_back_may_be_dropped_in_the_same_commit(opened: Op
     while store.free_disk_bytes < 0:
         time.sleep(0.001)  # noqa: ASYNC251
     assert (await retrying, len(await second)) == (2, GROUP_CAPTURES)
-    assert (store.dropped, store.failed, store.items) == (2, 0, 2 * GROUP_CAPTURES)
+    assert (drops.count, store.failed, store.items) == (2, 0, 2 * GROUP_CAPTURES)
     assert len(await drain(store)) == 2 * GROUP_CAPTURES
     assert (store.items, store.bytes) == (0, 0)
 

@@ -15,9 +15,8 @@ from module.capture import Capture, FileMark, Kind, Origin
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool import capacity
 from module.spool.claims import BATCH_BYTES
-from module.spool.listener import Listener
 from module.spool.store import Store
-from tests.spool.rig import LOGGER, Opener, claim, drain, spool_config, upload_config
+from tests.spool.rig import LOGGER, Drops, Opener, claim, drain, spool_config, upload_config
 
 ROWS = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
@@ -61,7 +60,9 @@ async def test_ids_grow_and_are_never_used_twice(opened: Opener) -> None:
     assert first[0] < first[1] < second[0]
 
 
-async def test_the_mark_beside_the_spool_follows_whatever_comes_and_goes(opened: Opener, tmp_path: Path) -> None:
+async def test_the_mark_beside_the_spool_follows_whatever_comes_and_goes(
+    opened: Opener, drops: Drops, tmp_path: Path
+) -> None:
     """It says how far the spool went and how many captures it held; a journal that is cut short is held against it."""
     file = tmp_path / "spool" / "last-id"
     store = await opened(max_bytes=20_000)
@@ -82,7 +83,7 @@ async def test_the_mark_beside_the_spool_follows_whatever_comes_and_goes(opened:
     await store.fail((await claim(store))[:3], "no", 1)
     for first in range(40, 250, 70):
         await store.append([row(number) for number in range(first, first + 70)])
-    assert store.dropped > 3
+    assert drops.count > 3
     assert is_true(250)
     await store.close()
     store = await opened()
@@ -218,43 +219,32 @@ async def test_failures_outlive_a_restart_and_can_be_discarded(opened: Opener) -
     assert (store.failed, await store.failures(10)) == (0, [])
 
 
-class Drops(Listener):
-    """The drops that a spool has told of, (source, count) each."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, int]] = []
-
-    def on_drop(self, source: str, count: int) -> None:
-        self.told.append((source, count))
-
-
-async def test_a_full_spool_drops_its_oldest_and_says_so(opened: Opener) -> None:
-    drops = Drops()
-    store = await opened(max_bytes=10_000, listener=drops)
+async def test_a_full_spool_drops_its_oldest_and_says_so(opened: Opener, drops: Drops) -> None:
+    store = await opened(max_bytes=10_000)
     for number in range(20):
         await store.append([Capture(IMAGES, number, number, b"%04d" % number + b"x" * 900)])
     assert store.bytes <= 10_000
-    assert store.dropped == 20 - store.items == sum(count for _, count in drops.told)
+    assert drops.by_source == {"c": 20 - store.items}
     kept = [item.payload[:4] for item in await drain(store)]
     assert kept == [b"%04d" % number for number in range(20 - len(kept), 20)]
 
 
-async def test_what_is_on_its_way_is_never_dropped(opened: Opener) -> None:
+async def test_what_is_on_its_way_is_never_dropped(opened: Opener, drops: Drops) -> None:
     store = await opened(max_bytes=2_500)
     await store.append([Capture(IMAGES, 0, 0, b"x" * 900)])
     await claim(store)
     await store.append([Capture(IMAGES, 1, 1, b"y" * 900)])
     await store.append([Capture(IMAGES, 2, 2, b"z" * 900)])
-    assert store.dropped == 1
+    assert drops.count == 1
     assert [item.payload[:1] for item in await claim(store)] == [b"z"]
 
 
-async def test_a_capture_that_finds_no_room_is_refused_by_name(opened: Opener) -> None:
+async def test_a_capture_that_finds_no_room_is_refused_by_name(opened: Opener, drops: Drops) -> None:
     store = await opened(max_bytes=3_500)
     await store.append([Capture(replace(IMAGES, priority=9), 0, 0, b"x" * 2000)])
     with pytest.raises(SpoolFull, match=r"spool\.max_bytes is 3500"):
         await store.append([Capture(IMAGES, 1, 1, b"y" * 900)])
-    assert (store.items, store.dropped) == (1, 1)
+    assert (store.items, drops.count) == (1, 1)
 
 
 async def test_a_disk_with_too_little_room_counts_as_full(opened: Opener) -> None:

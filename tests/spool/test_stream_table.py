@@ -16,7 +16,7 @@ from module.spool.damage.salvage import salvage
 from module.spool.database import Database
 from module.spool.store import Store
 from module.spool.stream_table import MOST_IDLE
-from tests.spool.rig import Opener, claim, drain
+from tests.spool.rig import Drops, Opener, claim, drain
 
 ORIGIN = Origin("eye", Kind.BINARY, name="eye")
 
@@ -77,11 +77,13 @@ async def test_a_stream_that_went_comes_back_as_a_new_one(opened: Opener, tmp_pa
     assert [item.origin.tags for item in await drain(store)] == [("0",)]
 
 
-async def test_what_retention_or_a_person_took_lets_its_streams_go(opened: Opener, tmp_path: Path) -> None:
+async def test_what_retention_or_a_person_took_lets_its_streams_go(
+    opened: Opener, drops: Drops, tmp_path: Path
+) -> None:
     store = await opened(max_bytes=200 * 100)
     for number in range(0, 6 * MOST_IDLE, 20):
         await store.append(_tagged(range(number, number + 20)))
-    assert store.dropped > MOST_IDLE
+    assert drops.count > MOST_IDLE
     await store.close()
     store = await opened(max_bytes=10**9)
     while items := await claim(store):

@@ -17,7 +17,7 @@ from module.capture import Capture, Kind, Origin
 from module.errors import SpoolError, SpoolFull
 from module.spool.damage.salvage import salvage
 from tests.spool.numbered import MORE_THAN_CACHED, filled, spool_file
-from tests.spool.rig import Opener, claim, drain
+from tests.spool.rig import Drops, Opener, claim, drain
 
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
 
@@ -98,7 +98,9 @@ async def test_what_was_under_way_when_damage_took_it_is_counted_out_once(opened
 @pytest.mark.parametrize(
     "harm", ["items = 1", "items = 133", "items = -7", "items = 'x'", "bytes = 1 << 40", "bytes = -1", "bytes = 'x'"]
 )
-async def test_a_count_that_cannot_be_right_is_counted_afresh(opened: Opener, tmp_path: Path, harm: str) -> None:
+async def test_a_count_that_cannot_be_right_is_counted_afresh(
+    opened: Opener, drops: Drops, tmp_path: Path, harm: str
+) -> None:
     """A flipped bit in a number is no damage to SQLite: no capture waits for ever for it, none gives way."""
     store = await opened()
     await store.append([_image(number) for number in range(5)])
@@ -109,7 +111,7 @@ async def test_a_count_that_cannot_be_right_is_counted_afresh(opened: Opener, tm
     store = await opened()
     assert (store.items, store.bytes, store.damaged, store.unreadable) == (*there, None, 0)
     await store.append([_image(5)])
-    assert (len(await drain(store)), store.dropped) == (6, 0)
+    assert (len(await drain(store)), drops.count) == (6, 0)
     assert (store.items, store.bytes) == (0, 0)
 
 
@@ -172,7 +174,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", where], check=True)
 
 
-async def test_a_disk_that_fills_up_under_a_commit_counts_as_full(small_disk: Path, opened: Opener) -> None:
+async def test_a_disk_that_fills_up_under_a_commit_counts_as_full(
+    small_disk: Path, opened: Opener, drops: Drops
+) -> None:
     """The oldest give way, the newest are kept, and nothing that was kept is damaged."""
     store = await opened(min_free_bytes=0, max_bytes=2**40)
     kept, said = 0, set[str | None]()
@@ -183,7 +187,7 @@ async def test_a_disk_that_fills_up_under_a_commit_counts_as_full(small_disk: Pa
         except SpoolFull as error:
             assert "disk" in str(error) or "full" in str(error)  # noqa: PT017
         said.add(store.last_error)
-    assert store.dropped > 0
+    assert drops.count > 0
     assert f"the spool is full (the disk under {small_disk} is full) and loses captures by drop_oldest" in said
     assert store.items > 5
     await store.close()
