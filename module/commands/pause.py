@@ -22,7 +22,7 @@ def _chosen(control: Control, verb: str, arguments: Arguments) -> dict[str, Any]
     # Refuses what is no source.
     sources_of(control, verb, named)
     # Uploads belong to the whole service: a command that names sources means only their captures.
-    if what == "upload" and named is not None:
+    if what == "upload" and named:
         raise refuse(f"{verb}.sources", named, "nothing beside what: upload, but a list beside what: capture or all")
     uploads = what == "upload" or (what == "all" and named is None)
     return {"captures": what != "upload", "uploads": uploads, "sources": named}

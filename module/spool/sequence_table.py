@@ -98,8 +98,10 @@ class SequenceTable:
     def fill_in(self, methods: Mapping[str, str]) -> None:
         """Give the sources of open sequences their methods, by the sources' ids, if they were not known yet."""
         for sequence_id, text in self._db.execute("SELECT id, sources FROM sequence WHERE end_us IS NULL").fetchall():
-            sources = [of | {"method": of["method"] or methods.get(of["id"], "")} for of in json.loads(text)]
-            self._db.execute("UPDATE sequence SET sources = ? WHERE id = ?", (json.dumps(sources), sequence_id))
+            sources = json.loads(text)
+            filled = [of | {"method": of["method"] or methods.get(of["id"], "")} for of in sources]
+            if filled != sources:
+                self._db.execute("UPDATE sequence SET sources = ? WHERE id = ?", (json.dumps(filled), sequence_id))
 
     def stop(self, sequence_id: str, end: Stamp) -> None:
         """End a sequence that is open; its last captures are those that are in the file."""

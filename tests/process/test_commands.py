@@ -91,7 +91,10 @@ async def test_status_has_all_that_the_contract_names(start: Starter) -> None:
         ({"command": "capture", "tags": [""]}, ["capture.tags", "none of them empty"]),
         ({"command": "pause", "what": "everything"}, ["pause.what", "capture, upload, all"]),
         ({"command": "pause", "what": "upload", "sources": ["s1"]}, ['pause.sources: ["s1"]', "what: capture or all"]),
-        ({"command": "resume", "what": "upload", "sources": []}, ["resume.sources: []", "what: capture or all"]),
+        (
+            {"command": "resume", "what": "upload", "sources": ["s1"]},
+            ['resume.sources: ["s1"]', "what: capture or all"],
+        ),
         ({"command": "upload_data", "file_name": "a.txt"}, ["exactly one of data_base64 and text"]),
         ({"command": "upload_data", "text": "x", "file_name": "../a"}, ["upload_data.file_name", "without slashes"]),
         ({"command": "upload_data", "text": "x", "file_name": "a\nb"}, ["upload_data.file_name", "control characters"]),
