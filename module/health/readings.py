@@ -55,7 +55,7 @@ class Vitals:
         self._service = service
         self._per_source = per_source
         self._looks: deque[_Look] = deque()
-        """When the cloud was last seen not to be away."""
+        """The earlier counters, the oldest first: about one a second, for as long as a rate covers."""
 
     def silent(self, why: str) -> Readings:
         """Return the readings if the uploader does not answer: no number is made up."""
