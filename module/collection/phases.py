@@ -32,7 +32,8 @@ def offsets(sources: Iterable[SourceConfig]) -> dict[str, float]:
     if quickest > QUICK_S or not slow:
         return found
     groups = max(1, int(_SHARE * min(map(_period, slow)) / quickest))
-    turns = itertools.cycle([*range(0, groups, 2), *range(1, groups, 2)])
+    # Lazily: beside a daily source there may be millions of groups.
+    turns = itertools.cycle(itertools.chain(range(0, groups, 2), range(1, groups, 2)))
     return found | {source.id: group * quickest for source, group in zip(slow, turns, strict=False)}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections import Counter
 from typing import Any
 
@@ -54,3 +55,15 @@ def test_an_offset_that_is_set_is_kept() -> None:
     own = sources(5, 1, offset_s=0.15)
     found = offsets(sources(100, 1) + sources(10, 54) + own)
     assert found[own[0].id] == 0.15
+
+
+def test_a_daily_source_beside_a_quick_one_costs_no_memory() -> None:
+    """There are as many groups as ticks of the quick one in the period of the slow one."""
+    together = sources(1000, 1) + sources(1 / 3600, 3)
+    tracemalloc.start()
+    try:
+        found = offsets(together)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+    assert list(found.values()) == pytest.approx([0.0, 0.0, 0.002, 0.004])
