@@ -362,8 +362,6 @@ class Collector:
             return "waiting"
         if self._ticker.paused:
             return "paused"
-        if self._ticker.resting:
-            return "resting"
         if not self._ticker.has_ticks:
             return "on_demand"
         return "gated" if self._filter.gated else "active"
@@ -378,6 +376,8 @@ def _schedule_of(config: SourceConfig, offset_s: float) -> Schedule:
 def _described(config: SourceConfig) -> str:
     return describe(
         capture_frequency_hz=config.capture_frequency_hz,
+        if self._ticker.resting:
+            return "resting"
         interval_s=config.interval_s,
         cron=config.cron,
         timezone=config.timezone,

@@ -45,8 +45,6 @@ class Ticker:
         self._sleeper: asyncio.Future[bool] | None = None
         self._tick: float | datetime | None = None
         self.paused = False
-        self.resting = False
-        """Whether the last look was outside the active hours."""
         self.lateness = Lateness()
 
     async def wait(self) -> None:
@@ -76,8 +74,7 @@ class Ticker:
         if self._active is None:
             return 0.0
         now = _now()
-        self.resting = not self._active.open_at(now)
-        if not self.resting:
+        if self._active.open_at(now):
             return 0.0
         change = self._active.next_change(now)
         # Look now and then, because the wall clock may step.
@@ -175,6 +172,11 @@ class Ticker:
         """The schedule that ``set_schedule`` has set, in words; None: none is set, or its time is over."""
         # Nobody waits for the ticks of a source whose resource is missing.
         return self._description if self._loop.time() < self._until else None
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is outside the active hours now."""
+        return self._active is not None and not self._active.open_at(_now())
 
     @property
     def has_ticks(self) -> bool:

@@ -143,6 +143,16 @@ async def test_outside_the_active_hours_there_are_no_ticks(wall: Wall) -> None:
     assert ticker.kept.missed == 0
 
 
+async def test_it_rests_outside_the_active_hours_though_no_tick_is_due_for_a_day(wall: Wall) -> None:
+    ticker = _ticker(Periodic(86_400), ActiveHours(["11:00-13:00"], "UTC"))
+    waiting = asyncio.ensure_future(ticker.wait())
+    await asyncio.sleep(0.05)
+    assert not ticker.resting
+    wall.step(hours=2)
+    assert ticker.resting
+    waiting.cancel()
+
+
 async def test_cron_goes_on_from_where_the_clock_is_after_a_step_forward(wall: Wall) -> None:
     """What the step leapt over fires once, and is neither made up for nor counted as missed."""
     ticker = _ticker(Cron("* * * * * *", "UTC"))
