@@ -123,7 +123,8 @@ def _prepared(config: SourceConfig, api: str, resource: ResourceBase) -> Source:
     method = method_of(api, config.method)
     problem = _lacks(config, api)
     if method is None or problem is not None:
-        return Source(config, api, method.name if method else config.method or "", problem=problem)
+        name = method.name if method else config.method or ""
+        return Source(config, api, name, problem=problem, resource=resource)
     extra = {**method.without_parameters(config.extra), "fromDataManagement": True}
     ask = prepare(api, method.name)(resource, config, extra)
     if not isinstance(getattr(resource, "channel", None), Channel):

@@ -124,6 +124,14 @@ async def test_rows_of_any_method_may_become_documents(start: Starter) -> None:
     assert (arrival.payload or b"").endswith(b'"readings":{"position_deg":90}}\n')
 
 
+async def test_a_parameter_that_a_source_lacks_may_come_with_the_command(start: Starter) -> None:
+    """As for a generic component that is asked on command only."""
+    rig = await start(fake(Generic, do_command={"is": 1}), sources=[{"name": "it"}])
+    answer = await rig.command("capture", extra={"command": {"get": 1}}, wait="uploaded")
+    assert (answer["captured"], answer["errors"]) == ({"it": 1}, {})
+    assert rig.rows("it") == [{"docommand_output": {"is": 1}}]
+
+
 IS_MOTOR = "it is a rdk:component:motor, which"
 MOTOR_HAS = "it has Position, IsPowered, GetWorldPose or DoCommand"
 
