@@ -14,7 +14,7 @@ from module.clock.machine_clock import Clock, Reading, Stamp
 from module.collection import images, readings
 from module.collection.annotations import cropped
 from module.collection.image_codec import EncodedImage
-from module.collection.image_header import dimensions
+from module.collection.image_header import dimensions, true_type
 from module.collection.kept import Labels
 from module.collection.sources import Answer, Blob, Row, Source
 from module.throttled_log import ThrottledLog
@@ -81,7 +81,7 @@ class Encoder:
         if blob.extension is not None:
             return EncodedImage(blob.data, blob.mime_type, blob.extension)
         settings = self._config.image
-        if not images.needs_work(blob.mime_type, settings):
+        if not images.needs_work(true_type(blob.data, blob.mime_type), settings):
             return images.encode(blob.data, blob.mime_type, settings)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._workers, images.encode, blob.data, blob.mime_type, settings)
