@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
+from module.attributes.api_methods import GETS_IMAGES
 from module.attributes.on_change import OnChangeConfig
 from module.capture import Capture
 from module.collection import images
@@ -72,7 +73,7 @@ class Filter:
             )
         elif gate.vision is not None:
             eye = Eye(gate, dependencies)
-            if gate.camera is None or gate.camera == config.name:
+            if gate.camera is None or (gate.camera, GETS_IMAGES) == (config.name, source.method):
                 self._eye = eye
             else:
                 self._watch = EyeWatch(eye, gate.camera, logger, poll_hz=gate.poll_hz, on_answer=self._set)

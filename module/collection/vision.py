@@ -1,4 +1,4 @@
-"""A vision service that opens a gate. It is asked about each frame of the source, or about another camera."""
+"""A vision service that opens a gate. It is asked about each frame of the source, or about a camera."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Eye:
 
 
 class EyeWatch(Watch):
-    """Asks an Eye about another camera, regularly."""
+    """Asks an Eye about a camera, regularly."""
 
     def __init__(
         self, eye: Eye, camera: str, logger: logging.Logger, *, poll_hz: float, on_answer: Callable[[bool], None]

@@ -287,13 +287,16 @@ async def test_a_failing_model_delays_nobody_and_is_named(start: Starter) -> Non
     assert len(sensor.polls) > 1 + watcher.frames
 
 
-async def test_a_vision_service_on_another_camera_gates_a_sensor(start: Starter) -> None:
-    camera, sensor, watcher = StillCamera("c1", [("", _scene(0), "image/jpeg")]), CountingSensor("s1"), Watcher("eye")
+@pytest.mark.parametrize("source", [{"name": "s1"}, {"name": "c1", "method": "NextPointCloud"}], ids=["sensor", "own"])
+async def test_a_vision_service_on_a_camera_gates_what_is_no_image(start: Starter, source: dict[str, Any]) -> None:
+    """The readings of a sensor, or the camera's own point clouds, which the vision service is not asked about."""
+    camera, sensor, watcher = StillCamera("c1", [], cloud=b"points"), CountingSensor("s1"), Watcher("eye")
     gate = {"vision": "eye", "camera": "c1", "poll_hz": 20}
-    rig = await start(camera, sensor, watcher, sources=[{"name": "s1", "interval_s": 0.05, "gate": gate}])
-    await rig.until(lambda status: status["sources"]["s1"]["filtered"] >= 3)
+    rig = await start(camera, sensor, watcher, sources=[{"id": "it", "interval_s": 0.05, "gate": gate, **source}])
+    await rig.until(lambda status: status["sources"]["it"]["filtered"] >= 3)
     watcher.sees = [Detection(x_min=0, y_min=0, x_max=1, y_max=1, confidence=0.9, class_name="x")]
-    await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 3)
+    status = await rig.until(lambda status: status["sources"]["it"]["captured"] >= 3)
+    assert (status["sources"]["it"]["last_error"], watcher.frames) == (None, 0)
 
 
 async def test_outside_its_active_hours_a_source_rests(start: Starter) -> None:
