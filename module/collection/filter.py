@@ -22,6 +22,7 @@ from module.collection import images
 from module.collection.changes import ImageChange, ReadingsChange
 from module.collection.condition_watch import ConditionWatch
 from module.collection.gate import Gate
+from module.collection.image_header import true_type
 from module.collection.kept import KeptOfSource, TriggerOrder
 from module.collection.sources import Answer, Blob, Row, Source
 from module.collection.vision import Eye, EyeWatch
@@ -106,10 +107,10 @@ class Filter:
     async def _differs(self, answer: Answer, at: float, on_change: OnChangeConfig) -> bool:
         if isinstance(answer, Row):
             return self._readings is None or self._readings.keep(answer.readings, at)
-        if not answer.mime_type.startswith("image/"):
-            digest = hashlib.blake2b(answer.data).hexdigest()
-            return self._readings is None or self._readings.keep({"digest": digest}, at)
         loop = asyncio.get_running_loop()
+        if answer.extension is not None or not true_type(answer.data, answer.mime_type).startswith("image/"):
+            digest = await loop.run_in_executor(self._workers, _digest, answer.data)
+            return self._readings is None or self._readings.keep({"digest": digest}, at)
         copy = await loop.run_in_executor(self._workers, images.small_grey, answer.data, answer.mime_type)
         change = self._images.pop(answer.name, None) or ImageChange(on_change)
         if len(self._images) >= _MOST_IMAGES:
@@ -180,3 +181,8 @@ class Filter:
         if self._watch is not None and self._watch.problem is not None:
             return f"gate: {self._watch.problem}"
         return self._eye_problem
+
+
+def _digest(data: bytes) -> str:
+    """Return a hash of data, which may be large: call it in a thread."""
+    return hashlib.blake2b(data).hexdigest()

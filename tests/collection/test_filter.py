@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,7 +16,8 @@ from module.attributes.uploader import parse
 from module.capture import Capture, Kind, Origin
 from module.collection.filter import Filter
 from module.collection.kept import KeptOfSource
-from module.collection.sources import Blob, Row, Source, find
+from module.collection.sources import Answer, Blob, Row, Source, find
+from tests.collection.image_files import file, scene
 
 _GREY = b"RGBA" + struct.pack(">II", 8, 8) + bytes(8 * 8 * 4)
 
@@ -48,6 +50,26 @@ async def test_a_camera_that_names_each_image_afresh_does_not_fill_the_memory() 
             assert tracemalloc.get_traced_memory()[0] < 100_000
         finally:
             tracemalloc.stop()
+
+
+@pytest.mark.parametrize("declared", ["", "application/octet-stream"])
+async def test_images_are_compared_as_images_whatever_type_they_declare(declared: str) -> None:
+    with ThreadPoolExecutor(1) as workers:
+        source = _source(on_change={"min_difference": 0.1})
+        kept = Filter(source, {}, workers, logging.getLogger("test"), on_release=lambda _: None, kept=KeptOfSource())
+        frames = [Blob(file(".jpg", (scene(160, 120) * share).astype("uint8")), declared) for share in (1, 0.99, 0.3)]
+        assert [len(await kept.changed([frame], 0.0)) for frame in frames] == [1, 0, 1]
+
+
+async def test_point_clouds_are_compared_in_a_thread() -> None:
+    """A large one would hold up every other source."""
+    began = threading.Event()
+    with ThreadPoolExecutor(1, initializer=began.set) as workers:
+        source = _source(method="NextPointCloud", on_change={})
+        kept = Filter(source, {}, workers, logging.getLogger("test"), on_release=lambda _: None, kept=KeptOfSource())
+        clouds = [Blob(data, "pointcloud/pcd", extension=".pcd") for data in (b"one", b"one", b"other")]
+        assert [len(await kept.changed([cloud], 0.0)) for cloud in clouds] == [1, 0, 1]
+        assert began.is_set()
 
 
 def _reading(received_us: int) -> Capture:
