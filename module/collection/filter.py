@@ -91,7 +91,7 @@ class Filter:
 
         ``at``: when the poll began, in seconds of the loop's clock. Raises EncodeError if an image cannot be compared.
         """
-        # What a closed gate drops is not kept, so nothing is compared with it.
+        # What a closed gate drops is not kept, so nothing is compared with it once the gate is open.
         if self._gate is not None and self._gate.has_lost_newest and self._gate.is_open(at):
             self._forget_last()
         if self._on_change is not None and (self._eye is not None or self.is_needed(at)):
@@ -152,6 +152,9 @@ class Filter:
     def skip(self, count: int) -> None:
         """Count captures that were never made because the gate was closed."""
         self._kept.filtered += count
+        if self._gate is not None and self._eye is not None and count:
+            # To spare the vision service, frames are compared while the gate is closed too.
+            self._gate.lose_newest()
 
     def admit(self, captures: list[Capture], at: float) -> list[Capture]:
         """Return those captures of one poll that are kept now; the others wait for the gate, or are dropped."""

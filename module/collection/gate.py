@@ -56,6 +56,10 @@ class Gate:
             self._drop_oldest()
         return []
 
+    def lose_newest(self) -> None:
+        """Note that the newest capture of all was dropped before it was offered."""
+        self.has_lost_newest = True
+
     def set(self, holds: bool, at: float) -> list[Capture]:
         """Note whether the gate's condition holds; returns the captures that waited, if that opens the gate."""
         if self._holds and not holds:

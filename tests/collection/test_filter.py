@@ -76,29 +76,40 @@ def _reading(received_us: int) -> Capture:
     return Capture(Origin(source="eye", kind=Kind.ROW), received_us, received_us, b"20.0")
 
 
+_ROW = Row({"readings": {"temperature": 20.0}})
+_FRAME = Blob(_GREY, "image/vnd.viam.rgba")
+
+
 @pytest.mark.parametrize(
-    ("before_s", "polls_s", "kept_before"), [(0, [-3, -2, -1], 0), (5, [-9, -8, -7], 0), (5, [-9, -4, -1], 0)]
+    ("answer", "gate", "polls_s"),
+    [
+        (_ROW, {}, [-3, -2, -1]),
+        (_ROW, {"before_s": 5}, [-9, -8, -7]),
+        (_ROW, {"before_s": 5}, [-9, -4, -1]),
+        (_FRAME, {"vision": "people"}, [-3, -2, -1]),
+        (_FRAME, {"vision": "people", "before_s": 5}, [-9, -8, -7]),
+    ],
 )
-async def test_readings_are_not_compared_with_those_that_a_closed_gate_dropped(
-    before_s: float, polls_s: list[float], kept_before: int
+async def test_answers_are_not_compared_with_those_that_a_closed_gate_dropped(
+    answer: Answer, gate: dict[str, Any], polls_s: list[float]
 ) -> None:
-    """A value that is the same for ever is kept once, when the gate opens."""
-    assert await _kept_of_constant(before_s, polls_s) == (kept_before, [1, 0, 0])
+    """What is the same for ever is kept once, when the gate opens."""
+    assert await _kept_of_constant(answer, gate, polls_s) == (0, [1, 0, 0])
 
 
 async def test_readings_are_compared_with_those_that_waited_for_the_gate() -> None:
-    assert await _kept_of_constant(5, [-4, -3, -1]) == (1, [0, 0, 0])
+    assert await _kept_of_constant(_ROW, {"before_s": 5}, [-4, -3, -1]) == (1, [0, 0, 0])
 
 
-async def _kept_of_constant(before_s: float, polls_s: list[float]) -> tuple[int, list[int]]:
-    """Poll a value that stays the same: at these times before the gate opens, and three times after it."""
-    source, count = _source(gate={"before_s": before_s}, on_change={"deadband": 0.5}), KeptOfSource()
+async def _kept_of_constant(answer: Answer, gate: dict[str, Any], polls_s: list[float]) -> tuple[int, list[int]]:
+    """Poll what stays the same: at these times before the gate opens by command, and three times after it."""
+    source, count = _source(gate=gate, on_change={}), KeptOfSource()
     released: list[Capture] = []
     with ThreadPoolExecutor(1) as workers:
         kept = Filter(source, {}, workers, logging.getLogger("test"), on_release=released.extend, kept=count)
 
         async def polled(at: float) -> int:
-            answers = await kept.changed([Row({"readings": {"temperature": 20.0}})], at)
+            answers = await kept.changed([answer], at)
             if kept.is_needed(at):
                 return len(kept.admit([_reading(number) for number, _ in enumerate(answers)], at))
             kept.skip(len(answers))
