@@ -106,6 +106,8 @@ class Collector:
         )
         self._shot = Shot(source, self._encoder_of(source))
         self._last_error: str | None = source.problem
+        self._refusal: str | None = None
+        """Why the spool did not take the last captures; None: it took them."""
         self._empty: str | None = None
         """Which images of the last poll had no bytes, beside others that had."""
         self._under_way = UnderWay()
@@ -161,7 +163,12 @@ class Collector:
             captures = self._filter.admit(await self._poll(self._shot, at), at)
         except NothingToCapture:
             return
-        except (PollError, EncodeError, Defect) as error:
+        except PollError as error:
+            self._trouble(error)
+            return
+        except (EncodeError, Defect) as error:
+            # It may have come after a part of the poll counted as kept.
+            self._filter.forget_last()
             self._trouble(error)
             return
         if not captures:
@@ -249,11 +256,13 @@ class Collector:
         if error is None:
             self.kept.captured += len(captures)
             self.kept.last_capture = Stamp(captures[-1].received_us, captures[-1].origin.clock)
+            self._refusal = None
             self._well()
-        elif isinstance(error, SpoolFull):
-            # The spool has counted and logged it as dropped.
-            self._last_error = str(error)
-        elif isinstance(error, CourierError):
+            return
+        self._filter.forget_last()
+        self._last_error = self._refusal = str(error)
+        # If it is full, the spool has counted and logged them as dropped.
+        if isinstance(error, CourierError) and not isinstance(error, SpoolFull):
             self._trouble(error)
 
     def _trouble(self, error: CourierError) -> None:
@@ -262,8 +271,11 @@ class Collector:
         self._log.warning(self._config.id, str(error), error if isinstance(error, Defect) else None)
 
     def _well(self) -> None:
-        if self._last_error is not None:
-            self._last_error = None
+        if self._last_error is None:
+            return
+        # A poll that is held back says nothing about the spool.
+        self._last_error = self._refusal
+        if self._refusal is None:
             self._log.recovered(self._config.id, "captures again")
 
     # ------------------------------------------------------------------ commands and status
@@ -364,6 +376,8 @@ class Collector:
             return "paused"
         if not self._ticker.has_ticks:
             return "on_demand"
+        if self._ticker.resting:
+            return "resting"
         return "gated" if self._filter.gated else "active"
 
 
@@ -376,8 +390,6 @@ def _schedule_of(config: SourceConfig, offset_s: float) -> Schedule:
 def _described(config: SourceConfig) -> str:
     return describe(
         capture_frequency_hz=config.capture_frequency_hz,
-        if self._ticker.resting:
-            return "resting"
         interval_s=config.interval_s,
         cron=config.cron,
         timezone=config.timezone,

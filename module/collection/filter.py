@@ -93,14 +93,15 @@ class Filter:
         """
         # What a closed gate drops is not kept, so nothing is compared with it once the gate is open.
         if self._gate is not None and self._gate.has_lost_newest and self._gate.is_open(at):
-            self._forget_last()
+            self.forget_last()
         if self._on_change is not None and (self._eye is not None or self.is_needed(at)):
             polled, on_change = len(answers), self._on_change
             answers = [answer for answer in answers if await self._differs(answer, at, on_change)]
             self._kept.filtered += polled - len(answers)
         return answers if self._eye is None or not answers else await self._look(self._eye, answers, at)
 
-    def _forget_last(self) -> None:
+    def forget_last(self) -> None:
+        """Compare the next answers with nothing: what was compared last has not been kept."""
         self._readings = None if self._on_change is None else ReadingsChange(self._on_change)
         self._images.clear()
 

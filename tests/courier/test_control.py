@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from module.courier import pause_record
 from module.courier.control import Control
 from module.courier.pause_record import What
 from module.courier.status import status_of
-from module.errors import CLOSING, Unavailable
+from module.errors import CLOSING, SpoolError, Unavailable
 from tests.courier.test_courier import running, until
 from tests.process.rig import CountingSensor
 from tests.spool.rig import SlowDisk
@@ -68,6 +69,48 @@ async def test_a_sequence_that_begins_before_its_resource_is_there_gets_the_meth
         ended = await Control(courier).stop_sequence(begun.id)
     assert ended is not None
     assert [each.method for each in ended.sources] == ["Readings"]
+
+
+async def test_a_change_that_the_disk_refused_is_captured_once_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an alarm that turns true meanwhile and stays true."""
+    disk = SlowDisk(monkeypatch)
+    sensor = CountingSensor("s1")
+    sensor.hang.clear()
+    sources = [{"name": "s1", "interval_s": 0.02, "on_change": {"deadband": 1e12}}]
+    async with running(tmp_path, "http://127.0.0.1:1", sensor, sources=sources) as courier:
+        await courier.opened()
+        disk.refuses = True
+        sensor.hang.set()
+        await until(courier, lambda status: status["sources"]["s1"]["errors"] > 0)
+        disk.refuses = False
+        await until(courier, lambda status: status["sources"]["s1"]["captured"] > 0)
+        before = status_of(courier)["sources"]["s1"]
+        after = await until(courier, lambda status: status["sources"]["s1"]["filtered"] > before["filtered"] + 5)
+        assert after["sources"]["s1"]["captured"] == before["captured"]
+
+
+async def test_what_the_disk_refused_stays_the_last_error_until_it_takes_a_capture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Polls that are held back say nothing about the disk."""
+    caplog.set_level(logging.INFO)
+    disk = SlowDisk(monkeypatch)
+    sources = [{"name": "s1", "interval_s": 0.02, "gate": {}}]
+    async with running(tmp_path, "http://127.0.0.1:1", CountingSensor("s1"), sources=sources) as courier:
+        await courier.opened()
+        disk.refuses = True
+        with pytest.raises(SpoolError):
+            await courier.collectors["s1"].capture()
+        before = status_of(courier)["sources"]["s1"]
+        await until(courier, lambda status: status["sources"]["s1"]["filtered"] > before["filtered"] + 2)
+        assert "disk I/O error" in status_of(courier)["sources"]["s1"]["last_error"]
+        assert "captures again" not in caplog.text
+        disk.refuses = False
+        await courier.collectors["s1"].capture()
+        assert status_of(courier)["sources"]["s1"]["last_error"] is None
+        assert "captures again" in caplog.text
 
 
 @pytest.mark.parametrize("room", [10_000_000, 10])

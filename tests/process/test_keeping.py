@@ -383,3 +383,12 @@ async def test_a_corrupt_image_that_needs_work_is_an_error_that_names_its_source
     assert answer["errors"]["c1"].startswith("c1: ")
     camera.images = [("", _scene(0), "image/jpeg")]
     assert (await rig.command("capture"))["captured"] == {"c1": 1}
+
+
+async def test_an_image_that_could_not_be_processed_is_not_compared_with(start: Starter) -> None:
+    """Otherwise a still scene would be one error, and nothing from then on."""
+    camera = StillCamera("c1", [("", _scene(0), "image/jpeg")])
+    source = {"name": "c1", "interval_s": 0.05, "on_change": {}, "image": {"crop": [1000, 0, 10, 10]}}
+    rig = await start(camera, sources=[source])
+    status = await rig.until(lambda status: status["sources"]["c1"]["errors"] >= 3)
+    assert "lies outside an image of 320x240 pixels" in status["sources"]["c1"]["last_error"]

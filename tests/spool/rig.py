@@ -73,10 +73,11 @@ class Drops(Listener):
 
 
 class SlowDisk:
-    """Commits wait as long as it hangs, and are counted; before any other patch of them."""
+    """Commits wait as long as it hangs, fail as long as it refuses, and are counted; before any other patch of them."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.commits = 0
+        self.refuses = False
         self._hangs = threading.Event()
         self._works = threading.Event()
         self._works.set()
@@ -87,6 +88,8 @@ class SlowDisk:
             if not self._works.is_set():
                 self._hangs.set()
                 assert self._works.wait(30)
+            if self.refuses:
+                raise sqlite3.OperationalError("disk I/O error")
             commit(db)
 
         patch.setattr(Database, "commit", slow)
