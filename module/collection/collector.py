@@ -28,17 +28,9 @@ from module.collection.schedule import ActiveHours, Cron, Periodic, describe
 from module.collection.shot import Order, Shot
 from module.collection.sources import Answer, Blob, Source
 from module.collection.ticker import Schedule, Ticker
+from module.collection.trouble import Trouble
 from module.collection.under_way import UnderWay
-from module.errors import (
-    CLOSING,
-    CourierError,
-    Defect,
-    EncodeError,
-    NothingToCapture,
-    PollError,
-    SpoolFull,
-    Unavailable,
-)
+from module.errors import CLOSING, Defect, EncodeError, NothingToCapture, PollError, Unavailable
 from module.supervised import said_of
 from module.throttled_log import ThrottledLog
 
@@ -92,7 +84,7 @@ class Collector:
         self._clock = clock
         self._config = config
         self._spool = spool
-        self._log = ThrottledLog(logger)
+        log = ThrottledLog(logger)
         self._schedule_text = _described(config)
         active = ActiveHours(config.active_hours, config.timezone) if config.active_hours else None
         self.kept = kept
@@ -102,14 +94,10 @@ class Collector:
             self._follow(kept.schedule)
         self._filter = Filter(source, dependencies, workers, logger, on_release=self._append, kept=kept)
         self._encoder_of = functools.partial(
-            Encoder, workers=workers, log=self._log, clock=clock, tags=tags, dataset_ids=dataset_ids
+            Encoder, workers=workers, log=log, clock=clock, tags=tags, dataset_ids=dataset_ids
         )
         self._shot = Shot(source, self._encoder_of(source))
-        self._last_error: str | None = source.problem
-        self._refusal: str | None = None
-        """Why the spool did not take the last captures; None: it took them."""
-        self._empty: str | None = None
-        """Which images of the last poll had no bytes, beside others that had."""
+        self._trouble = Trouble(config.id, source.problem, log, kept)
         self._under_way = UnderWay()
         self._closing = False
         self._log_advice(logger)
@@ -164,15 +152,15 @@ class Collector:
         except NothingToCapture:
             return
         except PollError as error:
-            self._trouble(error)
+            self._trouble.poll_failed(error)
             return
         except (EncodeError, Defect) as error:
             # It may have come after a part of the poll counted as kept.
             self._filter.forget_last()
-            self._trouble(error)
+            self._trouble.poll_failed(error)
             return
         if not captures:
-            self._well()
+            self._trouble.poll_answered()
             return
         self._append(captures)
         await self._spool.caught_up()
@@ -197,7 +185,7 @@ class Collector:
             except NothingToCapture:
                 return []
             except (PollError, EncodeError, Defect) as error:
-                self._trouble(error)
+                self._trouble.poll_failed(error)
                 raise
             appended = self._append(captures, at_once=True)
         # If the caller goes, what the disk does with them is counted all the same.
@@ -214,7 +202,7 @@ class Collector:
         except NothingToCapture:
             self.kept.filtered += 1
             # It answers, and that may be all that it says for hours.
-            self._well()
+            self._trouble.poll_answered()
             raise
         answers = self._with_bytes(answers)
         try:
@@ -234,15 +222,14 @@ class Collector:
     def _with_bytes(self, answers: Sequence[Answer]) -> Sequence[Answer]:
         """Leave out images and point clouds of 0 bytes, each an error. Raises PollError if there are no others."""
         empty = [answer.name for answer in answers if isinstance(answer, Blob) and not answer.data]
-        self._empty = None
         if not empty:
+            self._trouble.had_bytes()
             return answers
-        self._empty = f"{self._config.name}: {self.source.method} returned 0 bytes"
-        self._empty += f" for {' and '.join(filter(None, empty))}" if any(empty) else ""
+        text = f"{self._config.name}: {self.source.method} returned 0 bytes"
+        text += f" for {' and '.join(filter(None, empty))}" if any(empty) else ""
         if len(empty) == len(answers):
-            raise PollError(self._empty)
-        self.kept.errors += len(empty)
-        self._log.warning(f"{self._config.id}, in part", self._empty)
+            raise PollError(text)
+        self._trouble.was_empty_in_part(text, len(empty))
         return [answer for answer in answers if not isinstance(answer, Blob) or answer.data]
 
     def _append(self, captures: list[Capture], *, at_once: bool = False) -> asyncio.Future[list[int]]:
@@ -256,27 +243,10 @@ class Collector:
         if error is None:
             self.kept.captured += len(captures)
             self.kept.last_capture = Stamp(captures[-1].received_us, captures[-1].origin.clock)
-            self._refusal = None
-            self._well()
-            return
-        self._filter.forget_last()
-        self._last_error = self._refusal = str(error)
-        # If it is full, the spool has counted and logged them as dropped.
-        if isinstance(error, CourierError) and not isinstance(error, SpoolFull):
-            self._trouble(error)
-
-    def _trouble(self, error: CourierError) -> None:
-        self.kept.errors += 1
-        self._last_error = str(error)
-        self._log.warning(self._config.id, str(error), error if isinstance(error, Defect) else None)
-
-    def _well(self) -> None:
-        if self._last_error is None:
-            return
-        # A poll that is held back says nothing about the spool.
-        self._last_error = self._refusal
-        if self._refusal is None:
-            self._log.recovered(self._config.id, "captures again")
+            self._trouble.spool_took()
+        else:
+            self._filter.forget_last()
+            self._trouble.spool_refused(error)
 
     # ------------------------------------------------------------------ commands and status
 
@@ -363,7 +333,7 @@ class Collector:
             "errors": self.kept.errors,
             "dropped": self.kept.dropped,
             "last_capture": iso(None if last is None else self._clock.shown_us(last)),
-            "last_error": self._last_error or self._empty or self._filter.problem or self._advice,
+            "last_error": self._trouble.text or self._filter.problem or self._advice,
             "lateness_ms": self._ticker.lateness.milliseconds(),
         }
 
