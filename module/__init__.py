@@ -5,11 +5,11 @@ The pipeline in one picture::
     tick → poll → filter → encode → spool → upload → acknowledge
     └──────── collection ────────┘ └ spool ┘ └──── delivery ────┘
 
-The rooms, from the ground up; a name within a room is a file of it::
+The rooms, from the ground up; a name within a room is a file of it, ``name/`` a room within::
 
     clock        what the time is on a machine whose clock may be wrong
     attributes   a machine's JSON → frozen models, and no other code validates. ``uploader`` and ``source`` have the
-                 fields, ``allowed`` knows what a value may be and words each refusal, ``timetable`` checks cron
+                 fields, ``allowed`` knows what a value may be and words each refusal, ``timetable`` parses cron
                  expressions and reads hours
     files        ``folder_paths`` keeps every path inside its folder, ``threads`` may wait for a disk
     network      gRPC over libcurl, to the machine and to the cloud: ``routes`` takes a proxy or none, ``throttle``
@@ -17,14 +17,14 @@ The rooms, from the ground up; a name within a room is a file of it::
     collection   from a tick to a capture: ``schedule`` has the next tick, ``phases`` which sources tick together,
                  ``ticker`` waits, ``apis`` ask the resource, ``gate`` and ``changes`` (deadbands, similar images) drop
                  unwanted captures, ``images`` crops and resizes, ``encoder`` makes the bytes to send; ``folders``
-                 watches files
+                 watches files, ``folder_scan`` matches patterns and reads tags from paths
     spool        the durable queue on the disk: others call ``store``, ``thread`` owns the file, ``rows`` write, read
-                 and checksum a capture, ``retention`` chooses what a full spool drops; ``damage`` reads a broken file
-                 by its ``pages``, ``adoption`` takes over a spool that nobody opens any more
+                 and checksum a capture, ``retention`` chooses what a full spool drops; ``damage/pages`` checks and
+                 reads the pages of a broken file, ``adoption/`` takes over a spool that nobody opens any more
     delivery     what is sent next (``uploader``) and when (``upload_windows``), what an answer means, so whether to try
                  again (``outcome``), the next try (``attempts``), how long that waits (``backoff``), which part of a
-                 batch is bad (``batch_split``); ``sequence_maker`` makes sequences in the cloud; ``wire`` has the
-                 bytes: ``cloud`` is the connection, and renews its token
+                 batch is bad (``batch_split``); ``sequence_maker`` makes sequences in the cloud; ``wire/`` has the
+                 bytes: ``wire/cloud`` is the connection, and renews its token
     courier      owns all of these for one lifetime of the service: ``status`` is built from it, ``control`` has the
                  calls for commands, ``carried`` what the next lifetime keeps; ``pause_record`` has what the command
                  ``pause`` has stopped, and the file that remembers it; ``pause_switch`` does it
