@@ -6,12 +6,14 @@ never be emptied. The reserve is as large as the journal may get, so that there 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 from module.spool.place import Place
 
 BALLAST_BYTES = 20 * 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
 
 
 class Ballast:
@@ -29,17 +31,29 @@ class Ballast:
         """Take the reserve, if it is not taken and the disk has room; a disk without room is no error."""
         if self.held:
             return
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, BALLAST_BYTES)
-        except OSError:
-            os.ftruncate(descriptor, 0)
-        else:
-            self.held = True
-        finally:
-            os.close(descriptor)
+        # A disk may have no room for even the name of a file.
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                _allocate(descriptor)
+                self.held = True
+            except OSError:
+                os.ftruncate(descriptor, 0)
+            finally:
+                os.close(descriptor)
 
     def release(self) -> None:
         """Free the reserve."""
         self._path.unlink(missing_ok=True)
         self.held = False
+
+
+def _allocate(descriptor: int) -> None:
+    """Give a file the blocks of the whole reserve. Raises OSError."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, BALLAST_BYTES)
+        return
+    # macOS has no such call, so what the file does not have yet is written.
+    there = os.fstat(descriptor).st_size
+    while there < BALLAST_BYTES:
+        there += os.pwrite(descriptor, bytes(min(_PIECE_BYTES, BALLAST_BYTES - there)), there)

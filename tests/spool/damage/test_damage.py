@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from module.capture import Capture, Kind, Origin
 from module.errors import SpoolError, SpoolFull
+from module.spool.ballast import BALLAST_BYTES
 from module.spool.damage.salvage import salvage
 from tests.spool.numbered import MORE_THAN_CACHED, filled, spool_file
 from tests.spool.rig import Drops, Opener, claim, drain
@@ -158,6 +161,49 @@ async def test_a_write_that_breaks_off_takes_nothing_with_it(opened: Opener) -> 
         await store.append([broken])
     await store.append([_image(1)])
     assert len(await drain(store)) == 1
+
+
+# ---------------------------------------------------------------------- a full disk
+
+
+async def test_the_reserve_is_taken_where_the_system_cannot_allocate_a_file(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS."""
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    store = await opened()
+    reserve = tmp_path / "spool" / "reserve"
+    assert reserve.stat().st_size == BALLAST_BYTES
+    await store.close()
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    await (await opened()).close()
+    assert reserve.stat().st_size == BALLAST_BYTES, "it was there already"
+    os.truncate(reserve, BALLAST_BYTES // 2)
+    store = await opened()
+    await store.append([_image(1)])
+    assert reserve.stat().st_size == 0
+
+
+async def test_a_disk_on_which_no_file_can_be_made_is_no_reason_not_to_open(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have no inode left, or its owner no quota, while the spool is there already."""
+    await (await opened()).close()
+    (tmp_path / "spool" / "reserve").unlink()
+    made = os.open
+
+    def refuse(path: Any, *arguments: Any, **options: Any) -> int:
+        if Path(path).name == "reserve":
+            raise OSError(errno.EDQUOT, "Disk quota exceeded", str(path))
+        return made(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    store = await opened()
+    assert await store.append([_image(1)])
 
 
 @pytest.fixture
