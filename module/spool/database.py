@@ -74,15 +74,16 @@ class Database:
             self._read_counts()
             self.settle()
             self._streams = StreamTable(self._db, path, self.listing)
-            self._mark_file = MarkFile(path.with_name(MARK_FILE))
-            if is_new:
-                self._mark_file.write(Mark())
             self.sent_files = SentFiles(self._db)
             self.free_pages = FreePages(self._db)
             self.adoptions = AdoptionTable(self._db, self)
             self.barriers = BarrierTable(self._db, self.listing)
             self.clocks = ClockTable(self._db)
             self.sequences = SequenceTable(self._db, self._streams, self.listing, self.clocks, lambda: self._last_id)
+            # The last of all, so that nothing that fails leaves it open.
+            self._mark_file = MarkFile(path.with_name(MARK_FILE))
+            if is_new:
+                self._mark_file.write(Mark())
         except BaseException:
             self._db.close()
             raise

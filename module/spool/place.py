@@ -102,18 +102,18 @@ class Place:
         _prepare(here)
         lock = LockFile(here / LOCK_FILE)
         lock.open()
-        # Another instance may have moved or removed the directory while the lock was its own.
-        if not lock.take() or not lock.is_in_place():
-            lock.close()
-            return False
-        if here != self._wanted:
-            moved = self._move(here)
-            if moved is None:
-                lock.close()
+        try:
+            # Another instance may have moved or removed the directory while the lock was its own.
+            if not lock.take() or not lock.is_in_place():
                 return False
-            here = moved
-        self.directory, self._lock = here, lock
-        return True
+            moved = here if here == self._wanted else self._move(here)
+            if moved is None:
+                return False
+            self.directory, self._lock = moved, lock
+            return True
+        finally:
+            if self._lock is not lock:
+                lock.close()
 
     def let_go(self) -> None:
         """Release the lock. May be called more than once."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ import pytest
 from module.capture import Capture, Kind, Origin
 from module.errors import SpoolClosed, SpoolError
 from module.spool.store import Store
+from tests.descriptors import open_around
 from tests.spool.rig import LOGGER, Opener, SlowDisk, spool_config, upload_config
 
 ROWS = Origin(source="s", kind=Kind.ROW, api="rdk:component:sensor", name="s", method="Readings")
@@ -60,3 +65,24 @@ async def test_a_spool_that_could_not_be_opened_may_be_opened_again(opened: Open
     await store.open()
     await store.append([Capture(ROWS, 1, 2, b"row")])
     await store.close()
+
+
+@pytest.mark.parametrize("broken", ["the lock", "a table"])
+async def test_an_opening_that_fails_leaves_nothing_open(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """It is tried every 2 s, for days: on a share without locks, for example."""
+    await (await opened()).close()
+    if broken == "a table":
+        with closing(sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")) as db:
+            db.execute("DROP TABLE clock")
+    else:
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
+    before = open_around(tmp_path / "spool")
+    with pytest.raises(SpoolError, match="cannot be opened"):
+        await opened()
+    assert open_around(tmp_path / "spool") == before
