@@ -135,11 +135,12 @@ def detail_of(capture: Capture) -> str | None:
 
 
 def mark_of(detail: str | None) -> FileMark | None:
-    """The file that a ``detail`` names; None if it names none."""
-    extra = json.loads(detail) if detail else {}
-    if "path" not in extra:
+    """The file that a ``detail`` names; None if it names none, or is damaged."""
+    try:
+        extra = json.loads(detail or "{}")
+        return FileMark(extra["path"], extra["size"], extra["modified_ns"], extra.get("inode", 0))
+    except (ValueError, KeyError, TypeError):
         return None
-    return FileMark(extra["path"], extra["size"], extra["modified_ns"], extra.get("inode", 0))
 
 
 def item_of(row: tuple[Any, ...], origin: Origin) -> Item:

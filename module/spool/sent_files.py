@@ -9,12 +9,11 @@ delivered, so it must stay in its folder. Its row has ``_discarded_size`` of its
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
 from module.capture import FileMark
-from module.spool.rows import file_detail_before_4, file_details_like
+from module.spool.rows import file_detail_before_4, file_details_like, mark_of
 
 COLUMNS = ("path", "size", "modified_ns", "inode", "missing", "missing_day")
 
@@ -42,17 +41,17 @@ class SentFiles:
         for table in ("capture", "failure"):
             if self._db.execute(f"SELECT 1 FROM {table} WHERE detail = ?", (before_4,)).fetchone():  # noqa: S608
                 return True
-            if any(path == mark.path for path, _ in self._alike(table, mark)):
+            if any(each.path == mark.path for each in self._alike(table, mark)):
                 return True
         return False
 
-    def _alike(self, table: str, mark: FileMark) -> list[tuple[str, int]]:
-        """Path and inode of all files that are held in a table with this size and date."""
+    def _alike(self, table: str, mark: FileMark) -> list[FileMark]:
+        """All files that are held in a table with this size and date; those whose rows are damaged are not known."""
         rows = self._db.execute(
             f"SELECT detail FROM {table} WHERE detail >= ? AND detail < ?",  # noqa: S608
             file_details_like(mark),
         ).fetchall()
-        return [(detail["path"], detail["inode"]) for (text,) in rows for detail in (json.loads(text),)]
+        return [each for (detail,) in rows if (each := mark_of(detail)) is not None]
 
     def former_names(self, marks: Sequence[FileMark]) -> list[tuple[FileMark, str, bool]]:
         """Those files that are sent, or wait, under another path, with that path, and whether they are sent."""
@@ -64,7 +63,7 @@ class SentFiles:
         row = self._db.execute(sql, (mark.inode, mark.size, mark.modified_ns)).fetchone()
         if row is not None:
             return row[0], True
-        waiting = (path for path, inode in self._alike("capture", mark) if inode == mark.inode)
+        waiting = (each.path for each in self._alike("capture", mark) if each.inode == mark.inode)
         path = next(waiting, None)
         return None if path is None else (path, False)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from module.capture import Capture, Kind, Origin
+from module.capture import Capture, FileMark, Kind, Origin
 from module.errors import SpoolError, SpoolFull
 from module.spool.ballast import BALLAST_BYTES
 from module.spool.damage.salvage import salvage
@@ -141,6 +141,26 @@ async def test_what_a_salvage_could_not_read_is_counted_though_a_crash_follows(t
         assert (
             db.execute("SELECT value FROM counter WHERE name = 'unreadable'").fetchone() == (done.unreadable,) == (1,)
         )
+
+
+@pytest.mark.parametrize("left", ['"inode": 7, "path": "/f/a', '"path": "/f/a"}'], ids=["cut short", "without inode"])
+async def test_a_file_whose_row_is_damaged_stops_neither_its_folder_nor_a_discard(
+    opened: Opener, tmp_path: Path, left: str
+) -> None:
+    """One flipped bit is enough for a detail that does not parse, or that lacks a name."""
+    store = await opened()
+    files, mark = Origin(source="/f", kind=Kind.FILE, folder="/f"), FileMark("/f/a", 2, 1, 7)
+    await store.append([Capture(files, 1, 1, file=mark)] * 2)
+    await store.fail(await claim(store), "no", 1)
+    with closing(sqlite3.connect(tmp_path / "spool" / "spool.sqlite3")) as db:
+        for table in ("capture", "failure"):
+            db.execute(f"UPDATE {table} SET detail = ?", (f'{{"modified_ns": 1, "size": 2, {left}',))  # noqa: S608
+        db.commit()
+    twin = FileMark("/f/b", 2, 1, 8)
+    assert await store.files.unknown_files([twin]) == [twin]
+    assert await store.files.former_names([twin]) == []
+    assert await store.discard() == 1
+    assert store.failed == 0
 
 
 async def test_an_intact_spool_is_not_set_aside(opened: Opener) -> None:
