@@ -78,7 +78,7 @@ class OldSpool:
     def _read(self, adoption: Adoption) -> Part:
         part = Part()
         if self._files_after is not None:
-            sql = "SELECT path, size, modified_ns FROM sent_file WHERE path > ? ORDER BY path LIMIT ?"
+            sql = "SELECT path, size, modified_ns, inode FROM sent_file WHERE path > ? ORDER BY path LIMIT ?"
             part.sent_files = self._db.execute(sql, (self._files_after, _PART_FILES)).fetchall()
             self._files_after = part.sent_files[-1][0] if part.sent_files else None
             # Before the captures that they date.

@@ -154,7 +154,7 @@ class AdoptionTable:
 
     def _write_rest(self, part: Part, shift: int) -> None:
         self._db.executemany(
-            "INSERT OR IGNORE INTO sent_file (path, size, modified_ns) VALUES (?, ?, ?)", part.sent_files
+            "INSERT OR IGNORE INTO sent_file (path, size, modified_ns, inode) VALUES (?, ?, ?, ?)", part.sent_files
         )
         values = f"?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? + {shift:d}, ? + {shift:d}"
         self._db.executemany(

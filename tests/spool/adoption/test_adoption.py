@@ -56,7 +56,7 @@ async def test_what_was_adopted_waits_after_a_restart_too_and_new_ids_go_on_behi
 
 async def test_failures_sent_files_sequences_and_images_go_over_too(opened: Opener, tmp_path: Path) -> None:
     old = await opened(directory=str(tmp_path / "old"))
-    sent, waiting = FileMark("/f/sent", 1, 1), FileMark("/f/waiting", 2, 2)
+    sent, waiting = FileMark("/f/sent", 1, 1, 7), FileMark("/f/waiting", 2, 2)
     more = [FileMark(f"/f/{number}", 1, 1) for number in range(5)]
     await old.append([Capture(FILES, 1, 1, file=mark) for mark in (sent, *more)])
     while items := await claim(old):
@@ -85,6 +85,8 @@ async def test_failures_sent_files_sequences_and_images_go_over_too(opened: Open
         files, new = ours.store.files, FileMark("/f/new", 1, 1)
         assert await files.unknown_files([sent, waiting, new]) == [new]
         assert await files.sent_files([sent, *more]) == [sent, *more]
+        renamed = FileMark("/f/renamed", 1, 1, 7)
+        assert await files.former_names([renamed]) == [(renamed, "/f/sent", True)]
         stopped, still_open = await ours.store.sequences.look()
         assert (stopped.id, stopped.waiting_for, stopped.tags) == (begun.id, 2, ("batch",))
         assert (still_open.id, still_open.end_us) == (open_one.id, None)
