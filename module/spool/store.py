@@ -150,8 +150,10 @@ class Store:
         """
         self._closed = True
         self.orphans.end()
-        await self._owner.stop()
-        self._drops.end()
+        try:
+            await self._owner.stop()
+        finally:
+            self._drops.end()
 
     def append_soon(self, captures: Sequence[Capture], *, at_once: bool = False) -> asyncio.Future[list[int]]:
         """Append captures; returns a future of their ids, which is done once they are safe.

@@ -310,7 +310,8 @@ class Owner:
         return functools.partial(self._post, call.answer, result)
 
     def _refuse(self, batch: Batch, refusal: Exception | None) -> Group:
-        problem = (SpoolFull if is_full(refusal) else SpoolError)(
+        full = str(refusal) if is_full(refusal) else None
+        problem = (SpoolFull if full else SpoolError)(
             f"the spool at {self._place.file} could not be written: {refusal}"
         )
         left = Group()
@@ -320,7 +321,7 @@ class Owner:
             else:
                 left.acknowledged += part.acknowledged
                 refused = [(append, problem) for append in part.appends]
-                self._post(self._on_outcome, Outcome(refused=refused, full=str(refusal)))
+                self._post(self._on_outcome, Outcome(refused=refused, full=full))
         return left
 
     def _failed(self, error: BaseException | None) -> SpoolError:

@@ -14,9 +14,10 @@ import pytest
 
 from module.attributes.uploader import WhenFull
 from module.capture import Capture, FileMark, Kind, Origin
-from module.errors import SpoolFull
+from module.errors import SpoolError, SpoolFull
+from module.spool.database import Database
 from module.spool.gathering import GROUP_CAPTURES
-from tests.spool.rig import Drops, Opener, claim, drain
+from tests.spool.rig import Drops, Opener, SlowDisk, claim, drain
 
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
 
@@ -143,6 +144,44 @@ async def test_drops_are_logged_with_the_limit_that_leaves_no_room(
     await drain(store)
     await store.append([_numbered(45)])
     assert store.last_error is None
+
+
+async def test_the_log_takes_no_other_error_for_a_full_spool(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await opened(max_bytes=10_000)
+    for number in range(30):
+        await store.append([_numbered(number)])
+
+    def broken(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "commit", broken)
+        with pytest.raises(SpoolError, match="disk I/O error"):
+            await store.append([_numbered(30)])
+    await store.close()
+    lines = [message for message in caplog.messages if "lost captures by" in message]
+    assert len(lines) == 2
+    assert all("(spool.max_bytes is 10000)" in line for line in lines)
+
+
+async def test_drops_are_logged_though_the_disk_is_too_slow_to_close(
+    opened: Opener, disk: SlowDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await opened(max_bytes=10_000)
+    for number in range(30):
+        await store.append([_numbered(number)])
+    disk.hang()
+    appended = store.append_soon([_numbered(30)])
+    await disk.until_it_hangs()
+    closing_it = asyncio.ensure_future(store.close())
+    await asyncio.sleep(0)
+    closing_it.cancel()
+    await asyncio.wait({closing_it})
+    assert len([message for message in caplog.messages if "lost captures by" in message]) == 2
+    disk.work()
+    await appended
 
 
 async def test_every_dropped_capture_is_in_the_log_once_the_spool_is_closed(
