@@ -68,7 +68,7 @@ class Capacity:
             victims = self._victims(db, need, priority)
             outcome.full = self._why_full(free, disk_is_full=disk_is_full)
             if victims is None:
-                outcome.refused.append((append, _refusal(incoming, outcome.full)))
+                outcome.refused.append((append, self._refusal(incoming, outcome.full)))
                 return
             failures = db.drop_failures(victims)
             waiting = db.drop(victims)
@@ -101,9 +101,9 @@ class Capacity:
             )
         return f"spool.max_bytes is {self._settings.max_bytes}"
 
-
-def _refusal(incoming: int, why: str) -> SpoolFull:
-    return SpoolFull(
-        f"no room in the spool for {incoming} bytes: {why}, "
-        "and everything in it has a higher priority or is being uploaded"
-    )
+    def _refusal(self, incoming: int, why: str) -> SpoolFull:
+        policy, most = self._settings.when_full, self._settings.max_bytes
+        lower = "a lower" if policy is WhenFull.DROP_NEWEST else "a lower or the same"
+        could_go = f"{policy} drops what has {lower} priority and is not being uploaded, and that is too little"
+        reason = f"spool.max_bytes is {most}, which is less" if incoming > most else f"{why}; {could_go}"
+        return SpoolFull(f"no room in the spool for {incoming} bytes: {reason}")

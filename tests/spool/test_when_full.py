@@ -146,6 +146,26 @@ async def test_drops_are_logged_with_the_limit_that_leaves_no_room(
     assert store.last_error is None
 
 
+@pytest.mark.parametrize(
+    ("policy", "size", "why"),
+    [
+        (WhenFull.DROP_OLDEST, 900, "drop_oldest drops what has a lower or the same priority and is not being"),
+        (WhenFull.THIN, 900, "thin drops what has a lower or the same priority and is not being uploaded"),
+        (WhenFull.DROP_NEWEST, 900, "drop_newest drops what has a lower priority and is not being uploaded"),
+        (WhenFull.DROP_NEWEST, 9_000, "spool.max_bytes is 5000, which is less"),
+    ],
+)
+async def test_a_refusal_says_what_the_policy_could_have_dropped(
+    opened: Opener, policy: WhenFull, size: int, why: str
+) -> None:
+    store = await opened(max_bytes=5_000, when_full=policy)
+    higher = replace(IMAGES, priority=IMAGES.priority if policy is WhenFull.DROP_NEWEST else 9)
+    await store.append([_numbered(0), *(_numbered(number, higher) for number in range(1, 5))])
+    await claim(store)
+    with pytest.raises(SpoolFull, match=re.escape(why)):
+        await store.append([_numbered(5), Capture(IMAGES, 6, 6, bytes(size))])
+
+
 async def test_the_log_takes_no_other_error_for_a_full_spool(
     opened: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
