@@ -304,7 +304,10 @@ class Database:
                 yield capture_id, room
 
     def oldest(self) -> Stamp | None:
-        """When the oldest waiting capture was received."""
+        """When the waiting capture that came first into this spool was received.
+
+        Those that were adopted came when they were adopted, whatever their own time is.
+        """
         row = self._db.execute("SELECT received_us, stream FROM capture ORDER BY id LIMIT 1").fetchone()
         return Stamp(row[0], self.origin(row[1]).clock) if row else None
 

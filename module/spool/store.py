@@ -110,7 +110,7 @@ class Store:
 
     @property
     def oldest(self) -> Stamp | None:
-        """When the oldest capture that waits was received."""
+        """When the waiting capture that came first into this spool was received (``Database.oldest``)."""
         return self._owner.oldest
 
     @property
