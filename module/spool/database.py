@@ -97,7 +97,8 @@ class Database:
     def _read_counts(self) -> None:
         self._noted_id = self._one("SELECT value FROM counter WHERE name = 'last_id'")
         self._last_id = max(self._noted_id, self._one(_NEWEST), self._one(_NEWEST_FAILURE))
-        self._held = self.listing.total()[0] + self.failed()[0]
+        failed, self._failed_bytes = self.failed()
+        self._held = self.listing.total()[0] + failed
 
     def settle(self) -> None:
         """List all that waits, and note the last id that was given out: before the file is used or closed."""
@@ -196,10 +197,11 @@ class Database:
         self._note_last_id()
         return before
 
-    def bring_in(self, rows: Sequence[Row], failures: int) -> None:
-        """Note captures, (id, stream, footprint) each, and failures that came from another spool."""
+    def bring_in(self, rows: Sequence[Row], failures: Sequence[Row]) -> None:
+        """Note captures and failures, (id, stream, footprint) each, that came from another spool."""
         self.listing.add_old(rows, self._last_id)
-        self._held += len(rows) + failures
+        self._held += len(rows) + len(failures)
+        self._failed_bytes += _room(failures)
 
     def delete(self, stream: int, ids: Sequence[int], room: int) -> int:
         """Take delivered captures of a stream, ids ascending, ``room`` their footprint, out of the spool.
@@ -219,7 +221,9 @@ class Database:
 
     def drop_failures(self, ids: Iterable[int]) -> list[Row]:
         """Delete failures by id; returns (id, stream, footprint) of those that were there."""
-        return self._delete_returning("failure", ids)
+        gone = self._delete_returning("failure", ids)
+        self._failed_bytes -= _room(gone)
+        return gone
 
     def _delete_returning(self, table: str, ids: Iterable[int]) -> list[Row]:
         sql = f"DELETE FROM {table} WHERE id = ? RETURNING id, stream, footprint"  # noqa: S608
@@ -314,12 +318,14 @@ class Database:
     def fail(self, ids: Iterable[int], error: str, attempts: int, failed_us: int) -> list[Row]:
         """Move captures to the failures; returns (id, stream, footprint) of those that were there."""
         ids = list(ids)
-        self._held += self._db.executemany(
+        sql = (
             f"INSERT INTO failure ({COLUMNS}, error, attempts, failed_us) "  # noqa: S608
-            f"SELECT {COLUMNS}, ?, ?, ? FROM capture WHERE id = ?",
-            [(error, attempts, failed_us, i) for i in ids],
-        ).rowcount
-        return self.drop(ids)
+            f"SELECT {COLUMNS}, ?, ?, ? FROM capture WHERE id = ?"
+        )
+        self._held += self._db.executemany(sql, [(error, attempts, failed_us, i) for i in ids]).rowcount
+        gone = self.drop(ids)
+        self._failed_bytes += _room(gone)
+        return gone
 
     def failures(self, limit: int) -> list[Failure]:
         """The latest failures, newest first."""
@@ -337,29 +343,22 @@ class Database:
 
     def retry(self, ids: Sequence[int] | None) -> list[Row]:
         """Move failures (None: all) back to the waiting captures; returns (id, stream, footprint) of each."""
-        back: list[Row] = []
-        for capture_id in self._failure_ids(ids):
-            self._held += self._db.execute(
-                f"INSERT INTO capture ({COLUMNS}) SELECT {COLUMNS} FROM failure WHERE id = ?",  # noqa: S608
-                (capture_id,),
-            ).rowcount
-            back += self.drop_failures([capture_id])
+        found = self._failure_ids(ids)
+        sql = f"INSERT INTO capture ({COLUMNS}) SELECT {COLUMNS} FROM failure WHERE id = ?"  # noqa: S608
+        self._held += self._db.executemany(sql, [(i,) for i in found]).rowcount
+        back = self.drop_failures(found)
         self.listing.add_old(back, self._last_id)
         return back
 
     def discard(self, ids: Sequence[int] | None) -> list[int]:
         """Delete failures (None: all); returns those that were there. A discarded file is not sent again."""
-        gone: list[int] = []
-        for capture_id in self._failure_ids(ids):
-            sql = "DELETE FROM failure WHERE id = ? RETURNING detail, stream"
-            for detail, stream in self._db.execute(sql, (capture_id,)).fetchall():
-                gone.append(capture_id)
-                self._held -= 1
-                self._streams.note_taken([stream])
+        found = self._failure_ids(ids)
+        for capture_id in found:
+            for (detail,) in self._db.execute("SELECT detail FROM failure WHERE id = ?", (capture_id,)).fetchall():
                 mark = mark_of(detail)
                 if mark is not None:
                     self.sent_files.discard(mark)
-        return gone
+        return [capture_id for capture_id, _, _ in self.drop_failures(found)]
 
     def _failure_ids(self, ids: Sequence[int] | None) -> list[int]:
         known = {row[0] for row in self._db.execute("SELECT id FROM failure")}
@@ -372,4 +371,8 @@ class Database:
 
     def used_bytes(self) -> int:
         """The footprint of all captures in the file."""
-        return self.listing.total()[1] + self.failed()[1]
+        return self.listing.total()[1] + self._failed_bytes
+
+
+def _room(rows: Iterable[Row]) -> int:
+    return sum(room for _, _, room in rows)

@@ -146,6 +146,23 @@ async def test_drops_are_logged_with_the_limit_that_leaves_no_room(
     assert store.last_error is None
 
 
+async def test_failures_take_room_until_they_are_retried_and_delivered_or_discarded(
+    opened: Opener, drops: Drops
+) -> None:
+    store = await opened(max_bytes=10_000)
+    await store.append([_numbered(number) for number in range(10)])
+    for _ in range(4):
+        await store.fail(await claim(store), "no", 1)
+    ids = [failure.id for failure in await store.failures(10)]
+    assert (await store.discard(ids[:1]), await store.retry(ids[1:3])) == (1, 2)
+    for item in (await claim(store), await claim(store)):
+        await store.acknowledge(item)
+    await store.append([_numbered(number) for number in range(10, 13)])
+    assert (store.items, store.failed, drops.count) == (9, 1, 0)
+    await store.append([_numbered(13)])
+    assert (store.items, store.failed, drops.count) == (10, 0, 1)
+
+
 @pytest.mark.parametrize(
     ("policy", "size", "why"),
     [

@@ -91,8 +91,8 @@ class OurSpool(Protocol):
     def stream_id(self, origin: Origin) -> int:
         """The stream of an origin, made if there is none."""
 
-    def bring_in(self, rows: Sequence[Row], failures: int) -> None:
-        """Note captures, (id, stream, footprint) each, and failures that came from another spool."""
+    def bring_in(self, rows: Sequence[Row], failures: Sequence[Row]) -> None:
+        """Note captures and failures, (id, stream, footprint) each, that came from another spool."""
 
 
 class AdoptionTable:
@@ -150,7 +150,7 @@ class AdoptionTable:
         self._db.executemany(f"INSERT INTO capture ({COLUMNS}) VALUES ({ten})", captures)  # noqa: S608
         failed = f"INSERT INTO failure ({COLUMNS}, {FAILED_COLUMNS}) VALUES ({ten}, {three})"  # noqa: S608
         self._db.executemany(failed, failures)
-        self._spool.bring_in([(row[0], row[1], row[5]) for row in captures], len(failures))
+        self._spool.bring_in(*([(row[0], row[1], row[5]) for row in rows] for rows in (captures, failures)))
 
     def _write_rest(self, part: Part, shift: int) -> None:
         self._db.executemany(
