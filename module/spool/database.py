@@ -9,12 +9,14 @@ Invariants
 4. A file is in ``sent_file`` from the transaction that deletes its capture: between the two there is no moment in
    which it could be sent again.
 
-All of it runs on one thread, the store's. Nothing here catches ``sqlite3.Error``: the store decides what it means.
+All of it runs on one thread, the store's. Nothing here catches ``sqlite3.Error``, except that a table does
+not take a damaged row: the store decides what it means.
 """
 
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -228,6 +230,8 @@ class Database:
     def _delete_returning(self, table: str, ids: Iterable[int]) -> list[Row]:
         sql = f"DELETE FROM {table} WHERE id = ? RETURNING id, stream, footprint"  # noqa: S608
         gone = [row for capture_id in ids for row in self._db.execute(sql, (capture_id,)).fetchall()]
+        if not all(isinstance(room, int) for _, _, room in gone):
+            raise Damaged(f"the footprint of a {table} in {self.path} is no number")
         self._held -= len(gone)
         self._streams.note_taken(stream for _, stream, _ in gone)
         return gone
@@ -322,10 +326,17 @@ class Database:
             f"INSERT INTO failure ({COLUMNS}, error, attempts, failed_us) "  # noqa: S608
             f"SELECT {COLUMNS}, ?, ?, ? FROM capture WHERE id = ?"
         )
-        self._held += self._db.executemany(sql, [(error, attempts, failed_us, i) for i in ids]).rowcount
+        self._copy(sql, [(error, attempts, failed_us, i) for i in ids])
         gone = self.drop(ids)
         self._failed_bytes += _room(gone)
         return gone
+
+    def _copy(self, sql: str, parameters: Sequence[tuple[object, ...]]) -> None:
+        """Copy captures from one of the two tables to the other. Raises Damaged for one that no table takes."""
+        try:
+            self._held += self._db.executemany(sql, parameters).rowcount
+        except sqlite3.IntegrityError as error:
+            raise Damaged(f"a capture in {self.path} cannot be moved: {error}") from error
 
     def failures(self, limit: int) -> list[Failure]:
         """The latest failures, newest first."""
@@ -344,8 +355,7 @@ class Database:
     def retry(self, ids: Sequence[int] | None) -> list[Row]:
         """Move failures (None: all) back to the waiting captures; returns (id, stream, footprint) of each."""
         found = self._failure_ids(ids)
-        sql = f"INSERT INTO capture ({COLUMNS}) SELECT {COLUMNS} FROM failure WHERE id = ?"  # noqa: S608
-        self._held += self._db.executemany(sql, [(i,) for i in found]).rowcount
+        self._copy(f"INSERT INTO capture ({COLUMNS}) SELECT {COLUMNS} FROM failure WHERE id = ?", [(i,) for i in found])  # noqa: S608
         back = self.drop_failures(found)
         self.listing.add_old(back, self._last_id)
         return back

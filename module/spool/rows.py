@@ -78,21 +78,26 @@ def checksum(
     return zlib.crc32(payload, crc)
 
 
+def is_row(row: tuple[Any, ...]) -> bool:
+    """Whether a row of ``capture`` or ``failure`` has what every row has: without that, no table takes it."""
+    return all(isinstance(number, int) for number in row[:6]) and isinstance(row[9], bytes) and None not in row[10:]
+
+
 def is_whole(row: tuple[Any, ...]) -> bool:
     """Whether a row of ``capture`` is what was written; without a checksum (version 1), whether it can be one."""
     if row[8] is None:
         return _can_be(row)
     try:
-        return bool(checksum(row[:5], row[6], row[7], row[9]) == row[8])
+        # No checksum has the footprint, which is only a count.
+        return isinstance(row[5], int) and bool(checksum(row[:5], row[6], row[7], row[9]) == row[8])
     except (TypeError, AttributeError, struct.error):
         return False
 
 
 def _can_be(row: tuple[Any, ...]) -> bool:
     # A damaged row may have lost its checksum, and with it anything else.
-    detail, annotations, payload = row[6], row[7], row[9]
-    numbers = all(isinstance(number, int) for number in row[:6])
-    if not numbers or not isinstance(payload, bytes) or not isinstance(annotations, bytes | None):
+    detail, annotations = row[6], row[7]
+    if not is_row(row) or not isinstance(annotations, bytes | None):
         return False
     try:
         return detail is None or isinstance(json.loads(detail), dict)

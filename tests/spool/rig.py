@@ -106,6 +106,17 @@ class SlowDisk:
         self._works.set()
 
 
+def spoil(path: Path, table: str, harm: str) -> None:
+    """Give the second capture of a spool, in one of its two tables, a value that SQLite would not take by itself."""
+    lenient = "UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE name = ?"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute(lenient, (table,))
+    # The next to open the file reads the schema.
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"UPDATE {table} SET {harm} WHERE id = 2")  # noqa: S608
+
+
 def make_version_4(path: Path) -> None:
     """Make a spool's file one of version 4, in which an index had every capture."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:

@@ -17,7 +17,8 @@ from module.spool.adoption.table import Adoption, Part, rows_of
 from module.spool.damage.opening import open_spool
 from module.spool.lock import LockFile
 from module.spool.place import LOCK_FILE, SPOOL_FILE, is_evidence, is_own, sync_directory
-from module.spool.rows import COLUMNS, FAILED_COLUMNS, whole_origin
+from module.spool.rows import COLUMNS, FAILED_COLUMNS, is_row, whole_origin
+from module.spool.schema import lenient_text
 from module.spool.sequence_table import COLUMNS as SEQUENCE_COLUMNS
 
 _PART_ROWS = 500
@@ -55,6 +56,7 @@ class OldSpool:
             # It becomes what a start of its own would make of it, and is only read from then on.
             open_spool(path, logger, damage).db.close()
             db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, check_same_thread=False)
+            db.text_factory = lenient_text
             try:
                 return cls(db, lock)
             except BaseException:
@@ -102,6 +104,9 @@ class OldSpool:
         sql = f"SELECT {names} FROM {table} WHERE id > ? ORDER BY id LIMIT {_PART_ROWS}"  # noqa: S608
         with closing(self._db.execute(sql, (after_id,))) as rows:
             for row in rows:
+                # Our own file would refuse it, each time again; from a salvaged one it is missing.
+                if not is_row(row):
+                    raise Damaged(f"a {table} in an adopted spool lacks what each has")
                 yield row
                 size += len(row[9])
                 if size > _PART_BYTES:

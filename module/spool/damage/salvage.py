@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from module.spool.damage.high_water import MARK_FILE, Mark, lost_in_a_rescue, read_mark
 from module.spool.damage.pages import Pages
-from module.spool.rows import COLUMNS, FAILED_COLUMNS, is_whole, origin_checksum, whole_origin
+from module.spool.rows import COLUMNS, FAILED_COLUMNS, is_row, is_whole, origin_checksum, whole_origin
 from module.spool.schema import ADOPTION_COLUMNS, ADOPTION_TABLE, HAS_ADOPTIONS, connect, lenient_text
 from module.spool.sent_files import COLUMNS as SENT_FILE
 
@@ -225,8 +225,7 @@ class _Copy:
         self._write(table, batch)
 
     def _makes_sense(self, row: tuple[Any, ...]) -> bool:
-        whole = all(isinstance(number, int) for number in row[:6]) and isinstance(row[9], bytes)
-        return whole and row[1] in self._streams and is_whole(row[:10])
+        return is_row(row) and row[1] in self._streams and is_whole(row[:10])
 
     def _write(self, table: _Table, batch: list[tuple[Any, ...]]) -> None:
         self._new.execute("BEGIN")

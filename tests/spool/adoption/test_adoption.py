@@ -22,7 +22,7 @@ from module.spool.lock import LockFile
 from module.spool.schema import PAGE_BYTES
 from tests.faults.version_1 import write_version_1
 from tests.spool.adoption.rig import EXPECTED, Service, make_orphan, payloads, row
-from tests.spool.rig import Opener, claim, drain
+from tests.spool.rig import Opener, claim, drain, spoil
 
 IMAGES = Origin(source="cam", kind=Kind.BINARY, api="rdk:component:camera", name="cam", method="GetImages")
 ROOT = Path(__file__).parents[3]
@@ -173,16 +173,39 @@ async def test_a_spool_of_a_newer_version_is_left_as_it_is(opened: Opener, tmp_p
     assert (tmp_path / "old" / "spool.sqlite3").is_file()
 
 
-async def test_a_damaged_capture_is_found_damaged_by_us_too(opened: Opener, tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", ["payload = x'00'", "detail = CAST(x'ff' AS TEXT)"])
+async def test_a_damaged_capture_is_found_damaged_by_us_too(opened: Opener, tmp_path: Path, harm: str) -> None:
     await make_orphan(opened, tmp_path / "old", rows=3)
-    with contextlib.closing(sqlite3.connect(tmp_path / "old" / "spool.sqlite3")) as db:
-        db.execute("UPDATE capture SET payload = x'00' WHERE id = 2")
-        db.commit()
+    spoil(tmp_path / "old" / "spool.sqlite3", "capture", harm)
     async with Service(tmp_path) as ours:
         assert await ours.adopt(tmp_path / "old") == 3
         assert await payloads(ours.store) == [b"1", b"3"]
         (failure,) = await ours.store.failures(10)
         assert "damaged in the spool" in failure.error
+
+
+@pytest.mark.parametrize(
+    ("table", "harm"),
+    [("capture", "requested_us = NULL"), ("capture", "payload = NULL"), ("failure", "failed_us = NULL")],
+)
+async def test_a_row_that_is_no_capture_any_more_ends_no_adoption(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, harm: str
+) -> None:
+    """The old spool is at fault, and ours is left as it is."""
+    await make_orphan(opened, tmp_path / "old", rows=3)
+    if table == "failure":
+        old = await opened(directory=str(tmp_path / "old"))
+        await old.fail(await claim(old), "no", 1)
+        await old.close()
+    spoil(tmp_path / "old" / "spool.sqlite3", table, harm)
+    monkeypatch.setattr(adopter, "_AGAIN_S", 0.05)
+    async with Service(tmp_path) as ours:
+        with pytest.raises(SpoolError, match="only taken over in part, and the rest is tried again: "):
+            await ours.adopt(tmp_path / "old")
+        await ours.until(lambda: ours.store.items + ours.store.failed == 2)
+        assert ours.store.damaged is None
+        await ours.store.retry()
+        assert await payloads(ours.store) == [b"1", b"3"]
 
 
 async def test_without_room_for_all_of_it_nothing_goes_over(opened: Opener, tmp_path: Path) -> None:

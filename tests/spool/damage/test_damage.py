@@ -20,7 +20,7 @@ from module.errors import SpoolError, SpoolFull
 from module.spool.ballast import BALLAST_BYTES
 from module.spool.damage.salvage import salvage
 from tests.spool.numbered import MORE_THAN_CACHED, filled, spool_file
-from tests.spool.rig import Drops, Opener, claim, drain
+from tests.spool.rig import Drops, Opener, claim, drain, spoil
 
 IMAGES = Origin(source="c", kind=Kind.BINARY, name="c", method="GetImages", extension=".jpg", mime_type="image/jpeg")
 
@@ -141,6 +141,39 @@ async def test_what_a_salvage_could_not_read_is_counted_though_a_crash_follows(t
         assert (
             db.execute("SELECT value FROM counter WHERE name = 'unreadable'").fetchone() == (done.unreadable,) == (1,)
         )
+
+
+@pytest.mark.parametrize("harm", ["requested_us = NULL", "payload = NULL", "footprint = NULL", "footprint = 'x'"])
+async def test_a_capture_that_cannot_even_go_to_the_failures_is_counted_and_holds_nothing_up(
+    opened: Opener, tmp_path: Path, harm: str
+) -> None:
+    """A flipped bit can take the value of a column that every row must have."""
+    store = await opened()
+    await store.append([_image(number) for number in range(1, 4)])
+    await store.close()
+    spoil(tmp_path / "spool" / "spool.sqlite3", "capture", harm)
+    store = await opened()
+    async with asyncio.timeout(20):
+        assert [int(item.payload[:4]) for item in await drain(store)] == [1, 3]
+    assert (store.items, store.bytes, store.failed, store.unreadable) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("verb", ["retry", "discard"])
+@pytest.mark.parametrize("harm", ["requested_us = NULL", "footprint = 'x'"])
+async def test_a_failure_that_is_no_capture_any_more_holds_up_no_others(
+    opened: Opener, tmp_path: Path, harm: str, verb: str
+) -> None:
+    store = await opened()
+    await store.append([_image(number) for number in range(1, 4)])
+    for _ in range(3):
+        await store.fail(await claim(store), "no", 1)
+    await store.close()
+    spoil(tmp_path / "spool" / "spool.sqlite3", "failure", harm)
+    store = await opened()
+    gone = await getattr(store, verb)()
+    assert store.failed == 0
+    assert (gone, store.unreadable) in {(2, 1), (3, 0)}
+    assert len(await drain(store)) == (2 if verb == "retry" else 0)
 
 
 @pytest.mark.parametrize("left", ['"inode": 7, "path": "/f/a', '"path": "/f/a"}'], ids=["cut short", "without inode"])
