@@ -50,6 +50,9 @@ from module.spool.sequence_table import SequenceTable
 from module.spool.stream_table import StreamTable
 
 _MOST_DAMAGED = 500
+_PART_ROWS = 500
+_PART_BYTES = 4_000_000
+"""So much is retried or discarded in one transaction: appends wait for it, and the disk must have room for it twice."""
 _NEWEST = "SELECT coalesce(max(id), 0) FROM capture"
 _NEWEST_FAILURE = "SELECT coalesce(max(id), 0) FROM failure"
 _FROM = "listed.stream = ? AND listed.id >= ? ORDER BY listed.id"
@@ -352,27 +355,35 @@ class Database:
         row = self._db.execute("SELECT count(*), coalesce(sum(footprint), 0) FROM failure").fetchone()
         return row[0], row[1]
 
-    def retry(self, ids: Sequence[int] | None) -> list[Row]:
-        """Move failures (None: all) back to the waiting captures; returns (id, stream, footprint) of each."""
-        found = self._failure_ids(ids)
-        self._copy(f"INSERT INTO capture ({COLUMNS}) SELECT {COLUMNS} FROM failure WHERE id = ?", [(i,) for i in found])  # noqa: S608
-        back = self.drop_failures(found)
+    def failure_parts(self, ids: Sequence[int] | None) -> list[list[int]]:
+        """Those of the ids (None: all) that are failures, ascending, in parts; at least one, which may be empty."""
+        wanted = None if ids is None else set(ids)
+        parts, room = [list[int]()], 0
+        # The length of a payload is read without the payload.
+        for capture_id, size in self._db.execute("SELECT id, coalesce(length(payload), 0) FROM failure ORDER BY id"):
+            if wanted is None or capture_id in wanted:
+                if len(parts[-1]) == _PART_ROWS or room >= _PART_BYTES:
+                    parts.append([])
+                    room = 0
+                parts[-1].append(capture_id)
+                room += size
+        return parts
+
+    def retry(self, ids: Sequence[int]) -> list[Row]:
+        """Move failures back to the waiting captures; returns (id, stream, footprint) of those that were there."""
+        self._copy(f"INSERT INTO capture ({COLUMNS}) SELECT {COLUMNS} FROM failure WHERE id = ?", [(i,) for i in ids])  # noqa: S608
+        back = self.drop_failures(ids)
         self.listing.add_old(back, self._last_id)
         return back
 
-    def discard(self, ids: Sequence[int] | None) -> list[int]:
-        """Delete failures (None: all); returns those that were there. A discarded file is not sent again."""
-        found = self._failure_ids(ids)
-        for capture_id in found:
+    def discard(self, ids: Sequence[int]) -> list[Row]:
+        """Delete failures; returns (id, stream, footprint) of those that were there. A file is not sent again then."""
+        for capture_id in ids:
             for (detail,) in self._db.execute("SELECT detail FROM failure WHERE id = ?", (capture_id,)).fetchall():
                 mark = mark_of(detail)
                 if mark is not None:
                     self.sent_files.discard(mark)
-        return [capture_id for capture_id, _, _ in self.drop_failures(found)]
-
-    def _failure_ids(self, ids: Sequence[int] | None) -> list[int]:
-        known = {row[0] for row in self._db.execute("SELECT id FROM failure")}
-        return sorted(known if ids is None else known.intersection(ids))
+        return self.drop_failures(ids)
 
     def unreadable(self) -> int:
         """How many captures could not be read when damaged files were set aside."""

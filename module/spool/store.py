@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from module.attributes.uploader import SpoolConfig, UploadConfig
-from module.capture import Capture, Failure, Fate, FileMark, Item, Origin
+from module.capture import Capture, Failure, Fate, FileMark, Item
 from module.clock.machine_clock import Clock, Stamp
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool.adoption.adopter import Adopter
@@ -33,6 +33,7 @@ from module.spool.claims import Claims
 from module.spool.clock_ledger import ClockLedger
 from module.spool.database import Database
 from module.spool.drop_log import DropLog
+from module.spool.failure_parts import Changed, FailureParts
 from module.spool.file_book import FileBook
 from module.spool.listener import Listener
 from module.spool.messages import Acknowledge, Append, Call, Outcome, Rescue, nothing
@@ -75,6 +76,7 @@ class Store:
             on_hand_over=self.pending.hand_over,
         )
         self._claims = Claims(self._queues, upload, self._call, logger, fail=self._move_to_failures)
+        self._failure_parts = FailureParts(self._call)
         self._drops = DropLog(settings, logger)
         self.caught_up = self.pending.few
         self.work = asyncio.Event()
@@ -152,6 +154,7 @@ class Store:
         self.orphans.end()
         try:
             await self._owner.stop()
+            await self._failure_parts.end()
         finally:
             self._drops.end()
 
@@ -245,16 +248,16 @@ class Store:
         return found
 
     async def retry(self, ids: Sequence[int] | None = None) -> int:
-        """Put failures (None: all) back among the waiting captures; returns how many."""
-        back, _ = await self._call(
-            lambda db: (rows := db.retry(ids), {stream: db.origin(stream) for _, stream, _ in rows}),
-            writes=True,
-            then=self._on_retry,
-        )
-        return len(back)
+        """Put failures (None: all) back among the waiting captures, as ``FailureParts`` does; returns how many."""
 
-    def _on_retry(self, found: tuple[list[Row], dict[int, Origin]]) -> None:
-        back, origins = found
+        def retry(db: Database, part: list[int]) -> Changed:
+            back = db.retry(part)
+            return Changed(back, {stream: db.origin(stream) for _, stream, _ in back})
+
+        return await self._failure_parts.change(ids, retry, self._on_retry)
+
+    def _on_retry(self, changed: Changed) -> None:
+        back, origins = changed
         self._queues.bring_back(((capture_id, stream) for capture_id, stream, _ in back), origins)
         self.items += len(back)
         self.bytes += sum(room for _, _, room in back)
@@ -263,13 +266,12 @@ class Store:
         self.work.set()
 
     async def discard(self, ids: Sequence[int] | None = None) -> int:
-        """Delete failures (None: all) for good; returns how many."""
-        gone: list[int] = await self._call(lambda db: db.discard(ids), writes=True, then=self._on_discard)
-        return len(gone)
+        """Delete failures (None: all) for good, as ``FailureParts`` does; returns how many."""
+        return await self._failure_parts.change(ids, lambda db, part: Changed(db.discard(part), {}), self._on_discard)
 
-    def _on_discard(self, gone: list[int]) -> None:
-        self.failed -= len(gone)
-        self._listener.on_fate(gone, Fate.DROPPED)
+    def _on_discard(self, changed: Changed) -> None:
+        self.failed -= len(changed.rows)
+        self._listener.on_fate((capture_id for capture_id, _, _ in changed.rows), Fate.DROPPED)
 
     # ------------------------------------------------------------------ the event loop's side of a commit
 

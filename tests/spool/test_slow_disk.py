@@ -7,15 +7,17 @@ import itertools
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from module.attributes.uploader import Sync
 from module.capture import Capture, Kind, Origin
-from module.errors import SpoolError
+from module.errors import SpoolClosed, SpoolError
 from module.sequence import SequenceSource, SequenceState
-from module.spool import pending, thread
+from module.spool import database, pending, thread
 from module.spool.damage import opening
+from module.spool.database import Database
 from module.spool.gathering import GROUP_CAPTURES
 from module.spool.store import Store
 from tests.spool.rig import Drops, Opener, SlowDisk, claim, drain
@@ -105,6 +107,91 @@ async def test_what_a_call_has_done_counts_though_its_caller_has_gone(
     assert (store.items, store.bytes) == (0, 0)
 
 
+VERBS = pytest.mark.parametrize("verb", ["retry", "discard"])
+
+
+@VERBS
+@pytest.mark.parametrize("limit", ["_PART_ROWS", "_PART_BYTES"])
+async def test_appends_continue_between_the_parts_of_a_call_about_many_failures(
+    opened: Opener, disk: SlowDisk, monkeypatch: pytest.MonkeyPatch, limit: str, verb: str
+) -> None:
+    """All in one transaction can keep a slow disk busy for minutes, and fill it up."""
+    monkeypatch.setattr(database, limit, 2, raising=False)
+    store = await opened()
+    await failed(store, 6)
+    before = disk.commits
+    first = await behind(store, disk)
+    call = asyncio.ensure_future(getattr(store, verb)())
+    await asyncio.sleep(0)
+    appended = store.append_soon(GROUP)
+    disk.work()
+    await appended
+    assert not call.done()
+    assert await call == 6
+    assert disk.commits - before >= 3
+    await first
+    assert store.failed == 0
+    assert len(await drain(store)) == 2 * GROUP_CAPTURES + (6 if verb == "retry" else 0)
+    assert (store.items, store.bytes) == (0, 0)
+
+
+@VERBS
+async def test_all_parts_are_done_though_the_caller_has_gone(
+    opened: Opener, disk: SlowDisk, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setattr(database, "_PART_ROWS", 2, raising=False)
+    store = await opened()
+    await failed(store, 6)
+    disk.hang()
+    call = asyncio.ensure_future(getattr(store, verb)())
+    await disk.until_it_hangs()
+    call.cancel()
+    await asyncio.wait({call})
+    disk.work()
+    while store.failed:
+        await asyncio.sleep(0.001)
+    assert store.items == (6 if verb == "retry" else 0)
+
+
+@VERBS
+async def test_what_was_done_before_a_part_that_fails_counts_and_is_said(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setattr(database, "_PART_ROWS", 2, raising=False)
+    store = await opened()
+    await failed(store, 6)
+    work, calls = getattr(Database, verb), itertools.count(1)
+
+    def fails_at_the_third(*arguments: Any) -> Any:
+        return 1 // 0 if next(calls) == 3 else work(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, verb, fails_at_the_third)
+        with pytest.raises(SpoolError, match=r"division or modulo by zero; 4 failures were done before"):
+            await getattr(store, verb)()
+    assert (store.failed, store.items) == (2, 4 if verb == "retry" else 0)
+    assert await getattr(store, verb)() == 2
+
+
+async def test_a_call_about_many_failures_ends_with_the_spool(
+    opened: Opener, disk: SlowDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_PART_ROWS", 2, raising=False)
+    store = await opened()
+    await failed(store, 6)
+    disk.hang()
+    call = asyncio.ensure_future(store.retry())
+    await disk.until_it_hangs()
+    ending = asyncio.ensure_future(store.close())
+    await asyncio.sleep(0)
+    disk.work()
+    await ending
+    with pytest.raises(SpoolClosed):
+        await call
+    store = await opened()
+    assert (store.items, store.failed) == (2, 4)
+
+
 async def test_a_sequence_that_was_stopped_is_known_though_its_caller_has_gone(opened: Opener, disk: SlowDisk) -> None:
     store = await opened()
     sequence = await store.sequences.start([SequenceSource("s", "s", "Readings")], [])
@@ -131,7 +218,8 @@ async def test_what_is_brought_back_may_be_dropped_in_the_same_commit(
     await failed(store, 2)
     first = await behind(store, disk)
     retrying = asyncio.ensure_future(store.retry())
-    await asyncio.sleep(0)
+    while store._owner._jobs.empty():
+        await asyncio.sleep(0)
     second = store.append_soon(GROUP)
     disk.work()
     disk.hang()
