@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -33,3 +33,19 @@ def leap_over_waits(loop: asyncio.AbstractEventLoop, patch: pytest.MonkeyPatch) 
     patch.setattr(selector, "select", leap)
     patch.setattr(loop, "time", lambda: now)
     return work
+
+
+def let_time_pass(loop: asyncio.AbstractEventLoop, patch: pytest.MonkeyPatch) -> Callable[[float], Awaitable[None]]:
+    """Return what lets so many seconds pass at once on the clock of a loop, which otherwise runs as usual.
+
+    When it has been awaited, what was due meanwhile has been done, except by threads.
+    """
+    time, passed = loop.time, 0.0
+
+    async def leap(seconds: float) -> None:
+        nonlocal passed
+        passed += seconds
+        await asyncio.sleep(0.01)
+
+    patch.setattr(loop, "time", lambda: time() + passed)
+    return leap

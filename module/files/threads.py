@@ -120,7 +120,11 @@ async def answer(folder: str, work: Callable[..., _T], *args: Any, within_s: flo
     Raises FileUnavailable if there is no answer within ``within_s`` seconds.
     """
     done = start(folder, work, *args)
-    return await within(folder, done, within_s)
+    try:
+        return await within(folder, done, within_s)
+    finally:
+        # Nobody asks for a late result, nor for a late error.
+        done.cancel()
 
 
 async def within(folder: str, done: asyncio.Future[_T], seconds: float) -> _T:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from module.errors import FileUnavailable
 from module.files import threads
+from tests.leaping_clock import let_time_pass
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -35,6 +39,34 @@ async def test_a_folder_that_hangs_takes_few_threads_and_none_of_another(hang: t
         await threads.within("/hangs", stuck[0], 0)
     hang.set()
     assert await asyncio.gather(*stuck) == [True] * 20
+
+
+async def test_an_error_that_comes_after_the_limit_is_no_error_in_the_log(
+    hang: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    def failing() -> None:
+        begun.set()
+        hang.wait()
+        raise OSError
+
+    logged: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: logged.append(context))
+    leap = let_time_pass(loop, monkeypatch)
+    answer = asyncio.ensure_future(threads.answer("/late", failing))
+    await until(begun.is_set)
+    await leap(threads.ANSWER_S)
+    with pytest.raises(FileUnavailable, match="'/late' has not answered for 5 s"):
+        await answer
+    hang.set()
+    await until(lambda: not threads._FOLDERS["/late"]._begun)
+    # Its traceback holds on to the work; so does the thread, until its next.
+    del answer
+    await threads.start("/late", int)
+    gc.collect()
+    assert logged == []
 
 
 async def test_a_folder_all_of_whose_threads_hang_says_so_at_once(
