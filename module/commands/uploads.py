@@ -216,17 +216,20 @@ async def _locate(folders: Sequence[FolderConfig], path: str) -> tuple[FolderCon
     # The most likely folder first: one that hangs must not delay the files of another.
     folders = sorted(folders, key=lambda folder: not path.startswith(f"{folder.path}/"))
     allowed = ", ".join(folder.path for folder in folders) or "none is configured"
+    reason = f"{path!r} lies in no configured folder"
     for folder in folders:
         try:
             return folder, await threads.answer(folder.path, mark_inside, folder.path, path)
         except UnicodeEncodeError as error:
             # A link may lead to a name that is not UTF-8, which no upload's metadata can hold.
             raise CommandError(f"upload_file.path: {path!r} leads to a name that is not UTF-8; rename it") from error
-        except OutsideFolder:
-            continue
+        except OutsideFolder as error:
+            # Another folder may have the file; otherwise it is said of a path that looks as if it lay in this one.
+            if path.startswith(f"{folder.path}/"):
+                reason = str(error)
         except OSError as error:
             raise CommandError(f"upload_file.path: {path!r} cannot be read: {error.strerror}") from error
-    raise CommandError(f"upload_file.path: {path!r} lies in no configured folder; allowed are files under: {allowed}")
+    raise CommandError(f"upload_file.path: {reason}; allowed are files under: {allowed}")
 
 
 def _union(*lists: Sequence[str]) -> tuple[str, ...]:
