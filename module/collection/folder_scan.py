@@ -15,7 +15,7 @@ import fnmatch
 import heapq
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -71,8 +71,8 @@ class Sightings:
     """Files dated in the future, each with the time when that was first seen, in seconds since the epoch."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Paths below the folder that could not be read, each with the reason."""
-    looked_at: int = 0
-    """How many entries were looked at; it does not grow while the disk does not answer."""
+    step: Callable[[], None] = lambda: None
+    """Called for each entry that was looked at, so not while the disk does not answer."""
     abandoned: bool = False
     """Set when nobody waits for the scan any more; then it ends early."""
 
@@ -134,7 +134,7 @@ def _files(folder: FolderConfig, sightings: Sightings, skipped: dict[str, str]) 
         directory = unread.pop()
         try:
             for entry in _entries(directory, skipped):
-                sightings.looked_at += 1
+                sightings.step()
                 if sightings.abandoned:
                     return
                 if entry.is_dir(follow_symlinks=False):

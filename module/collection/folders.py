@@ -22,8 +22,16 @@ if TYPE_CHECKING:
 
 _ASK_AT_ONCE = 1000
 _APPEND_AT_ONCE = 100
-_REST = 20
-"""A watch rests this many times as long as a scan took, so that even a huge folder costs at most 5 % of a core."""
+_FORGET_AT_ONCE = 100
+_REST = 60
+"""A watch rests this many times as long as its scan used the processor, not as long as it waited for the disk. So even
+a huge folder costs at most 5 % of a core: to look its files up in the spool costs up to twice as much as the scan."""
+_REST_IN_VAIN = 20
+"""It rests this many times as long as files could not be put away, as when each copy finds the other disk full."""
+_MOST_REST_IN_VAIN_S = 300.0
+"""Limit of that rest, because new files wait meanwhile."""
+_SLOWEST_MOVE = 1_000_000
+"""Bytes per second, because a move to another disk is a copy. A disk that is slower counts as hanging."""
 
 
 class FolderWatch:
@@ -57,14 +65,22 @@ class FolderWatch:
         self._tags = (*service_tags, *config.tags)
         self._dataset_ids = (*service_dataset_ids, *config.dataset_ids)
         self._spool = spool
-        self._new_files = NewFiles(config, spool, logger)
-        self._gone_files = GoneFiles(config.path, spool, wall_clock)
+        self._work = self._long_work("it does not answer")
+        self._putting_away = (
+            self._work if config.move_to is None else self._long_work(f"it, or {config.move_to!r}, does not answer")
+        )
+        self._new_files = NewFiles(config, spool, self._work, logger)
+        self._gone_files = GoneFiles(spool, self._work, wall_clock)
         self._put_away = put_away
         self._logger = logger
         self._wall_clock = wall_clock
         # Half the time to settle: a file goes soon after it has settled, and a large settle_s costs few scans.
         self._period_s = min(max(config.settle_s / 2, 0.5), 5.0) if period_s is None else period_s
-        self._sightings = Sightings()
+        self._sightings = Sightings(step=self._work.step)
+        self._scan_s = 0.0
+        """How long the last scan used the processor."""
+        self._vain_s = 0.0
+        """How long this round has tried in vain to put files away."""
         self._resumed = asyncio.Event()
         self._resumed.set()
 
@@ -78,19 +94,19 @@ class FolderWatch:
         self._resumed.clear()
 
     def resume(self) -> None:
-        """Scan again, within one period."""
+        """Scan again, once the rest after the last scan is over."""
         self._resumed.set()
 
     async def run(self) -> None:
         """Scan and append for ever; only cancellation ends it."""
-        clock = asyncio.get_running_loop().time
         self._sightings.begin()
         try:
             while True:
                 await self._resumed.wait()
-                began = clock()
+                self._vain_s = 0.0
                 self._tell(await self._round())
-                await asyncio.sleep(max(self._period_s, _REST * (clock() - began)))
+                rest_s = max(_REST * self._scan_s, min(_REST_IN_VAIN * self._vain_s, _MOST_REST_IN_VAIN_S))
+                await asyncio.sleep(max(self._period_s, rest_s))
         finally:
             self._sightings.abandon()
 
@@ -98,7 +114,7 @@ class FolderWatch:
         """Do one scan and append new files; returns the problem, or None."""
         stuck: dict[str, str] = {}
         try:
-            root, marks = await self._scan()
+            root, marks = await self._work.do(self._look)
             for some in groups(marks, _ASK_AT_ONCE):
                 for group in groups(await self._new_files.among(some), _APPEND_AT_ONCE):
                     if self.paused:
@@ -120,44 +136,45 @@ class FolderWatch:
             return _trouble(path, reason) + (f" (and {more} more)" if more else "")
         return None
 
-    async def _scan(self) -> tuple[str, list[FileMark]]:
-        """Scan the folder, and report if it does not answer."""
-        looking = threads.start(self._config.path, self._look)
-        try:
-            while not looking.done():
-                before = self._sightings.looked_at
-                await asyncio.wait({looking}, timeout=threads.ANSWER_S)
-                if not looking.done() and self._sightings.looked_at == before:
-                    self._tell(_trouble(self._config.path, "it does not answer"))
-            return looking.result()
-        finally:
-            # If the watch ends, nobody asks for the result.
-            looking.cancel()
-
     async def _finish(self, root: str, marks: Sequence[FileMark]) -> dict[str, str]:
         """Put away delivered files that are still here; returns those that could not be, with the reason."""
         stuck: dict[str, str] = {}
         if self._config.after_upload is AfterUpload.KEEP:
             return stuck
-        for mark in await self._spool.sent_files(marks):
-            try:
-                origin = self._origin(self._configured(root, mark))
-                is_done = await threads.start(self._config.path, self._put_away, origin, mark)
-            except OSError as error:
-                # A file that cannot be moved must not delay those after it.
-                stuck[error.filename or mark.path] = error.strerror or str(error)
-            else:
-                # A file that is being written again is sent again once it has changed, and is put away then.
-                if is_done:
-                    await self._spool.forget_files([mark])
+        clock = asyncio.get_running_loop().time
+        for some in groups(await self._spool.sent_files(marks), _FORGET_AT_ONCE):
+            done = []
+            for mark in some:
+                began = clock()
+                try:
+                    # A file that is being written again is sent again once it has changed, and is put away then.
+                    if await self._put_one_away(root, mark):
+                        done.append(mark)
+                except OSError as error:
+                    # A file that cannot be moved must not delay those after it.
+                    stuck[error.filename or mark.path] = error.strerror or str(error)
+                    self._vain_s += clock() - began
+            if done:
+                # One commit for many. A kill before it does no harm: a new file of the same path has another date or
+                # size, so it is sent, and ``gone_files`` forgets those that are missing.
+                await self._spool.forget_files(done)
         return stuck
+
+    async def _put_one_away(self, root: str, mark: FileMark) -> bool:
+        origin = self._origin(self._configured(root, mark))
+        step_s = mark.size / _SLOWEST_MOVE if self._config.after_upload is AfterUpload.MOVE else 0.0
+        return await self._putting_away.do(self._put_away, origin, mark, step_s=step_s)
 
     def _configured(self, root: str, mark: FileMark) -> str:
         # The path as it was configured, as viam-server takes it: a link's name says more than where it leads.
         return f"{self._config.path}/{mark.path[len(root) :]}"
 
     def _look(self) -> tuple[str, list[FileMark]]:
-        return os.path.realpath(self._config.path), scan(self._config, self._wall_clock(), self._sightings)
+        began = time.thread_time()
+        try:
+            return os.path.realpath(self._config.path), scan(self._config, self._wall_clock(), self._sightings)
+        finally:
+            self._scan_s = time.thread_time() - began
 
     async def _append(self, root: str, marks: Sequence[FileMark]) -> None:
         now_us = round(self._wall_clock() * 1e6)
@@ -191,6 +208,9 @@ class FolderWatch:
             move_to=self._config.move_to or "",
             folder=self._config.path,
         )
+
+    def _long_work(self, late: str) -> threads.LongWork:
+        return threads.LongWork(self._config.path, lambda: self._tell(_trouble(self._config.path, late)))
 
     def _tell(self, trouble: str | None) -> None:
         self.kept.errors += trouble is not None

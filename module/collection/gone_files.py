@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from module.files import threads
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
     from module.collection.new_files import FileSpool
+    from module.files.threads import LongWork
 
 MISSING_DAYS = 30
 """Days (UTC) on which a file must have been found missing. If the clock is set to a later day, that counts as one."""
@@ -25,9 +24,9 @@ _AT_ONCE = 1000
 class GoneFiles:
     """Looks through the delivered files of one folder once a day, a part with each call."""
 
-    def __init__(self, folder: str, spool: FileSpool, wall_clock: Callable[[], float]) -> None:
-        self._folder = folder
+    def __init__(self, spool: FileSpool, work: LongWork, wall_clock: Callable[[], float]) -> None:
         self._spool = spool
+        self._work = work
         self._wall_clock = wall_clock
         self._day: int | None = None
         """The last day on which all of them were looked through."""
@@ -43,7 +42,7 @@ class GoneFiles:
             return
         some = await self._spool.sent_below(root, self._after, _AT_ONCE)
         if some:
-            there = await threads.start(self._folder, _there, root, [path for path, _ in some])
+            there = await self._work.do(_there, root, self._work.steps(path for path, _ in some))
             if there is not None:
                 missing = [path for (path, _), is_there in zip(some, there, strict=True) if is_there is False]
                 back = [path for (path, days), is_there in zip(some, there, strict=True) if is_there and days]
@@ -55,7 +54,7 @@ class GoneFiles:
             self._after, self._day = "", day
 
 
-def _there(root: str, paths: Sequence[str]) -> list[bool | None] | None:
+def _there(root: str, paths: Iterable[str]) -> list[bool | None] | None:
     """Whether each file is there, or None if that is not known. Returns None if the folder is empty."""
     with os.scandir(root) as entries:
         if next(entries, None) is None:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Protocol
 from module.attributes.uploader import AfterUpload, FolderConfig
 from module.capture import Capture, FileMark
 from module.errors import OutsideFolder
-from module.files import lease, threads
+from module.files import lease
 from module.files.folder_paths import open_inside
 from module.files.lease import Standing
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from module.files.threads import LongWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,10 @@ class FileSpool(Protocol):
 class NewFiles:
     """Chooses the new files among those that have settled in one folder."""
 
-    def __init__(self, config: FolderConfig, spool: FileSpool, logger: logging.Logger) -> None:
+    def __init__(self, config: FolderConfig, spool: FileSpool, work: LongWork, logger: logging.Logger) -> None:
         self._config = config
         self._spool = spool
+        self._work = work
         self._logger = logger
         self._has_logged = False
 
@@ -83,13 +86,13 @@ class NewFiles:
         known = [Renamed(*each) for each in await self._spool.former_names(marks)]
         if not known:
             return marks
-        renamed = await threads.start(self._config.path, _renamed_of, known)
+        renamed = await self._work.do(_renamed_of, self._work.steps(known))
         await self._spool.note_sent([each.mark for each in renamed if each.is_sent])
         paths = {each.mark.path for each in renamed}
         return [mark for mark in marks if mark.path not in paths]
 
     async def _without_written(self, marks: list[FileMark]) -> list[FileMark]:
-        found = await threads.start(self._config.path, _standing_of, self._config.path, marks)
+        found = await self._work.do(_standing_of, self._config.path, self._work.steps(marks))
         reason = next((asked.reason for asked in found if asked.standing is Standing.UNKNOWN), None)
         if reason is not None and not self._has_logged:
             self._has_logged = True
@@ -108,7 +111,7 @@ class _Asked:
     reason: str
 
 
-def _standing_of(folder: str, marks: Sequence[FileMark]) -> list[_Asked]:
+def _standing_of(folder: str, marks: Iterable[FileMark]) -> list[_Asked]:
     return [_Asked(mark, *_ask(folder, mark)) for mark in marks]
 
 
@@ -125,7 +128,7 @@ def _ask(folder: str, mark: FileMark) -> tuple[Standing, str]:
         os.close(descriptor)
 
 
-def _renamed_of(known: Sequence[Renamed]) -> list[Renamed]:
+def _renamed_of(known: Iterable[Renamed]) -> list[Renamed]:
     """Return those whose former path is no longer that file; otherwise the disk has reused the inode."""
     return [each for each in known if not _is_there(each)]
 

@@ -12,7 +12,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from module.errors import FileUnavailable
@@ -136,6 +136,44 @@ async def within(folder: str, done: asyncio.Future[_T], seconds: float) -> _T:
     if not done.done():
         raise FileUnavailable(f"{folder!r} has not answered for {seconds:g} s")
     return done.result()
+
+
+class LongWork:
+    """Does work on the files of one folder that may take long, and notices if the disk does not answer meanwhile."""
+
+    def __init__(self, folder: str, late: Callable[[], None]) -> None:
+        """``late`` is called on the event loop, again and again while the work makes no step for ``ANSWER_S``."""
+        self._folder = folder
+        self._late = late
+        self.taken = 0
+        """The steps so far."""
+
+    def step(self) -> None:
+        """Note, as the work, that the disk has answered."""
+        self.taken += 1
+
+    def steps(self, items: Iterable[_T]) -> Iterator[_T]:
+        """Yield the items for the work; each is a step."""
+        for item in items:
+            yield item
+            self.step()
+
+    async def do(self, work: Callable[..., _T], *args: Any, step_s: float = 0.0) -> _T:
+        """Do work in a thread of the folder, and return its result; raises as ``start`` and as ``work`` do.
+
+        ``step_s``: the seconds that a step may take beyond ``ANSWER_S``.
+        """
+        done = start(self._folder, work, *args)
+        try:
+            while not done.done():
+                before = self.taken
+                await asyncio.wait({done}, timeout=ANSWER_S + step_s)
+                if not done.done() and self.taken == before:
+                    self._late()
+            return done.result()
+        finally:
+            # If whoever waits is cancelled, nobody asks for the result.
+            done.cancel()
 
 
 def close(folder: str, descriptor: int) -> None:

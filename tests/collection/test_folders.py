@@ -10,110 +10,34 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from module.attributes.uploader import AfterUpload, FolderConfig
-from module.capture import Capture, FileMark, Kind, Origin
+from module.attributes.uploader import AfterUpload
+from module.capture import Capture, FileMark, Kind
 from module.collection.folders import FolderWatch
 from module.errors import SpoolError, SpoolFull
 from module.files import threads
-from tests.collection.rig import LOGGER, NOW_S, config_of, names, write
+from tests.collection.rig import LOGGER, MemorySpool, config_of, names, running, unlink, watch_of, write
 from tests.waiting import until
 
 
-class _Spool:
-    """A spool in memory, behind the protocol of the real one."""
-
-    def __init__(self) -> None:
-        self.captures: list[Capture] = []
-        self.groups: list[int] = []
-        self.asked: list[int] = []
-        self.failing: Exception | None = None
-        self.sent: list[FileMark] = []
-
-    async def sent_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        return [mark for mark in marks if mark in self.sent]
-
-    async def forget_files(self, marks: Sequence[FileMark]) -> None:
-        self.sent = [mark for mark in self.sent if mark not in marks]
-
-    async def former_names(self, marks: Sequence[FileMark]) -> list[tuple[FileMark, str, bool]]:
-        return []
-
-    async def note_sent(self, marks: Sequence[FileMark]) -> None:
-        self.sent.extend(marks)
-
-    async def sent_below(self, folder: str, after: str, most: int) -> list[tuple[str, int]]:
-        return []
-
-    async def note_missing(self, missing: Sequence[str], back: Sequence[str], day: int, forget_after: int) -> None:
-        raise AssertionError("nothing is missing")
-
-    async def unknown_files(self, marks: Sequence[FileMark]) -> list[FileMark]:
-        self.asked.append(len(marks))
-        known = {capture.file for capture in self.captures}
-        return [mark for mark in marks if mark not in known]
-
-    async def append(self, captures: Sequence[Capture]) -> list[int]:
-        if self.failing is not None:
-            raise self.failing
-        self.captures.extend(captures)
-        self.groups.append(len(captures))
-        return list(range(len(captures)))
-
-    def names(self) -> list[str]:
-        return names([capture.file for capture in self.captures if capture.file is not None])
-
-
 @pytest.fixture
-def spool() -> _Spool:
-    return _Spool()
+def spool() -> MemorySpool:
+    return MemorySpool()
 
 
-def _unlink(_origin: Origin, mark: FileMark) -> bool:
-    if "stuck" in mark.path:
-        raise PermissionError(1, "Operation not permitted", mark.path)
-    Path(mark.path).unlink()
-    return True
-
-
-def _watch(config: FolderConfig, spool: _Spool) -> FolderWatch:
-    return FolderWatch(
-        config,
-        ("fleet",),
-        ("set",),
-        spool,
-        put_away=_unlink,
-        logger=LOGGER,
-        wall_clock=lambda: NOW_S + 0.25,
-        period_s=0.005,
-    )
-
-
-@contextlib.asynccontextmanager
-async def _running(watch: FolderWatch) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(watch.run())
-    try:
-        yield task
-        assert not task.done()
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-async def test_a_file_becomes_a_capture_that_points_at_it(tmp_path: Path, spool: _Spool) -> None:
+async def test_a_file_becomes_a_capture_that_points_at_it(tmp_path: Path, spool: MemorySpool) -> None:
     folder = tmp_path / "door"
     (tmp_path / "real").mkdir()
     folder.symlink_to("real")
     write(folder / "tag=red" / "dataset=d2" / "a.txt", data=b"12345")
     added: dict[str, Any] = {"tags": ("mine", "fleet"), "dataset_ids": ("d1",), "priority": 7}
-    watch = _watch(config_of(folder, after_upload=AfterUpload.MOVE, move_to="/archive", **added), spool)
-    async with _running(watch):
+    watch = watch_of(config_of(folder, after_upload=AfterUpload.MOVE, move_to="/archive", **added), spool)
+    async with running(watch):
         await until(lambda: watch.kept.captured == 1)
     (capture,) = spool.captures
     assert capture.file is not None
@@ -125,10 +49,10 @@ async def test_a_file_becomes_a_capture_that_points_at_it(tmp_path: Path, spool:
     assert (origin.priority, origin.after_upload, origin.move_to) == (7, "move", "/archive")
 
 
-async def test_a_file_goes_once_and_again_when_it_has_changed(tmp_path: Path, spool: _Spool) -> None:
+async def test_a_file_goes_once_and_again_when_it_has_changed(tmp_path: Path, spool: MemorySpool) -> None:
     path = write(tmp_path / "a.txt", age_s=60)
-    watch = _watch(config_of(tmp_path), spool)
-    async with _running(watch):
+    watch = watch_of(config_of(tmp_path), spool)
+    async with running(watch):
         await until(lambda: len(spool.asked) > 3)
         assert spool.names() == ["a.txt"]
         write(path, age_s=50)
@@ -136,11 +60,11 @@ async def test_a_file_goes_once_and_again_when_it_has_changed(tmp_path: Path, sp
     assert spool.names() == ["a.txt", "a.txt"]
 
 
-async def test_files_are_appended_in_groups_and_share_an_origin(tmp_path: Path, spool: _Spool) -> None:
+async def test_files_are_appended_in_groups_and_share_an_origin(tmp_path: Path, spool: MemorySpool) -> None:
     for number in range(1150):
         write(tmp_path / f"{number}.txt", age_s=2000 - number)
-    watch = _watch(config_of(tmp_path), spool)
-    async with _running(watch):
+    watch = watch_of(config_of(tmp_path), spool)
+    async with running(watch):
         await until(lambda: watch.kept.captured == 1150)
     assert spool.asked[:2] == [1000, 150]
     assert spool.groups == [100] * 11 + [50]
@@ -149,12 +73,12 @@ async def test_files_are_appended_in_groups_and_share_an_origin(tmp_path: Path, 
 
 
 async def test_a_missing_folder_is_logged_once_and_found_once_it_comes(
-    tmp_path: Path, spool: _Spool, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, spool: MemorySpool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     folder = tmp_path / "stick"
-    watch = _watch(config_of(folder), spool)
-    async with _running(watch):
+    watch = watch_of(config_of(folder), spool)
+    async with running(watch):
         await until(lambda: watch.kept.errors > 2)
         assert watch.last_error == f"'{folder}': No such file or directory"
         write(folder / "a.txt")
@@ -165,11 +89,11 @@ async def test_a_missing_folder_is_logged_once_and_found_once_it_comes(
 
 
 @pytest.mark.parametrize("failing", [SpoolFull("no room for 1 byte"), SpoolError("the disk is gone")])
-async def test_a_spool_that_refuses_is_asked_again(tmp_path: Path, spool: _Spool, failing: SpoolError) -> None:
+async def test_a_spool_that_refuses_is_asked_again(tmp_path: Path, spool: MemorySpool, failing: SpoolError) -> None:
     write(tmp_path / "a.txt")
     spool.failing = failing
-    watch = _watch(config_of(tmp_path), spool)
-    async with _running(watch):
+    watch = watch_of(config_of(tmp_path), spool)
+    async with running(watch):
         await until(lambda: watch.kept.errors > 2)
         assert watch.kept.captured == 0
         assert watch.last_error in {"the spool is full; the files wait where they are", "the disk is gone"}
@@ -179,13 +103,13 @@ async def test_a_spool_that_refuses_is_asked_again(tmp_path: Path, spool: _Spool
 
 
 async def test_skipped_files_are_reported_and_the_others_sent(
-    tmp_path: Path, spool: _Spool, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, spool: MemorySpool, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(tmp_path / "a.txt")
     for name in (b"/caf\xe9", b"/caf\xea"):
         os.close(os.open(os.fsencode(tmp_path) + name, os.O_CREAT | os.O_WRONLY))
-    watch = _watch(config_of(tmp_path), spool)
-    async with _running(watch):
+    watch = watch_of(config_of(tmp_path), spool)
+    async with running(watch):
         await until(lambda: watch.kept.captured == 1 and watch.kept.errors > 2)
     assert watch.last_error is not None
     assert watch.last_error.endswith("the name is not UTF-8; rename it (and 1 more)")
@@ -193,12 +117,12 @@ async def test_skipped_files_are_reported_and_the_others_sent(
     assert len([record for record in caplog.records if record.name == LOGGER.name]) == 1
 
 
-async def test_a_paused_watch_appends_nothing_until_it_is_resumed(tmp_path: Path, spool: _Spool) -> None:
-    watch = _watch(config_of(tmp_path), spool)
+async def test_a_paused_watch_appends_nothing_until_it_is_resumed(tmp_path: Path, spool: MemorySpool) -> None:
+    watch = watch_of(config_of(tmp_path), spool)
     watch.pause()
     assert watch.paused
     write(tmp_path / "a.txt")
-    async with _running(watch):
+    async with running(watch):
         await asyncio.sleep(0.05)
         assert spool.asked == []
         watch.resume()
@@ -207,7 +131,7 @@ async def test_a_paused_watch_appends_nothing_until_it_is_resumed(tmp_path: Path
 
 
 async def test_a_pause_in_the_middle_ends_the_round(tmp_path: Path) -> None:
-    class Pausing(_Spool):
+    class Pausing(MemorySpool):
         async def append(self, captures: Sequence[Capture]) -> list[int]:
             watch.pause()
             return await super().append(captures)
@@ -215,8 +139,8 @@ async def test_a_pause_in_the_middle_ends_the_round(tmp_path: Path) -> None:
     for number in range(150):
         write(tmp_path / f"{number}.txt")
     spool = Pausing()
-    watch = _watch(config_of(tmp_path), spool)
-    async with _running(watch):
+    watch = watch_of(config_of(tmp_path), spool)
+    async with running(watch):
         await until(lambda: watch.kept.captured == 100)
         await asyncio.sleep(0.05)
         assert watch.kept.captured == 100
@@ -225,7 +149,7 @@ async def test_a_pause_in_the_middle_ends_the_round(tmp_path: Path) -> None:
 
 
 async def test_a_cancelled_watch_leaves_no_scan_behind(
-    tmp_path: Path, spool: _Spool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, spool: MemorySpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process ends only once its threads have, and a folder may be huge."""
     write(tmp_path / "a.txt")
@@ -244,7 +168,7 @@ async def test_a_cancelled_watch_leaves_no_scan_behind(
 
     (entry,) = os.scandir(tmp_path)
     monkeypatch.setattr(os, "scandir", endless)
-    async with _running(_watch(config_of(tmp_path), spool)):
+    async with running(watch_of(config_of(tmp_path), spool)):
         await until(lambda: listed > 10)
     await asyncio.sleep(0.05)
     ended_at = listed
@@ -253,7 +177,7 @@ async def test_a_cancelled_watch_leaves_no_scan_behind(
 
 
 async def test_a_scan_that_fails_after_its_watch_has_ended_logs_no_error(
-    tmp_path: Path, spool: _Spool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, spool: MemorySpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a share that is not there any more while the service is rebuilt."""
     begun, may_fail = threading.Event(), threading.Event()
@@ -266,7 +190,7 @@ async def test_a_scan_that_fails_after_its_watch_has_ended_logs_no_error(
     logged: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
     monkeypatch.setattr(os, "scandir", failing)
-    async with _running(_watch(config_of(tmp_path), spool)):
+    async with running(watch_of(config_of(tmp_path), spool)):
         await until(begun.is_set)
     may_fail.set()
     await until(lambda: not threads._FOLDERS[str(tmp_path)]._begun)
@@ -277,27 +201,29 @@ async def test_a_scan_that_fails_after_its_watch_has_ended_logs_no_error(
 
 
 @pytest.mark.parametrize(("settle_s", "period_s"), [(0, 0.5), (4, 2), (10, 5), (3600, 5)])
-def test_the_period_follows_the_time_to_settle(tmp_path: Path, spool: _Spool, settle_s: float, period_s: float) -> None:
-    watch = FolderWatch(config_of(tmp_path, settle_s=settle_s), (), (), spool, put_away=_unlink, logger=LOGGER)
+def test_the_period_follows_the_time_to_settle(
+    tmp_path: Path, spool: MemorySpool, settle_s: float, period_s: float
+) -> None:
+    watch = FolderWatch(config_of(tmp_path, settle_s=settle_s), (), (), spool, put_away=unlink, logger=LOGGER)
     assert watch._period_s == period_s
 
 
-async def test_a_delivered_file_is_put_away_once_it_is_known_as_sent(tmp_path: Path, spool: _Spool) -> None:
+async def test_a_delivered_file_is_put_away_once_it_is_known_as_sent(tmp_path: Path, spool: MemorySpool) -> None:
     """Also after a crash came between the delivery and the putting away."""
     path = write(tmp_path / "a.txt")
-    watch = _watch(config_of(tmp_path, after_upload=AfterUpload.DELETE), spool)
-    async with _running(watch):
+    watch = watch_of(config_of(tmp_path, after_upload=AfterUpload.DELETE), spool)
+    async with running(watch):
         await until(lambda: watch.kept.captured == 1)
         assert path.exists()
         spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
         await until(lambda: not path.exists() and not spool.sent)
 
 
-async def test_a_file_that_cannot_be_put_away_holds_up_no_other(tmp_path: Path, spool: _Spool) -> None:
+async def test_a_file_that_cannot_be_put_away_holds_up_no_other(tmp_path: Path, spool: MemorySpool) -> None:
     """Nor new files; it is told, with how many others."""
     paths = [write(tmp_path / name, age_s=age) for name, age in (("stuck", 90), ("stuck-too", 80), ("b.txt", 70))]
-    watch = _watch(config_of(tmp_path, after_upload=AfterUpload.DELETE), spool)
-    async with _running(watch):
+    watch = watch_of(config_of(tmp_path, after_upload=AfterUpload.DELETE), spool)
+    async with running(watch):
         await until(lambda: watch.kept.captured == 3)
         spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
         await until(lambda: not paths[2].exists() and watch.last_error is not None)
@@ -307,10 +233,23 @@ async def test_a_file_that_cannot_be_put_away_holds_up_no_other(tmp_path: Path, 
     assert names(spool.sent) == ["stuck", "stuck-too"]
 
 
-async def test_a_folder_that_keeps_its_files_keeps_them(tmp_path: Path, spool: _Spool) -> None:
+async def test_many_delivered_files_leave_in_few_commits(tmp_path: Path, spool: MemorySpool) -> None:
+    """On a slow disk each takes tens of milliseconds."""
+    for number in range(250):
+        write(tmp_path / f"{number}.txt")
+    watch = watch_of(config_of(tmp_path, after_upload=AfterUpload.DELETE), spool)
+    async with running(watch):
+        await until(lambda: watch.kept.captured == 250)
+        spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
+        await until(lambda: not spool.sent)
+    assert not list(tmp_path.iterdir())
+    assert spool.forgotten == [100, 100, 50]
+
+
+async def test_a_folder_that_keeps_its_files_keeps_them(tmp_path: Path, spool: MemorySpool) -> None:
     path = write(tmp_path / "a.txt")
-    watch = _watch(config_of(tmp_path, after_upload=AfterUpload.KEEP), spool)
-    async with _running(watch):
+    watch = watch_of(config_of(tmp_path, after_upload=AfterUpload.KEEP), spool)
+    async with running(watch):
         await until(lambda: watch.kept.captured == 1)
         spool.sent = [capture.file for capture in spool.captures if capture.file is not None]
         asked = len(spool.asked)

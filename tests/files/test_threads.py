@@ -69,6 +69,34 @@ async def test_an_error_that_comes_after_the_limit_is_no_error_in_the_log(
     assert logged == []
 
 
+async def test_long_work_is_late_only_while_it_makes_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, may_step = threading.Event(), threading.Semaphore(0)
+    late: list[int] = []
+    work = threads.LongWork("/long", lambda: late.append(work.taken))
+
+    def slow(items: Iterator[int]) -> int:
+        total = 0
+        for item in items:
+            begun.set()
+            may_step.acquire()
+            total += item
+        return total
+
+    leap = let_time_pass(asyncio.get_running_loop(), monkeypatch)
+    done = asyncio.ensure_future(work.do(slow, work.steps(range(4))))
+    await until(begun.is_set)
+    await leap(threads.ANSWER_S)
+    assert late == [0]
+    for number in (1, 2):
+        may_step.release()
+        await until(lambda number=number: work.taken == number)  # type: ignore[misc]
+        await leap(threads.ANSWER_S)
+    await leap(threads.ANSWER_S)
+    assert late == [0, 2]
+    may_step.release(2)
+    assert await done == 6
+
+
 async def test_a_folder_all_of_whose_threads_hang_says_so_at_once(
     hang: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
