@@ -203,8 +203,6 @@ async def _upload_file(control: Control, arguments: Arguments) -> dict[str, Any]
         dataset_ids=_union(control.config.dataset_ids, folder.dataset_ids, arguments["dataset_ids"]),
         mime_type=arguments["mime_type"],
         file_name=arguments["file_name"],
-        after_upload=folder.after_upload,
-        move_to=folder.move_to or "",
         folder=folder.path,
         **_component(arguments),
     )

@@ -246,6 +246,18 @@ async def test_many_delivered_files_leave_in_few_commits(tmp_path: Path, spool: 
     assert spool.forgotten == [100, 100, 50]
 
 
+async def test_a_file_that_the_patterns_leave_out_stays_though_it_was_delivered(
+    tmp_path: Path, spool: MemorySpool
+) -> None:
+    """As by the command ``upload_file``: the patterns say which files of a folder are the module's to delete."""
+    left_out, _ = write(tmp_path / "a.txt"), write(tmp_path / "b.log")
+    spool.sent = [FileMark.of(str(left_out), left_out.stat())]
+    watch = watch_of(config_of(tmp_path, include=["*.log"], after_upload=AfterUpload.DELETE), spool)
+    async with running(watch):
+        await until(lambda: len(spool.asked) > 2)
+    assert left_out.exists()
+
+
 async def test_a_folder_that_keeps_its_files_keeps_them(tmp_path: Path, spool: MemorySpool) -> None:
     path = write(tmp_path / "a.txt")
     watch = watch_of(config_of(tmp_path, after_upload=AfterUpload.KEEP), spool)
