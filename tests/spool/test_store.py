@@ -1,6 +1,7 @@
 """The durable queue: real files, real threads."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 import sqlite3
@@ -15,6 +16,7 @@ from module.capture import Capture, FileMark, Kind, Origin
 from module.errors import SpoolClosed, SpoolError, SpoolFull
 from module.spool import capacity
 from module.spool.claims import BATCH_BYTES
+from module.spool.schema import connect
 from module.spool.store import Store
 from tests.spool.rig import LOGGER, Drops, Opener, claim, drain, spool_config, upload_config
 
@@ -362,6 +364,12 @@ async def test_the_file_is_laid_out_for_cheap_deletes(opened: Opener, tmp_path: 
     facts = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "auto_vacuum", "journal_mode")]
     db.close()
     assert facts == [1024, 2, "wal"]
+
+
+def test_a_commit_is_synced_through_the_cache_of_the_drive(tmp_path: Path) -> None:
+    """The second is what macOS needs; elsewhere a sync does so anyway."""
+    with contextlib.closing(connect(tmp_path / "spool.sqlite3")) as db:
+        assert [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "fullfsync")] == [2, 1]
 
 
 async def test_a_defect_in_a_look_at_the_disk_does_not_end_the_spools_thread(
