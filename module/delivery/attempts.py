@@ -59,7 +59,7 @@ class _Trouble:
     text: str
     epoch: int
     alone: bool
-    """Whether other uploads succeeded meanwhile, so that only this one is in trouble."""
+    """Whether only this upload is in trouble: others succeeded meanwhile, or its file is at fault."""
 
 
 @dataclass(slots=True)
@@ -147,7 +147,7 @@ class Carrier:
             if trouble is None:
                 return
         if self._is_rejected(trouble, items):
-            if self.link.state is State.REFUSED:
+            if self.link.state is State.REFUSED and not _is_of_its_file(items[0], trouble):
                 self._refuse(replace(trouble, text=f"another capture was rejected: {trouble.text}"))
                 self.aside.until_the_link_works(load.take(items))
             elif len(items) > 1:
@@ -311,7 +311,7 @@ class Carrier:
         self._records.pop(item.id, None)
         self._waiters.rejected(item, trouble.text)
         self._log.warning(item.origin.source, f"the cloud rejected a capture, kept among the failures: {trouble.text}")
-        if item.origin.kind is Kind.FILE and trouble.alone:
+        if _is_of_its_file(item, trouble):
             return
         if self._rejections.add(item.id):
             text = f"{len(self._rejections)} captures in a row were rejected: {trouble.text}"
@@ -330,3 +330,8 @@ class Carrier:
             await self._reject(load, suspects[0], trouble)
         else:
             self._postpone(load, suspects, trouble)
+
+
+def _is_of_its_file(item: Item, trouble: _Trouble) -> bool:
+    """Whether the trouble says nothing about other captures, because it is that of one file."""
+    return item.origin.kind is Kind.FILE and trouble.alone

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import grpc
 import pytest
 
 from module.local.calls import Call, Refusal
-from tests.delivery.rig import KEY, PART, Crowd, Starter, image, refuse
+from tests.delivery.rig import KEY, PART, Crowd, Starter, file_of, image, refuse
 
 STATUS = grpc.StatusCode
 
@@ -105,3 +106,15 @@ async def test_a_part_that_does_not_exist_is_a_refusal(start: Starter) -> None:
     await rig.append(image(1))
     await rig.settled("refused")
     assert rig.cloud.calls.total() == 1
+
+
+async def test_files_that_are_gone_do_not_keep_a_machine_refused(start: Starter, tmp_path: Path) -> None:
+    """They say nothing about the cloud, which lets this machine in again."""
+    rig = await start(api_key="wrong", retry_max_s=100)
+    gone = [file_of(tmp_path, 1) for _ in range(3)]
+    (tmp_path / "big.bin").unlink()
+    await rig.append(*gone, image(1))
+    await rig.settled("refused")
+    rig.cloud.api_keys = dict.fromkeys(rig.cloud.api_keys, "wrong")
+    await rig.flush()
+    assert (rig.images(), rig.store.failed, rig.status()["last_error"]) == ([1], 3, None)
