@@ -75,6 +75,8 @@ class _Record:
     """How many tries the cloud answered with UNKNOWN."""
     closed: int = 0
     """How often this capture closed a link that was open."""
+    refused: bool = False
+    """Whether it was refused while the link did not work."""
     must_stream: bool = False
 
 
@@ -116,9 +118,11 @@ class Carrier:
         self._on_delivered = on_delivered
         self.aside = Aside(spool.release)
         self.unavailable = Aside(spool.release)
-        """Captures that this machine cannot read for now, such as files; the cloud has no part in it."""
+        """Captures that this machine cannot read for now, such as files, or that are refused while others are taken."""
         self._records: dict[int, _Record] = {}
         self._rejections = Rejections()
+        self._refused: set[int] = set()
+        """Streams of which a capture was refused while the link did not work, and none was delivered since."""
         self._renewals = 0
         self._waiters = Waiters()
 
@@ -229,6 +233,7 @@ class Carrier:
             self.aside.link_works(self._penalty)
         self._renewals = 0
         self._rejections.take()
+        self._refused.discard(items[0].stream)
         self.counts.items += len(items)
         self.counts.bytes += receipt.size
         self.counts.by_method[receipt.method] += len(items)
@@ -258,7 +263,7 @@ class Carrier:
             if record.renewals <= _RENEWALS:
                 return
         if trouble.verdict is Verdict.REFUSED:
-            self._refuse(trouble)
+            self._keep_refused(load, items, trouble)
             return
         if trouble.verdict is Verdict.LATER:
             self._keep_for_later(load, items, trouble)
@@ -273,8 +278,31 @@ class Carrier:
             self._log.warning("the cloud", f"uploads wait, captures continue: {trouble.text}")
         if now < self.hurried_until:
             self.link.hurry(now + self._config.retry_initial_s)
-        if record.tries > 1 and not self.aside.full:
-            # A capture that is itself the trouble must not be the only one to probe the link.
+        if record.tries > 1:
+            self._let_another_probe(load, items)
+
+    def _keep_refused(self, load: Load, items: Sequence[Item], trouble: _Trouble) -> None:
+        """Close the link, unless it is known that the cloud refuses only these captures, or only their stream."""
+        record, stream = self._record(items[0]), items[0].stream
+        # They were refused before, and since then the link was opened by another capture.
+        again = self.link.state is State.ONLINE and (record.refused or stream in self._refused)
+        if trouble.alone or again:
+            self._keep_for_later(load, items, trouble)
+            return
+        self._refuse(trouble)
+        if self.link.state is not State.ONLINE:
+            record.refused = True
+            self._refused.add(stream)
+            if self.aside.full:
+                # Then another stream probes next, if there is one.
+                self._spool.rest(stream, self.link.wait(time.monotonic()) + self._config.retry_initial_s)
+            # Already after its first try: the next probe is minutes away.
+            self._let_another_probe(load, items)
+
+    def _let_another_probe(self, load: Load, items: Sequence[Item]) -> None:
+        """Hold captures back until the link works: what is itself the trouble must not be the only one to probe."""
+        # An upload of an earlier epoch may fail after the link works again; then nothing would bring its captures back.
+        if self.link.state is not State.ONLINE and not self.aside.full:
             self.aside.until_the_link_works(load.take(items))
 
     def put_off(self, load: Load, items: Sequence[Item]) -> None:
@@ -285,7 +313,7 @@ class Carrier:
         self.aside.for_a_while(load.take(items), self._backoff.delay(record.put_off))
 
     def _keep_for_later(self, load: Load, items: Sequence[Item], trouble: _Trouble) -> None:
-        """Hold back what this machine cannot read for now; if there are many, their whole stream."""
+        """Hold back what cannot be read for now, or is refused; if there are many, their whole stream."""
         record = self._record(items[0])
         record.put_off += 1
         delay = self._backoff.delay(record.put_off)

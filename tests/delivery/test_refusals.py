@@ -108,6 +108,90 @@ async def test_a_part_that_does_not_exist_is_a_refusal(start: Starter) -> None:
     assert rig.cloud.calls.total() == 1
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])
+async def test_one_capture_that_is_not_let_in_holds_nobody_up(start: Starter, concurrency: int) -> None:
+    """It closes the way once; then others of its source go through, so it is known that only this one is refused."""
+    rig = await start(concurrency=concurrency)
+
+    async def refuse_one(call: Call) -> None:
+        if int(call.first.sensor_contents[0].binary.split()[0]) == 0:
+            raise Refusal(STATUS.PERMISSION_DENIED, "not your dataset")
+
+    rig.cloud.judge = refuse_one
+    await rig.append(*(image(n) for n in range(41)))
+    await rig.until(lambda: len(rig.images()) == 40)
+    tried = rig.cloud.calls.total()
+    await rig.until(lambda: rig.cloud.calls.total() > tried + 2)
+    assert rig.status()["connected"]
+    assert (rig.store.items, rig.store.failed) == (1, 0)
+
+    rig.cloud.judge = None
+    await rig.flush()
+    assert sorted(rig.images()) == list(range(41))
+
+
+async def test_one_capture_that_is_not_let_in_while_others_are_closes_nothing(
+    start: Starter, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = await start(concurrency=2, retry_max_s=300)
+    refused: list[Call] = []
+
+    async def refuse_once(call: Call) -> None:
+        if call.metadata.component_name == "bad" and not refused:
+            refused.append(call)
+            seen = len(rig.delivered)
+            await rig.until(lambda: len(rig.delivered) > seen)
+            raise Refusal(STATUS.PERMISSION_DENIED, "not your dataset")
+
+    await rig.append(image(0))
+    await rig.flush()
+    rig.cloud.judge = refuse_once
+    await rig.append(image(1, "bad"), *(image(n) for n in range(2, 41)))
+    await rig.until(lambda: rig.store.items == 0)
+    assert sorted(rig.images()) == list(range(41))
+    assert len(refused) == 1
+    assert "machine is refused" not in caplog.text
+
+
+async def test_a_source_that_is_not_let_in_holds_no_other_up(start: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it has more captures, and of a higher priority, than are held back one by one."""
+    monkeypatch.setattr("module.delivery.held_back.MOST_LOADS", 4)
+    rig = await start(concurrency=1)
+    rig.cloud.judge = refuse(STATUS.PERMISSION_DENIED, "not your dataset", source="bad")
+    await rig.append(*(image(n, "bad", priority=9) for n in range(10)), image(10))
+    await rig.until(lambda: rig.images() == [10])
+    # Each of its later captures is new to the uploader; it closes nothing.
+    for number in range(11, 20):
+        tried = rig.cloud.calls.total()
+        await rig.append(image(number, "bad", priority=9))
+        await rig.until(lambda tried=tried: rig.cloud.calls.total() > tried)  # type: ignore[misc]
+    assert rig.status()["connected"]
+    await rig.append(image(20))
+    await rig.until(lambda: rig.images() == [10, 20])
+    assert rig.store.failed == 0
+
+    rig.cloud.judge = None
+    await rig.until(lambda: sorted(rig.images()) == list(range(21)))
+
+
+async def test_a_key_that_is_revoked_while_uploads_run_is_noticed_by_them(start: Starter) -> None:
+    """Uploads that saw others succeed may say nothing of the rest; those after them do."""
+    rig = await start(concurrency=8, retry_max_s=100)
+
+    async def revoke(_: Call) -> None:
+        if rig.cloud.calls.total() > 30:
+            raise Refusal(STATUS.PERMISSION_DENIED, "revoked")
+
+    rig.cloud.judge = revoke
+    await rig.append(*(image(n) for n in range(200)))
+    await rig.settled("refused")
+    assert rig.cloud.calls.total() <= 30 + 2 * 8
+    assert (rig.store.items, rig.store.failed) == (200 - len(rig.images()), 0)
+    rig.cloud.judge = None
+    await rig.flush()
+    assert sorted(rig.images()) == list(range(200))
+
+
 async def test_files_that_are_gone_do_not_keep_a_machine_refused(start: Starter, tmp_path: Path) -> None:
     """They say nothing about the cloud, which lets this machine in again."""
     rig = await start(api_key="wrong", retry_max_s=100)

@@ -143,6 +143,27 @@ async def test_an_upload_decided_before_a_refusal_does_not_replace_its_reason(st
     assert (rig.cloud.calls.total(), rig.store.failed) == (1, 0)
 
 
+@pytest.mark.parametrize("status", [STATUS.UNAVAILABLE, STATUS.PERMISSION_DENIED])
+async def test_an_upload_decided_before_an_outage_does_not_wait_for_its_end_once_that_has_come(
+    start: Starter, status: grpc.StatusCode
+) -> None:
+    """Nothing would put its captures back before the next outage ends."""
+    rig = await start()
+    rig.uploader.pause()
+    await rig.append(image(1))
+    rig.cloud.judge = refuse(status, "no")
+    carrier = Carrier(rig.store, rig.client, rig.config.upload, LOGGER, Counts(), on_delivered=lambda *_: None)
+    stream, _ = rig.store.choose(0.0, flushing=True)
+    assert stream is not None
+    (items,) = await rig.store.claim(stream)
+    load = Load({item.id: item for item in items}, 0, carrier.link.epoch)
+    carrier.link.failed(time.monotonic(), carrier.link.epoch, "away")
+    carrier.link.worked()
+    for _ in range(2):
+        await carrier.deliver(load, items)
+    assert list(load.held.values()) == items
+
+
 async def test_rejections_between_deliveries_are_the_captures_own(start: Starter) -> None:
     rig = await start(concurrency=4)
     rig.cloud.judge = refuse(STATUS.INVALID_ARGUMENT, "no", source="bad")
