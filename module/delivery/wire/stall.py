@@ -37,7 +37,7 @@ class Patience:
 
 
 class StallWatch:
-    """Extends a time limit while bytes of an upload are being sent.
+    """Lets a time limit end once no byte of an upload has moved for ``timeout_s``, and at most a quarter of it more.
 
     The cloud's flow control lets bytes go only as fast as it takes them. The last ones are different: a whole window is
     passed to the kernel at once, and a slow link may need minutes for it. So it also counts as progress if the other
@@ -53,7 +53,7 @@ class StallWatch:
         self._waits_s = 0.0
         self._waits_since = 0.0
         self._loop = asyncio.get_running_loop()
-        limit.reschedule(self._loop.time() + timeout_s)
+        self._until = self._loop.time() + timeout_s
         self._sent = 0
         # Of the connection's bytes: the last one that may be of this upload, and how many of those before it are out.
         self._last = 0
@@ -64,14 +64,16 @@ class StallWatch:
         self._handle = self._loop.call_later(self._timeout_s / _LOOKS_PER_TIMEOUT, self._look)
 
     def _look(self) -> None:
-        if not self._limit.expired():
-            if self._moved() or self._call.throttled:
-                self._waits_s = 0.0
-                self._limit.reschedule(self._loop.time() + self._timeout_s)
-            elif self._call.all_taken and not self._waits_s:
-                self._waits_s = self._patience.answer_s
-                self._waits_since = self._loop.time()
-                self._limit.reschedule(self._waits_since + self._waits_s)
+        now = self._loop.time()
+        if self._moved() or self._call.throttled:
+            self._waits_s, self._until = 0.0, now + self._timeout_s
+        elif self._call.all_taken and not self._waits_s:
+            self._waits_s, self._waits_since = self._patience.answer_s, now
+            self._until = now + self._waits_s
+        elif now >= self._until:
+            # The limit ends only here: a timer of its own could come before the look that sees bytes move again.
+            self._limit.reschedule(now)
+            return
         self._look_again()
 
     def _moved(self) -> bool:
@@ -91,7 +93,7 @@ class StallWatch:
         self._patience.was_enough(self._loop.time() - self._waits_since if self._waits_s else 0.0)
 
     def stop(self) -> None:
-        """Stop extending the limit."""
+        """Stop watching; the limit does not end any more."""
         self._handle.cancel()
         if self._waits_s and self._limit.expired():
             self._patience.was_too_short(self._waits_s)

@@ -7,11 +7,12 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from grpclib.const import Cardinality
 from hyperframe.frame import WindowUpdateFrame
 
-from module.delivery.wire.stall import WITHIN_BYTES, Patience
+from module.delivery.wire.stall import WITHIN_BYTES, Patience, StallWatch
 from module.network.address import Address
 from module.network.call import Call
 from module.network.channel import Channel
-from tests.network.raw import Connection, raw_server
+from tests.network.raw import Connection, RawServer, raw_server
+from tests.waiting import until
 
 
 def test_patience_grows_with_answers_that_are_late_and_has_an_end() -> None:
@@ -77,3 +78,52 @@ async def test_libcurl_holds_no_more_of_a_call_than_counts_as_on_its_way() -> No
             await call.recv_message()
         channel.close()
     assert 128 * 1024 < max(held) <= WITHIN_BYTES
+
+
+async def test_bytes_that_move_again_shortly_before_the_time_is_over_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And an upload that then stalls for good is still ended."""
+    window, timeout_s, ahead_s = 65_535, 60.0, 0.0
+    loop = asyncio.get_running_loop()
+    clock = loop.time
+    monkeypatch.setattr(loop, "time", lambda: clock() + ahead_s)
+
+    async def pass_a_quarter() -> None:
+        nonlocal ahead_s
+        ahead_s += timeout_s / 4 + 0.1
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def take_what_is_sent(connection: Connection) -> None:
+        await connection.greet()
+        connection.write(WindowUpdateFrame(0, window_increment=10_000_000))
+        while True:
+            await connection.frame()
+
+    async def upload(channel: Channel, server: RawServer) -> None:
+        request = channel.request("/ask", Cardinality.UNARY_UNARY, BytesValue, BytesValue)
+        async with asyncio.timeout(None) as limit, request as call:
+            await call.send_message(BytesValue(value=bytes(1_000_000)), end=True)
+            await until(lambda: server.connections and len(server.connections[0].bodies.get(1, b"")) == window)
+            watch = StallWatch(limit, call, timeout_s, Patience(timeout_s))
+            try:
+                # The first look sees what has been sent before.
+                for _ in range(1 + 3):
+                    await pass_a_quarter()
+                before = call.sent_bytes
+                server.connections[0].write(WindowUpdateFrame(1, window_increment=400_000))
+                await until(lambda: call.sent_bytes > before)
+                for _ in range(3):
+                    await pass_a_quarter()
+                moved.set()
+                for _ in range(20):
+                    await pass_a_quarter()
+            finally:
+                watch.stop()
+
+    moved = asyncio.Event()
+    async with raw_server(None, take_what_is_sent) as server:
+        channel = Channel(Address("127.0.0.1", server.port))
+        with pytest.raises(TimeoutError):
+            await upload(channel, server)
+        channel.close()
+    assert moved.is_set()
