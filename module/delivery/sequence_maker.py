@@ -1,8 +1,8 @@
 """Makes sequences in the cloud: each once everything captured in it has been delivered, and not before.
 
-A sequence that the cloud rejects is kept with its error, and delays nothing. While the connection has trouble, this
-waits, and lets the uploads find out when the cloud is back. The call is ``create_sequence`` of
-``viam.app.data_client.DataClient``.
+A sequence that the cloud rejects is kept with its error, and delays nothing. One that fails for now has its own delay,
+and another one is tried at the next look. While the connection has trouble, this waits, and lets the uploads find out
+when the cloud is back. The call is ``create_sequence`` of ``viam.app.data_client.DataClient``.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ class SequenceMaker:
         self._log = ThrottledLog(logger)
         self._clear = clear
         self._backoff = Backoff(config.retry_initial_s, config.retry_max_s)
-        self._attempt = 0
-        self._due = 0.0
+        self._attempts: dict[str, int] = {}
+        self._due: dict[str, float] = {}
+        """When a sequence may be tried again, in monotonic seconds, by its id."""
         self._unsure: dict[str, int] = {}
         self.trouble: dict[str, str] = {}
         """Why the last try of a sequence failed, by its id."""
@@ -82,15 +83,19 @@ class SequenceMaker:
                 await asyncio.sleep(LOOK_S)
 
     async def _make_those_complete(self, waiting: Sequence[CaptureSequence]) -> None:
-        for sequence in waiting:
+        # Those that were never tried come first, so that one whose delays are short does not take every look.
+        for sequence in sorted(waiting, key=lambda each: self._due.get(each.id, 0.0)):
             if not self._clear():
                 # The uploads find out when the cloud is back; then this continues at once.
-                self._attempt, self._due = 0, 0.0
+                self._attempts.clear()
+                self._due.clear()
                 return
-            if time.monotonic() < self._due:
+            if sequence.waiting_for or time.monotonic() < self._due.get(sequence.id, 0.0):
+                continue
+            await self._make(sequence)
+            if sequence.id in self._due:
+                # The trouble may be that of all: one call that fails is enough for this look.
                 return
-            if not sequence.waiting_for:
-                await self._make(sequence)
 
     async def _make(self, sequence: CaptureSequence) -> None:
         session = None
@@ -122,17 +127,17 @@ class SequenceMaker:
             else:
                 self._postpone(sequence, text)
         else:
-            self._attempt, self._due = 0, 0.0
             self._forget(sequence)
             self._logger.info("the cloud has made sequence %s; its id there is %s", sequence.id, made)
             await self._book.created(sequence.id)
 
     def _postpone(self, sequence: CaptureSequence, text: str) -> None:
-        self._due = time.monotonic() + self._backoff.delay(self._attempt)
-        self._attempt += 1
+        attempt = self._attempts.get(sequence.id, 0)
+        self._attempts[sequence.id] = attempt + 1
+        self._due[sequence.id] = time.monotonic() + self._backoff.delay(attempt)
         self.trouble[sequence.id] = text
         self._log.warning("sequences", f"{sequence.id} could not be made, and will be tried again: {text}")
 
     def _forget(self, sequence: CaptureSequence) -> None:
-        self._unsure.pop(sequence.id, None)
-        self.trouble.pop(sequence.id, None)
+        for each in (self._attempts, self._due, self._unsure, self.trouble):
+            each.pop(sequence.id, None)

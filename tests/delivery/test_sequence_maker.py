@@ -200,6 +200,44 @@ async def test_what_the_cloud_rejects_is_kept_with_its_error_and_holds_nobody_up
     assert (judge.calls, rig.maker.trouble) == (1, {})
 
 
+@pytest.mark.parametrize(
+    "status", [grpc.StatusCode.INTERNAL, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNKNOWN]
+)
+async def test_a_sequence_that_fails_again_and_again_holds_no_later_one_up(
+    start: Starter, status: grpc.StatusCode
+) -> None:
+    """It waits for hours, the later ones for the next look."""
+    judge = Judge(status, times=99, name="bad")
+    rig = await start(stopped("bad"), stopped("good"), judge=judge, retry_initial_s=36_000, retry_max_s=36_000)
+    await rig.until(lambda: rig.names() == ["good"])
+    rig.book.all.append(stopped("better"))
+    await rig.until(lambda: rig.names() == ["good", "better"])
+    assert (judge.calls, rig.maker.trouble) == (1, {"bad": f"{status.name}: not now"})
+
+
+async def test_a_sequence_whose_delays_are_short_does_not_take_every_look(start: Starter) -> None:
+    judge = Judge(grpc.StatusCode.INTERNAL, times=9999, name="bad")
+    rig = await start(stopped("bad"), stopped("good"), judge=judge, retry_initial_s=0.001, retry_max_s=0.001)
+    await rig.until(lambda: rig.names() == ["good"])
+
+
+async def test_of_many_sequences_one_fails_at_each_look(start: Starter) -> None:
+    """A cloud that is away does not get a call for each of them at once."""
+    looks: list[int] = []
+
+    async def away(_: CreateSequenceRequest) -> None:
+        looks.append(rig.book.looks)
+        raise Refusal(grpc.StatusCode.UNAVAILABLE, "away")
+
+    rig = await start(retry_initial_s=36_000, retry_max_s=36_000)
+    rig.cloud.judge_sequence = away
+    rig.book.all = [stopped(str(number)) for number in range(5)]
+    rig.book.stopped.set()
+    await rig.until(lambda: len(looks) == 5)
+    await rig.some_looks()
+    assert len(looks) == len(set(looks)) == 5
+
+
 async def test_what_nobody_can_say_is_rejected_after_ten_tries(start: Starter) -> None:
     judge = Judge(grpc.StatusCode.UNKNOWN, times=99)
     rig = await start(stopped("bad"), judge=judge)
