@@ -21,7 +21,7 @@ async def find_bad(
     captures, and returns its trouble or None.
 
     Each step sends one half. If it is accepted, the bad capture is in the other half. If it is rejected, the other half
-    is left for later. So a batch of n with one bad row costs log2(n) + 2 more calls.
+    is left for later. So a batch of n with one bad row costs at most log2(n) + 2 more calls.
     """
     suspects = items
     while len(suspects) > 1:
@@ -29,10 +29,10 @@ async def find_bad(
         trouble = await attempt(half)
         if trouble is None:
             suspects = rest
-        elif is_rejected(trouble, half):
+        elif is_rejected(trouble, half) and len(half) > 1:
             suspects = half
         else:
             return half, trouble
-    # The last one may have been found by exclusion: send it by itself, so that the answer is about it.
+    # The last one was found by exclusion: send it by itself, so that the answer is about it.
     trouble = await attempt(suspects)
     return None if trouble is None else (suspects, trouble)

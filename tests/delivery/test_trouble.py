@@ -47,6 +47,18 @@ async def test_two_bad_rows_are_both_found(start: Starter, bad: tuple[int, int])
     assert rig.cloud.calls.total() <= 1 + 2 * 12
 
 
+async def test_a_row_that_was_rejected_by_itself_is_not_sent_again(start: Starter) -> None:
+    rig = await start()
+    rig.cloud.judge = refuse_rows(0)
+    await rig.append(row(0), row(1))
+    await rig.flush()
+    assert rig.rows() == [1]
+    # Both, the first, the second.
+    assert rig.cloud.calls.total() == 3
+    (failure,) = await rig.store.failures(10)
+    assert failure.attempts == 2
+
+
 async def test_a_batch_too_large_for_the_cloud_is_split(start: Starter) -> None:
     """None of its rows is at fault, and none is rejected."""
     rig = await start(cloud={"max_message_bytes": 40_000})
