@@ -72,11 +72,6 @@ class Answer:
         raise GRPCError(status, message, _details(status, message, self._last.get(_DETAILS)))
 
     @property
-    def headers(self) -> list[Pair]:
-        """The metadata that came first."""
-        return list(_metadata(self._headers.items()))
-
-    @property
     def trailers(self) -> list[Pair]:
         """The metadata that came last."""
         return list(_metadata(self._last.items()))

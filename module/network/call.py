@@ -152,11 +152,6 @@ class Call:
             yield message
 
     @property
-    def initial_metadata(self) -> list[Pair]:
-        """The metadata before the answer, once the call has ended."""
-        return [] if self._answer is None else self._answer.headers
-
-    @property
     def trailing_metadata(self) -> list[Pair]:
         """The metadata after the answer, once the call has ended."""
         return [] if self._answer is None else self._answer.trailers

@@ -24,7 +24,6 @@ FALLBACK_S = 0.3
 """Seconds after which the next way is tried too."""
 _SUPPRESS_CONNECT_HEADERS = 265
 """CURLOPT_SUPPRESS_CONNECT_HEADERS, which pycurl has no name for."""
-SCHEMES = ("socks5", "socks5h", "http", "https")
 
 
 @dataclass(frozen=True, slots=True)
