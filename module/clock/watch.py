@@ -13,7 +13,7 @@ from module.errors import SpoolError
 
 
 class Ledger(Protocol):
-    """What the spool stores about the clock (``module.spool.clock_table.ClockLedger``)."""
+    """What the spool stores about the clock (``module.spool.clock_ledger.ClockLedger``)."""
 
     def of_boot(self, boot: str) -> Awaitable[Sequence[Stand]]:
         """Return the readings of a boot, the oldest first; raises SpoolError."""

@@ -31,7 +31,11 @@ from module.supervised import said_of
 from module.throttled_log import ThrottledLog
 
 IN_FLIGHT_BYTES = 32 * 1024 * 1024
-"""Limit of payloads in memory for uploads. Only a single payload that is larger may exceed it."""
+"""While uploads under way have this many bytes of payloads or more, only one of a higher priority starts.
+
+So memory holds more: all of the last payload that started, those of higher priorities, and what was read together and
+waits for its turn, which is at most 8 MB of rows, 1 MB of other captures, or a single larger one (``Store.claim``).
+"""
 CLOSE_GRACE_S = 1.0
 """Seconds that uploads under way may still take when the service closes."""
 _EMPTY_WAIT_S = 0.1

@@ -379,7 +379,7 @@ async def test_an_upload_that_ends_while_the_service_closes_counts(start: Starte
 
 
 async def test_large_payloads_wait_for_memory(start: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What uploads hold at once is bounded, except a single larger one."""
+    """None starts while those under way hold as much as is allowed; the last of them may hold more."""
     monkeypatch.setattr("module.delivery.uploader.IN_FLIGHT_BYTES", 5000)
     rig = await start(concurrency=8)
     await rig.append(image(0))
