@@ -185,7 +185,8 @@ async def test_a_key_that_is_revoked_while_uploads_run_is_noticed_by_them(start:
     rig.cloud.judge = revoke
     await rig.append(*(image(n) for n in range(200)))
     await rig.settled("refused")
-    assert rig.cloud.calls.total() <= 30 + 2 * 8
+    # Each of the last eight that succeeded may excuse the uploads beside it, and then eight more are refused at most.
+    assert rig.cloud.calls.total() <= 30 + 8 * 8
     assert (rig.store.items, rig.store.failed) == (200 - len(rig.images()), 0)
     rig.cloud.judge = None
     await rig.flush()
