@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import statistics
 import time
+from typing import Any
 
 import pytest
 from grpclib.protocol import H2Protocol
@@ -46,10 +47,14 @@ async def test_an_interval_and_its_own_id_make_two_sources_of_one_resource(start
     sensor = CountingSensor("s1")
     sources = [{"name": "s1", "interval_s": 0.1}, {"name": "s1", "id": "slow", "interval_s": 0.4}]
     rig = await start(sensor, sources=sources)
-    status = await rig.until(lambda status: status["sources"]["slow"]["captured"] >= 4)
-    fast, slow = (status["sources"][key]["captured"] for key in ("s1", "slow"))
-    missed = status["sources"]["s1"]["missed"]
-    assert 2.5 < (fast + missed) / (slow + status["sources"]["slow"]["missed"]) < 5.5
+
+    def ticks(status: dict[str, Any], key: str) -> int:
+        return int(status["sources"][key]["captured"] + status["sources"][key]["missed"])
+
+    # What is under way or not on the disk yet is in no count, so on a busy computer one of them may be behind.
+    status = await rig.until(
+        lambda status: ticks(status, "slow") >= 4 and 2.5 < ticks(status, "s1") / ticks(status, "slow") < 5.5
+    )
     assert status["sources"]["slow"]["schedule"] == "every 0.4 s"
 
 
@@ -77,7 +82,7 @@ async def test_a_resource_that_hangs_times_out_and_holds_nobody_up(start: Starte
     status = await rig.until(lambda status: status["sources"]["hanging"]["errors"] >= 2)
     assert status["sources"]["hanging"]["last_error"] == "hanging: no answer to Readings within 0.3 s"
     # If each waited for the other, they would be polled equally often.
-    assert status["sources"]["healthy"]["captured"] > 1 + len(hanging.polls)
+    await rig.until(lambda _: len(healthy.polls) > 2 * len(hanging.polls))
     hanging.hang.set()
     await rig.until(lambda status: status["sources"]["hanging"]["last_error"] is None)
 
