@@ -14,13 +14,16 @@ The rooms, from the ground up; a name within a room is a file of it, ``name/`` a
     files        ``folder_paths`` keeps every path inside its folder, ``threads`` may wait for a disk
     network      gRPC over libcurl, to the machine and to the cloud: ``routes`` takes a proxy or none, ``throttle``
                  limits the bandwidth
-    collection   from a tick to a capture: ``schedule`` has the next tick, ``phases`` which sources tick together,
-                 ``ticker`` waits, ``apis`` ask the resource, ``gate`` and ``changes`` (deadbands, similar images) drop
-                 unwanted captures, ``images`` crops and resizes, ``encoder`` makes the bytes to send; ``folders``
-                 watches files, ``folder_scan`` matches patterns and reads tags from paths
-    spool        the durable queue on the disk: others call ``store``, ``thread`` owns the file, ``rows`` write, read
-                 and checksum a capture, ``retention`` chooses what a full spool drops; ``damage/pages`` checks and
-                 reads the pages of a broken file, ``adoption/`` takes over a spool that nobody opens any more
+    collection   from a tick to a capture, for each source by its ``collector``: ``schedule`` has the next tick,
+                 ``phases`` which sources tick together, ``ticker`` waits, ``apis`` ask the resource, ``gate`` and
+                 ``changes`` (deadbands, similar images) drop unwanted captures, ``images`` crops and resizes,
+                 ``encoder`` makes the bytes to send; ``folders`` watches files, ``folder_scan`` matches patterns and
+                 reads tags from paths
+    spool        the durable queue on the disk: others call ``store``, ``thread`` owns the file, ``gathering`` lets rows
+                 wait for each other, ``database`` writes and reads the tables, ``rows`` makes rows of captures and has
+                 their checksums, ``stream_index`` knows the next stream, ``retention`` chooses what a full spool drops;
+                 ``damage/opening`` sets a broken file aside, ``damage/pages`` checks its pages; ``adoption/orphans``
+                 finds a spool that nobody opens any more, ``adoption/adopter`` takes it over
     delivery     what is sent next (``uploader``) and when (``upload_windows``), what an answer means, so whether to try
                  again (``outcome``), the next try (``attempts``), how long that waits (``backoff``), which part of a
                  batch is bad (``batch_split``); ``sequence_maker`` makes sequences in the cloud; ``wire/`` has the
@@ -30,10 +33,10 @@ The rooms, from the ground up; a name within a room is a file of it, ``name/`` a
                  ``pause`` has stopped, and the file that remembers it; ``pause_switch`` does it
     commands     the verbs of DoCommand, one file for each subject; ``table`` lists them
     service      the uploader as Viam's SDK builds it
-    health       the sensor of the uploader's health
+    health       the sensor of the uploader's health: ``readings`` decides whether it is well
     discovery    ``service`` asks the machine's resources, ``proposal`` makes a config of their answers
     serving      the socket to viam-server (``module_server``), the log; ``parent`` notices that viam-server has ended
-    conversion   ``run.sh convert``: a config of the data manager → one with the uploader
+    conversion   ``run.sh convert``: a config of the data manager → one with the uploader; ``captures`` become sources
     local, demo  a local cloud and a local machine; ``run.sh demo``
 
 Each room's ``__init__`` says what the room is for, and which file to read first.
