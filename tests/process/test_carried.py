@@ -25,7 +25,8 @@ async def _rebuild(rig: Rig, **attributes: Any) -> None:
 
 async def test_what_commands_have_set_outlives_a_rebuild_and_counts_go_on(start: Starter) -> None:
     gated = {"name": "s2", "interval_s": 0.05, "gate": {}}
-    rig = await start(CountingSensor("s1"), CountingSensor("s2"), sources=[FAST, gated])
+    sensor = CountingSensor("s1")
+    rig = await start(sensor, CountingSensor("s2"), sources=[FAST, gated])
     await rig.until(lambda status: _of(status)["captured"] >= 3 and _of(status, "s2")["filtered"] >= 3)
     await rig.drained()
     await rig.command("resume")
@@ -34,7 +35,12 @@ async def test_what_commands_have_set_outlives_a_rebuild_and_counts_go_on(start:
     await rig.command("trigger", sources=["s2"], for_s=600)
     await rig.command("pause", sources=["s1"])
     await rig.command("pause", what="upload")
-    before = await rig.until(lambda status: status["upload"]["in_flight"] == 0)
+    # A poll that was under way counts once its row is on the disk.
+    before = await rig.until(
+        lambda status: (
+            status["upload"]["in_flight"] == 0 and _of(status)["captured"] + _of(status)["errors"] == len(sensor.polls)
+        )
+    )
     await _rebuild(rig)
     after = await rig.until(lambda status: _of(status, "s2")["captured"] > _of(before, "s2")["captured"] + 2)
     assert {key: source["state"] for key, source in after["sources"].items()} == {"s1": "paused", "s2": "active"}
