@@ -284,9 +284,9 @@ class Carrier:
     def _keep_refused(self, load: Load, items: Sequence[Item], trouble: _Trouble) -> None:
         """Close the link, unless it is known that the cloud refuses only these captures, or only their stream."""
         record, stream = self._record(items[0]), items[0].stream
-        # They were refused before, and since then the link was opened by another capture.
-        again = self.link.state is State.ONLINE and (record.refused or stream in self._refused)
-        if trouble.alone or again:
+        # Since they were refused before, another capture has opened the link.
+        others_pass = self.link.state is State.ONLINE and (record.refused or stream in self._refused)
+        if trouble.alone or others_pass:
             self._keep_for_later(load, items, trouble)
             return
         self._refuse(trouble)

@@ -49,7 +49,7 @@ class Ballast:
 
 
 def _allocate(descriptor: int) -> None:
-    """Give a file the blocks of the whole reserve. Raises OSError."""
+    """Have the disk keep room for the whole file. Raises OSError."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, BALLAST_BYTES)
         return

@@ -9,8 +9,8 @@ Invariants
 4. A file is in ``sent_file`` from the transaction that deletes its capture: between the two there is no moment in
    which it could be sent again.
 
-All of it runs on one thread, the store's. Nothing here catches ``sqlite3.Error``, except that a table does
-not take a damaged row: the store decides what it means.
+All of it runs on one thread, the store's. The store decides what a ``sqlite3.Error`` means. Only if a table refuses a
+row, that is ``Damaged`` already here.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class SequenceBook:
         return new
 
     async def fill_in(self, methods: Mapping[str, str]) -> None:
-        """Give the sources of open sequences their methods, by the sources' ids, if they were not known yet."""
+        """Fill in, by the ids of sources, the methods that open sequences lack: their resources were not there."""
         await self._do(lambda table: table.fill_in(methods))
 
     async def stop(self, sequence_id: str) -> CaptureSequence | None:

@@ -96,7 +96,7 @@ class SequenceTable:
         )
 
     def fill_in(self, methods: Mapping[str, str]) -> None:
-        """Give the sources of open sequences their methods, by the sources' ids, if they were not known yet."""
+        """Fill in, by the ids of sources, the methods that open sequences lack: their resources were not there."""
         for sequence_id, text in self._db.execute("SELECT id, sources FROM sequence WHERE end_us IS NULL").fetchall():
             sources = json.loads(text)
             filled = [of | {"method": of["method"] or methods.get(of["id"], "")} for of in sources]

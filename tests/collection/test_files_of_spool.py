@@ -15,7 +15,7 @@ from module.capture import FileMark, Origin
 from module.collection.folders import FolderWatch
 from module.collection.gone_files import MISSING_DAYS
 from module.spool.store import Store
-from tests.collection.rig import LOGGER, config_of
+from tests.collection.rig import LOGGER, config_of, running
 from tests.spool.rig import SlowDisk, claim, drain, make_version_3, spool_config, upload_config
 from tests.waiting import until
 
@@ -47,14 +47,10 @@ class Machine:
             wall_clock=lambda: self.now_s,
             period_s=0.005,
         )
-        task = asyncio.create_task(watch.run())
         try:
-            yield watch
-            assert not task.done()
+            async with running(watch):
+                yield watch
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             await self.store.close()
 
     def _put_away(self, _origin: Origin, mark: FileMark) -> bool:

@@ -1,4 +1,4 @@
-"""The variables of a fragment, whose values each machine sets: what stays one, what is told of it."""
+"""Variables of a fragment, whose values each machine sets: which attributes keep them, and what the report says."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_a_variable_that_switches_the_data_manager_off_switches_each_source_off(
     assert conversion.complete
     texts = findings(conversion, Kind.MAPPED)
     assert texts["services[0].attributes.capture_disabled"] == "sources[].disabled, of each"
-    told = texts["components[0].service_configs[0].attributes.capture_methods[0]"]
-    assert ("as the variable says" in told) is (expected is not True)
+    text = texts["components[0].service_configs[0].attributes.capture_methods[0]"]
+    assert ("as the variable says" in text) is (expected is not True)
 
 
 def test_of_two_variables_that_switch_a_source_off_one_is_reported_as_lost() -> None:
@@ -72,7 +72,7 @@ def test_variables_of_a_fragment_stay_variables() -> None:
 def test_a_number_that_is_a_variable_is_reported_if_zero_meant_something() -> None:
     """0 has a meaning for the data manager, and the uploader refuses it."""
     given = machine(component(reads(variable("hz"))), maximum_num_sync_threads=variable("threads"))
-    told = findings(convert(given), Kind.DIFFERS)
+    texts = findings(convert(given), Kind.DIFFERS)
     rate = "components[0].service_configs[0].attributes.capture_methods[0].capture_frequency_hz"
-    assert "if a machine has 0, set disabled instead" in told[rate]
-    assert "if a machine has 0, leave it out" in told["services[0].attributes.maximum_num_sync_threads"]
+    assert "if a machine has 0, set disabled instead" in texts[rate]
+    assert "if a machine has 0, leave it out" in texts["services[0].attributes.maximum_num_sync_threads"]

@@ -12,9 +12,20 @@ import pytest
 
 from module.delivery.attempts import Carrier, Counts, Load
 from module.local.calls import Arrival, Call, Refusal, UploadMethod
-from tests.delivery.rig import LOGGER, Crowd, Starter, image, refuse, refuse_rows, row
+from tests.delivery.rig import LOGGER, Crowd, Rig, Starter, image, refuse, refuse_rows, row
 
 STATUS = grpc.StatusCode
+
+
+async def decided(rig: Rig) -> tuple[Carrier, Load]:
+    """Decide on the upload of an image, which has not begun."""
+    rig.uploader.pause()
+    await rig.append(image(1))
+    carrier = Carrier(rig.store, rig.client, rig.config.upload, LOGGER, Counts(), on_delivered=lambda *_: None)
+    stream, _ = rig.store.choose(0.0, flushing=True)
+    assert stream is not None
+    (items,) = await rig.store.claim(stream)
+    return carrier, Load({item.id: item for item in items}, 0, carrier.link.epoch)
 
 
 @pytest.mark.parametrize("bad", [0, 1, 250, 499, pytest.param(random.Random().randrange(2, 499), id="any")])
@@ -141,16 +152,10 @@ async def test_rejections_in_a_row_are_a_matter_of_configuration(start: Starter)
 async def test_an_upload_decided_before_a_refusal_does_not_replace_its_reason(start: Starter) -> None:
     """Its own rejection says less: that it was one of many is what helps."""
     rig = await start()
-    rig.uploader.pause()
-    await rig.append(image(1))
     rig.cloud.judge = refuse(STATUS.INVALID_ARGUMENT, "no such organisation")
-    carrier = Carrier(rig.store, rig.client, rig.config.upload, LOGGER, Counts(), on_delivered=lambda *_: None)
-    stream, _ = rig.store.choose(0.0, flushing=True)
-    assert stream is not None
-    (items,) = await rig.store.claim(stream)
-    load = Load({item.id: item for item in items}, 0, carrier.link.epoch)
+    carrier, load = await decided(rig)
     carrier.link.refused(time.monotonic(), carrier.link.epoch, "20 captures in a row were rejected")
-    await carrier.deliver(load, items)
+    await carrier.deliver(load, list(load.held.values()))
     assert carrier.link.last_error == "20 captures in a row were rejected"
     assert (rig.cloud.calls.total(), rig.store.failed) == (1, 0)
 
@@ -161,14 +166,9 @@ async def test_an_upload_decided_before_an_outage_does_not_wait_for_its_end_once
 ) -> None:
     """Nothing would put its captures back before the next outage ends."""
     rig = await start()
-    rig.uploader.pause()
-    await rig.append(image(1))
     rig.cloud.judge = refuse(status, "no")
-    carrier = Carrier(rig.store, rig.client, rig.config.upload, LOGGER, Counts(), on_delivered=lambda *_: None)
-    stream, _ = rig.store.choose(0.0, flushing=True)
-    assert stream is not None
-    (items,) = await rig.store.claim(stream)
-    load = Load({item.id: item for item in items}, 0, carrier.link.epoch)
+    carrier, load = await decided(rig)
+    items = list(load.held.values())
     carrier.link.failed(time.monotonic(), carrier.link.epoch, "away")
     carrier.link.worked()
     for _ in range(2):

@@ -71,7 +71,7 @@ class StallWatch:
             self._waits_s, self._waits_since = self._patience.answer_s, now
             self._until = now + self._waits_s
         elif now >= self._until:
-            # The limit ends only here: a timer of its own could come before the look that sees bytes move again.
+            # Only a look ends the upload: a timer beside it could do so just before a look sees bytes move again.
             self._limit.reschedule(now)
             return
         self._look_again()
