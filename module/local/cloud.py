@@ -14,13 +14,9 @@ from __future__ import annotations
 import asyncio
 import collections
 import functools
-import random
 import secrets
-import socket
-import sys
 import time
 import uuid
-import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -34,6 +30,7 @@ from viam.proto.app import datasync
 from viam.proto.app.data import CreateSequenceRequest, CreateSequenceResponse
 
 from module.local.calls import Arrival, Call, CreatedSequence, Refusal, UploadMethod, opened
+from module.local.held_port import HeldPort
 from module.local.shelf import Shelf, Sink
 
 _T = TypeVar("_T")
@@ -100,6 +97,7 @@ class LocalCloud:
         self.calls = collections.Counter()
         self._shelf = Shelf(folder)
         self._port = port
+        self._held: HeldPort | None = None
         self._keep_payloads = keep_payloads
         self._record_messages = record_messages
         self._max_message_bytes = max_message_bytes
@@ -117,7 +115,9 @@ class LocalCloud:
         limit = ("grpc.max_receive_message_length", self._max_message_bytes)
         server = grpc.aio.server(options=[*self._options, limit])
         server.add_generic_rpc_handlers(self._services())
-        self._port = self._port or _quiet_port(self)
+        if not self._port:
+            self._held = HeldPort()
+            self._port = self._held.number
         server.add_insecure_port(f"127.0.0.1:{self._port}")
         self._server = server
         await server.start()
@@ -303,25 +303,3 @@ def _parse(message: type[Any], raw: bytes) -> _Received:
 def _bearer(context: Any) -> str:
     headers = dict(context.invocation_metadata() or ())
     return str(headers.get("authorization", "")).removeprefix("Bearer ")
-
-
-def _quiet_port(owner: object) -> int:
-    """Return a free port below those of outgoing connections, so that no client's connection can take it meanwhile.
-
-    On Linux nobody else gets it while ``owner`` lives, even while no server listens there.
-    """
-    for port in random.sample(range(20_000, 32_000), 100):
-        held = socket.socket()
-        try:
-            held.bind(("127.0.0.1", port))
-        except OSError:
-            held.close()
-            continue
-        if sys.platform == "linux":
-            # From now on a server may listen there, and only one, as each sets this option.
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            weakref.finalize(owner, held.close)
-        else:
-            held.close()
-        return port
-    raise OSError("no free port from 20000 to 31999 on 127.0.0.1")

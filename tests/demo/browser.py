@@ -6,13 +6,14 @@ import base64
 import contextlib
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
+
+from module.local.held_port import HeldPort
 
 _ARGUMENTS = (
     "--headless",
@@ -39,16 +40,14 @@ class Browser:
     """One window; a context manager. ``profile`` is a new folder that it may fill."""
 
     def __init__(self, profile: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = HeldPort()
         self._profile = profile
         self._session = ""
         self._driver: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
         self._driver = subprocess.Popen(
-            ["chromedriver", f"--port={self._port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["chromedriver", f"--port={self._port.number}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         self.until(self._is_up)
         binary = next(filter(None, map(shutil.which, _NAMES)))
@@ -164,7 +163,7 @@ class Browser:
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self._port}{path}",
+            f"http://127.0.0.1:{self._port.number}{path}",
             None if body is None else json.dumps(body).encode(),
             {"Content-Type": "application/json"},
             method=method,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +16,7 @@ import pytest
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from module.errors import NetworkError
+from module.local.held_port import HeldPort
 from module.network import tls
 from module.network.address import Address
 from module.network.channel import Channel
@@ -34,9 +34,8 @@ USER, PASSWORD = "robot", "word-that-is-secret"
 @contextlib.asynccontextmanager
 async def proxy(scheme: str, *, locked: bool, certificate: Path | None = None) -> AsyncIterator[str]:
     """A proxy in another process (pproxy); its URL without credentials. ``certificate``: it speaks TLS."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    held = HeldPort()
+    port = held.number
     credentials = f"#{USER}:{PASSWORD}" if locked else ""
     kind = "socks5" if scheme.startswith("socks5") else "http"
     with_tls = [] if certificate is None else ["--ssl", str(certificate)]

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from viam.utils import dict_to_struct
 
 from module.local.calls import UploadMethod
 from module.local.cloud import LocalCloud
+from module.local.held_port import HeldPort
 from tests.process.rig import ROOT
 
 BINARY = shutil.which("viam-server")
@@ -75,7 +75,9 @@ class Machine:
         folder.mkdir(parents=True, exist_ok=True)
         self.cloud = cloud
         self.config: dict[str, Any] = json.loads(json.dumps(config))
-        self.port = _free_port()
+        # Also while viam-server is stopped: it must be able to start there again.
+        self._held = HeldPort()
+        self.port = self._held.number
         self.home = folder / "viam-home"
         """``VIAM_HOME``."""
         self.log = folder / "viam-server.log"
@@ -270,13 +272,6 @@ async def local_cloud() -> AsyncIterator[tuple[LocalCloud, str]]:
         yield cloud, address
     finally:
         await cloud.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        port: int = asked.getsockname()[1]
-        return port
 
 
 class Maker:
