@@ -141,7 +141,11 @@ async def all_rejected(bench: Bench, seconds: float) -> None:
     async def judge(_: Call) -> None:
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "nothing at all")
 
+    # While an upload that was let in still arrives, a rejection is that of one capture, which is given up.
+    await bench.rig.command("pause", what="upload")
+    await bench.rig.until(lambda status: not status["upload"]["in_flight"])
     bench.cloud.judge = judge
+    await bench.rig.command("resume", what="upload")
     await _refused(bench, seconds, "nothing at all")
 
 
