@@ -134,10 +134,10 @@ async def test_capture_answers_in_time_when_the_cloud_is_away(start: Starter) ->
     rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}])
     await rig.cloud.stop()
     began = time.monotonic()
-    answer = await rig.command("capture", wait="uploaded", timeout_s=0.5)
+    answer = await rig.command("capture", wait="uploaded", timeout_s=5)
     assert time.monotonic() - began < 20
     assert answer["captured"] == {"s1": 1}
-    assert "not uploaded within 0.5 s" in answer["errors"]["s1"]
+    assert "not uploaded within 5 s" in answer["errors"]["s1"]
     await rig.cloud.start()
     await rig.cloud.wait_for(lambda: rig.numbers("s1") == [1], 10)
 
@@ -170,12 +170,13 @@ async def test_a_caller_that_waits_too_long_learns_why(
     await rig.command("capture")
     if not attributes and case != "a pause":
         await rig.until(lambda status: status["upload"]["last_error"] is not None)
-    captured = await rig.command("capture", wait="uploaded", timeout_s=0.3)
+    # Its poll, and what writes the row to the disk, must end within this time too.
+    captured = await rig.command("capture", wait="uploaded", timeout_s=5)
     assert captured["captured"] == {"s1": 1}
     uploaded = await rig.command("upload_data", text="x", file_name="a.txt", wait="uploaded", timeout_s=0.3)
     rows = await rig.command("upload_rows", rows=[{"a": 1}], wait="uploaded", timeout_s=0.3, **WHOSE)
-    for error in (captured["errors"]["s1"], uploaded["error"], rows["error"]):
-        assert error.startswith("not uploaded within 0.3 s; it stays in the spool; ")
+    for error, waited_s in ((captured["errors"]["s1"], 5), (uploaded["error"], 0.3), (rows["error"], 0.3)):
+        assert error.startswith(f"not uploaded within {waited_s} s; it stays in the spool; ")
         assert says in error
     flushed = await rig.command("flush", timeout_s=0.3)
     assert flushed["remaining_items"] >= 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -19,14 +20,21 @@ def start(start_in_one_process: Starter) -> Starter:
 
 async def test_pause_and_resume_of_captures_and_of_uploads(start: Starter) -> None:
     sources = [{"name": "s1", "interval_s": 0.05}, {"name": "s2", "interval_s": 0.05}]
-    rig = await start(CountingSensor("s1"), CountingSensor("s2"), sources=sources)
+    s1 = CountingSensor("s1")
+    rig = await start(s1, CountingSensor("s2"), sources=sources)
     assert await rig.command("pause", what="capture", sources=["s1"]) == {"paused": ["s1"]}
-    before = (await rig.until(lambda status: status["sources"]["s1"]["state"] == "paused"))["sources"]
+
+    def paused(source: dict[str, Any]) -> bool:
+        # A poll counts once its row is on the disk.
+        return bool(source["state"] == "paused" and source["captured"] + source["errors"] == len(s1.polls))
+
+    before = (await rig.until(lambda status: paused(status["sources"]["s1"])))["sources"]
     after = (await rig.until(lambda status: status["sources"]["s2"]["captured"] > before["s2"]["captured"] + 3))[
         "sources"
     ]
     assert after["s1"]["captured"] <= before["s1"]["captured"] + 1
-    assert after["s1"]["missed"] == 0
+    # Before the pause, a busy computer may have missed some.
+    assert after["s1"]["missed"] == before["s1"]["missed"]
     assert await rig.command("pause", what="upload") == {"paused": ["s1", "upload"]}
     status = await rig.until(lambda status: status["spool"]["items"] > 5)
     assert status["upload"]["state"] == "paused"
@@ -112,7 +120,7 @@ async def test_flush_counts_what_is_left_of_what_was_captured_before(start: Star
     answer = flush.result()
     assert (answer["remaining_items"], answer["remaining_bytes"]) == (3, waiting["bytes"])
     assert answer["reason"].startswith("offline: ")
-    assert (await rig.status())["spool"]["items"] > 3
+    await rig.until(lambda status: status["spool"]["items"] > 3)
 
 
 async def test_a_rejected_capture_ends_a_flush(start: Starter) -> None:

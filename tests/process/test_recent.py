@@ -50,7 +50,9 @@ async def test_the_last_captures_come_newest_first_with_what_the_cloud_calls_the
 
 async def test_a_limit_holds_and_at_most_a_hundred_are_known(start: Starter) -> None:
     rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}])
-    await rig.command("capture", count=120)
+    # Each command has 30 s, and each poll waits for the disk.
+    for _ in range(4):
+        await rig.command("capture", count=30)
     assert len(await recent(rig)) == 10
     newest = await recent(rig, limit=3)
     every = await recent(rig, limit=100)
