@@ -61,7 +61,7 @@ class Errands(Generic):
 
 
 async def add_discovery(rig: Rig, **attributes: Any) -> DiscoveryClient:
-    await rig.server.add_resource("discovery", {"timeout_s": 1, **attributes}, **DISCOVERY)
+    await rig.server.add_resource("discovery", {"timeout_s": 5, **attributes}, **DISCOVERY)
     return DiscoveryClient("discovery", rig.server.channel)
 
 
@@ -121,7 +121,7 @@ async def test_what_the_machine_has_becomes_a_config_that_works(start: Starter) 
     off = {key: source["comment"] for key, source in sources.items() if source.get("disabled")}
     assert set(off) == {"dead", "stuck", "blind"}
     assert "no such bus" in off["dead"]
-    assert "no answer to Readings within 1 s" in off["stuck"]
+    assert "no answer to Readings within 5 s" in off["stuck"]
     assert off["blind"] == "blind: GetImages returned no bytes"
     assert "disabled, because they returned nothing: 3 of 8" in attributes["comment"]
     assert attributes["comment"].startswith("about ")
@@ -184,7 +184,7 @@ async def test_the_caller_gets_its_answer_in_its_own_time(start: Starter) -> Non
         each.hang.clear()
     rig = await start(CountingSensor("host"), *hanging)
     discovery = await add_discovery(rig, timeout_s=60)
-    _, sources = await discover(discovery, timeout=3)
+    _, sources = await discover(discovery, timeout=20)
     assert sources["host"]["interval_s"] == 1
     assert all("caller's time" in sources[each.name]["comment"] for each in hanging)
     for each in hanging:
