@@ -23,6 +23,12 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy computer's module is not killed before it ends: its exit status is its own."""
+    monkeypatch.setattr("module.local.viam_server._EXIT_S", 60.0)
+
+
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Starter]:
     """Start a machine with these resources, its module and a cloud; everything ends with the test."""

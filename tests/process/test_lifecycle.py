@@ -19,7 +19,7 @@ from viam.proto.common import DoCommandRequest
 from viam.proto.service.generic import GenericServiceStub
 
 from module.local.viam_server import MachineError
-from tests.process.rig import KEY, KEY_ID, NAME, CountingSensor, Rig, Starter
+from tests.process.rig import KEY, KEY_ID, NAME, Beside, CountingSensor, Rig, Starter
 
 SOURCE = {"name": "s1", "capture_frequency_hz": 20}
 
@@ -48,9 +48,10 @@ async def test_a_silent_cloud_delays_neither_start_nor_captures_nor_stop(start: 
         status = await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 30)
         # In 30 s at most: who waited for the cloud each time would need as many of its connection's timeouts.
         assert status["upload"]["connected"] is False
-        ended = await rig.server.terminate()
+        async with Beside() as beside:
+            ended = await rig.server.terminate()
         assert ended is not None
-        assert ended.seconds < 5
+        assert ended.seconds < 5 + beside.late_s
         assert ended.code == 0
 
 
@@ -163,16 +164,22 @@ async def _flap(rig: Rig, chance: random.Random, enough: asyncio.Event) -> None:
 async def test_reconfigurations_lose_nothing_and_take_effect(start: Starter) -> None:
     sensor = CountingSensor("s1")
     rig = await start(sensor, sources=[{**SOURCE, "tags": ["round0"]}])
+    unanswered: set[int] = set()
     for number in range(1, 6):
+        sent = len(rig.numbers("s1"))
         await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 2)
         attributes = rig.attributes(sources=[{**SOURCE, "tags": [f"round{number}"]}])
+        began = time.monotonic()
         await rig.server.reconfigure_resource(NAME, attributes)
+        if time.monotonic() - began >= 0.9:
+            # It waits a second for the cloud's answers. On a busy computer one may be missing; those rows go again.
+            unanswered |= set(rig.numbers("s1")[sent:])
     await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 2)
     await rig.drained()
     arrived = rig.numbers("s1")
-    assert len(arrived) == len(set(arrived))
+    assert {number for number in arrived if arrived.count(number) > 1} <= unanswered
     # A poll that a reconfiguration cut off was never captured; one that was captured is never lost.
-    assert len(arrived) >= len(sensor.polls) - 6
+    assert len(set(arrived)) >= len(sensor.polls) - 6
     assert {tag for arrival in rig.arrivals() for tag in arrival.metadata.tags} == {f"round{n}" for n in range(6)}
 
 
