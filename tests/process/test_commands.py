@@ -185,14 +185,20 @@ async def test_a_caller_that_waits_too_long_learns_why(
 
 async def test_a_caller_learns_that_the_service_closes(start: Starter) -> None:
     rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}], upload={"batch_wait_s": 3600})
-    asked = [
-        asyncio.create_task(rig.command("capture", wait="uploaded", timeout_s=60)),
-        asyncio.create_task(rig.command("capture", count=100, interval_s=0.5, timeout_s=60)),
-        asyncio.create_task(rig.command("upload_rows", rows=[{"a": 1}], wait="uploaded", **WHOSE)),
-    ]
-    await rig.until(lambda status: status["spool"]["items"] >= 3)
+    asked = []
+    # One after the other, the burst last: of the others each has one item, so each is known to be under way.
+    for started, command in enumerate(
+        (
+            rig.command("capture", wait="uploaded", timeout_s=60),
+            rig.command("upload_rows", rows=[{"a": 1}], wait="uploaded", **WHOSE),
+            rig.command("capture", count=100, interval_s=0.5, timeout_s=60),
+        ),
+        1,
+    ):
+        asked.append(asyncio.create_task(command))
+        await rig.until(lambda status, started=started: status["spool"]["items"] >= started)  # type: ignore[misc]
     await rig.server.reconfigure_resource("uploader")
-    waited, burst, rows = await asyncio.wait_for(asyncio.gather(*asked), 30)
+    waited, rows, burst = await asyncio.wait_for(asyncio.gather(*asked), 30)
     assert waited["errors"] == {"s1": "the service is closing; it stays in the spool"}
     assert burst["errors"] == {"s1": "the service is closing"}
     assert rows["error"] == "the service is closing; it stays in the spool"
