@@ -14,7 +14,7 @@ from module.courier.control import Control
 from module.courier.pause_record import What
 from module.courier.status import status_of
 from module.errors import CLOSING, SpoolError, Unavailable
-from tests.courier.test_courier import running, until
+from tests.courier.test_courier import running, until, until_open
 from tests.process.rig import CountingSensor
 from tests.spool.rig import SlowDisk
 
@@ -35,7 +35,7 @@ async def test_what_needs_the_spool_is_unavailable_while_the_service_closes(tmp_
     """Also if the spool was open when it was asked, and closes while it waits."""
     answers = {}
     async with running(tmp_path, "http://127.0.0.1:1") as courier:
-        await courier.opened()
+        await until_open(courier)
         await courier.store.close()
         for name, ask in ASKED.items():
             with pytest.raises(Unavailable) as refusal:
@@ -64,8 +64,10 @@ async def test_a_sequence_that_begins_before_its_resource_is_there_gets_the_meth
     """viam-server rebuilds the service once it has built the resource."""
     sources = [{"name": "s1"}]
     async with running(tmp_path, "http://127.0.0.1:1", sources=sources) as courier:
+        await until_open(courier)
         begun = await Control(courier).start_sequence(["s1"], [])
     async with running(tmp_path, "http://127.0.0.1:1", CountingSensor("s1"), sources=sources) as courier:
+        await until_open(courier)
         ended = await Control(courier).stop_sequence(begun.id)
     assert ended is not None
     assert [each.method for each in ended.sources] == ["Readings"]
@@ -80,7 +82,7 @@ async def test_a_change_that_the_disk_refused_is_captured_once_it_does_not(
     sensor.hang.clear()
     sources = [{"name": "s1", "interval_s": 0.02, "on_change": {"deadband": 1e12}}]
     async with running(tmp_path, "http://127.0.0.1:1", sensor, sources=sources) as courier:
-        await courier.opened()
+        await until_open(courier)
         disk.refuses = True
         sensor.hang.set()
         await until(courier, lambda status: status["sources"]["s1"]["errors"] > 0)
@@ -99,7 +101,7 @@ async def test_what_the_disk_refused_stays_the_last_error_until_it_takes_a_captu
     disk = SlowDisk(monkeypatch)
     sources = [{"name": "s1", "interval_s": 0.02, "gate": {}}]
     async with running(tmp_path, "http://127.0.0.1:1", CountingSensor("s1"), sources=sources) as courier:
-        await courier.opened()
+        await until_open(courier)
         disk.refuses = True
         with pytest.raises(SpoolError):
             await courier.collectors["s1"].capture()
@@ -123,7 +125,7 @@ async def test_a_capture_counts_once_the_disk_has_it_though_its_caller_has_gone(
     sources, upload = [{"name": "s1"}], {"disabled": True}
     sensor, address = CountingSensor("s1"), "http://127.0.0.1:1"
     async with running(tmp_path, address, sensor, sources=sources, upload=upload, spool=spool) as courier:
-        await courier.opened()
+        await until_open(courier)
         disk.hang()
         call = asyncio.ensure_future(courier.collectors["s1"].capture())
         while not courier.store.pending.captures:

@@ -97,6 +97,11 @@ async def until(courier: Courier, holds: Callable[[dict[str, Any]], bool]) -> di
     raise AssertionError(f"never so: {status}")
 
 
+async def until_open(courier: Courier) -> None:
+    """Return once the spool is open, however busy the computer is: ``opened`` gives up after seconds."""
+    await until(courier, lambda _: courier.problem is None)
+
+
 def health(status: dict[str, Any]) -> dict[str, Any]:
     return dict(Vitals("courier", per_source=False).read(status, now=time.monotonic()))
 
@@ -170,7 +175,7 @@ async def test_an_upload_that_ends_in_a_defect_is_tried_again_after_a_delay_and_
     clock = SimpleNamespace(monotonic=time.monotonic, time_ns=Broken(time.time_ns, 2))
     monkeypatch.setattr(carrier_module, "time", clock)
     async with running(tmp_path, cloud[1], CountingSensor("s1"), sources=[{"name": "s1"}]) as courier:
-        await courier.opened()
+        await until_open(courier)
         (capture_id,) = await courier.collectors["s1"].capture()
         delivered = courier.uploader.wait_for(capture_id)
         await _until_it_fails(courier, "an upload")
@@ -217,7 +222,7 @@ async def test_while_another_instance_holds_the_spool_sources_wait_and_count_wha
     ]
     async with contextlib.AsyncExitStack() as held:
         first = await held.enter_async_context(running(tmp_path, cloud[1]))
-        await first.opened()
+        await until_open(first)
         first.carried.pauses.pause(What.SOURCE, ["paused"])
         assert await first.switch.keep() is None
         async with running(tmp_path, cloud[1], CountingSensor("s1"), sources=sources) as second:
