@@ -134,7 +134,10 @@ async def test_a_source_that_fails_says_so_and_begins_again(
         assert "source s1: MemoryError: no memory left" in health(status)["reason"]
         assert health(status)["ok"] is False
         assert any(record.exc_info and "source s1 ended" in record.getMessage() for record in caplog.records)
-        status = await until(courier, lambda status: status["sources"]["s1"]["captured"] > 0)
+        # On a busy computer it has missed more than it has captured at first.
+        status = await until(
+            courier, lambda status: status["sources"]["s1"]["captured"] > 0 and health(status)["ok"] is True
+        )
         assert status["sources"]["s1"]["state"] == "active"
         assert (status["failing"], health(status)["ok"]) == ({}, True)
 
