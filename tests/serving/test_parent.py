@@ -84,9 +84,10 @@ class Machine:
         self._door = await asyncio.start_unix_server(self._accept, self.path)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
         inner_reader, inner_writer = await asyncio.open_unix_connection(self._inner)
         self._writers += [writer, inner_writer]
+        # Not before: what counts as accepted can be cut.
+        self.accepted += 1
         for one in (self._pass(reader, inner_writer), self._pass(inner_reader, writer)):
             pipe = asyncio.create_task(one)
             self._pipes.add(pipe)
