@@ -106,13 +106,13 @@ def test_a_capture_costs_no_more_than_to_write_it_as_a_line() -> None:
     kept = written = float("inf")
     for _ in range(9):
         recent = Recent(["s"])
-        began = time.perf_counter()
+        began = time.thread_time()
         for number in range(count):
             recent.spooled(captures, [number])
             recent.uploaded(items[number : number + 1], "file")
-        kept = min(kept, time.perf_counter() - began)
-        began = time.perf_counter()
+        kept = min(kept, time.thread_time() - began)
+        began = time.thread_time()
         for _ in range(count):
             json.dumps(readings)
-        written = min(written, time.perf_counter() - began)
+        written = min(written, time.thread_time() - began)
     assert kept < written
