@@ -25,15 +25,15 @@ def hang() -> Iterator[threading.Event]:
 
 
 async def test_the_result_or_error_of_work_is_returned() -> None:
-    assert await threads.answer("/a", divmod, 7, 3) == (2, 1)
+    assert await threads.answer("/a", divmod, 7, 3, within_s=30) == (2, 1)
     with pytest.raises(ZeroDivisionError):
-        await threads.answer("/a", divmod, 7, 0)
+        await threads.answer("/a", divmod, 7, 0, within_s=30)
 
 
 async def test_a_folder_that_hangs_takes_few_threads_and_none_of_another(hang: threading.Event) -> None:
     before = threading.active_count()
     stuck = [threads.start("/hangs", hang.wait) for _ in range(20)]
-    assert await asyncio.wait_for(threads.answer("/works", int), 30) == 0
+    assert await threads.answer("/works", int, within_s=30) == 0
     assert threading.active_count() <= before + threads.MOST_THREADS + 1
     with pytest.raises(FileUnavailable, match="'/hangs' has not answered for 0 s"):
         await threads.within("/hangs", stuck[0], 0)
@@ -122,14 +122,14 @@ async def test_what_was_cancelled_before_it_began_is_never_done(hang: threading.
     waiting = threads.start("/busy", done.append, 1)
     waiting.cancel()
     hang.set()
-    assert await threads.answer("/busy", int) == 0
+    assert await threads.answer("/busy", int, within_s=30) == 0
     assert done == []
 
 
 async def test_threads_without_work_end_and_none_keeps_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "_IDLE_S", 0.01)
-    (thread,) = {await threads.answer("/idle", threading.current_thread) for _ in range(1)}
+    (thread,) = {await threads.answer("/idle", threading.current_thread, within_s=30) for _ in range(1)}
     assert thread.daemon
     while thread.is_alive():
         await asyncio.sleep(0.001)
-    assert await threads.answer("/idle", int) == 0
+    assert await threads.answer("/idle", int, within_s=30) == 0
