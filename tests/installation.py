@@ -100,7 +100,7 @@ class Installation:
         """Start run.sh, or `program`, and wait for its end."""
         command = [str(program or self.run_sh), *arguments]
         return subprocess.run(
-            command, cwd=cwd, env=self.environment(**more), capture_output=True, text=True, timeout=60, check=False
+            command, cwd=cwd, env=self.environment(**more), capture_output=True, text=True, timeout=600, check=False
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

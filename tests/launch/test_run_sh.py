@@ -65,7 +65,7 @@ def test_two_at_once_build_once(installation: Installation, tmp_path: Path) -> N
     assert second.stdout is not None
     assert "waiting for another start" in second.stdout.readline()
     go.touch()
-    errors = [process.communicate(timeout=60)[1] for process in (first, second)]
+    errors = [process.communicate(timeout=600)[1] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), errors
     assert installation.builds() == 1
 
@@ -207,7 +207,7 @@ def test_the_module_has_the_pid_of_the_shell(installation: Installation) -> None
     """viam-server signals the process that it started."""
     installation.python()
     process = installation.start("./a.sock")
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
     assert json.loads(output.splitlines()[-1])["pid"] == process.pid
 
