@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.slow_disk import SlowDisk, built
 from module.local.cloud import LocalCloud
-from tests.process.rig import KEY, KEY_ID, NAME, PART, CountingSensor, Rig
+from tests.process.rig import KEY, KEY_ID, NAME, PART, Beside, CountingSensor, Rig
 
 DELAYS_MS = (5, 40, 200, 1000)
 RATES_HZ = {"s1": 50.0, "s2": 50.0}
@@ -46,6 +46,8 @@ class Figures:
     """From the request to its answer."""
     lost: int
     """Captures that were counted and did not arrive."""
+    late_s: float = 0.0
+    """How far this computer was behind at most: an answer that is read so late has more syncs before it."""
 
     def row(self) -> str:
         """A row of the table."""
@@ -90,7 +92,9 @@ async def met_with_a_slow_disk(folder: Path, delay_ms: float, *, seconds: float,
             await rig.configure(**attributes)
             await _captures(rig)
             disk.set(delay_ms)
-            return await _Look(rig, disk, sensors, attributes).figures(delay_ms, seconds, changes)
+            async with Beside() as beside:
+                figures = await _Look(rig, disk, sensors, attributes).figures(delay_ms, seconds, changes)
+            return replace(figures, late_s=beside.late_s)
     finally:
         await cloud.stop()
 
