@@ -147,6 +147,11 @@ async def all_rejected(bench: Bench, seconds: float) -> None:
     bench.cloud.judge = judge
     await bench.rig.command("resume", what="upload")
     await _refused(bench, seconds, "nothing at all")
+    # It ends as it begins.
+    await bench.rig.command("pause", what="upload")
+    await bench.rig.until(lambda status: not status["upload"]["in_flight"])
+    bench.heal()
+    await bench.rig.command("resume", what="upload")
 
 
 async def part_unknown(bench: Bench, seconds: float) -> None:

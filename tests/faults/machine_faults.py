@@ -20,7 +20,7 @@ from tests.faults.bench import RATES_HZ, Bench
 from tests.faults.ledger import Key, Row
 from tests.faults.machine import COMPILER, Clock, FickleSensor, Mood, still_image
 from tests.faults.report import total
-from tests.process.rig import NAME, CountingSensor, Rig, StillCamera
+from tests.process.rig import NAME, Beside, CountingSensor, Rig, StillCamera
 from tests.waiting import until
 
 CLOCK, CHANGES, STALL = "the clock jumps an hour", "the uploader is reconfigured", "SIGTERM while all uploads stall"
@@ -231,12 +231,15 @@ async def reconfigurations(bench: Bench, *, count: int, every_s: float = 0.0) ->
 async def _change(bench: Bench, number: int) -> None:
     bench.attributes["tags"] = [f"life {number}"]
     bench.attributes["upload"]["concurrency"] = 1 + number % 4
-    took = await _reconfigure(bench)
-    assert took < QUICK_S, f"reconfiguration {number} took {took} s"
+    async with Beside() as beside:
+        took = await _reconfigure(bench)
+    assert took < QUICK_S + beside.late_s, f"reconfiguration {number} took {took} s, {beside.late_s} s behind"
 
 
 async def _reconfigure(bench: Bench) -> float:
-    begun = time.monotonic()
+    # The books' own status, which may be under way, is no part of it.
+    async with bench._books:
+        begun = time.monotonic()
     await bench.remove()
     await bench.configure()
     return time.monotonic() - begun
@@ -269,9 +272,11 @@ async def two_uploaders(bench: Bench, *, apart: bool) -> None:
         await bench.captured(3)
         await rival.add_resource(RIVAL, bench.rig.attributes(sources=sources, spool=spool))
         await _held_up(status)
-        begun = time.monotonic()
-        await rival.remove_resource(RIVAL)
-        assert time.monotonic() - begun < QUICK_S, "one that waits is slow to go"
+        async with Beside() as beside:
+            begun = time.monotonic()
+            await rival.remove_resource(RIVAL)
+            took = time.monotonic() - begun
+        assert took < QUICK_S + beside.late_s, "one that waits is slow to go"
         await rival.add_resource(RIVAL, bench.rig.attributes(sources=sources, spool=spool))
         await _held_up(status)
         await bench.set_cloud(up=False)
@@ -328,11 +333,12 @@ async def sigterm_while_stalled(bench: Bench) -> None:
             await bench.link.stalled.wait()
         await asyncio.gather(*puts)
         bench.begin(STALL)
-        ended = await bench.rig.server.terminate()
+        async with Beside() as beside:
+            ended = await bench.rig.server.terminate()
         bench.strike()
         assert ended is not None
         assert ended.code == 0, ended
-        assert ended.seconds < 5, ended
+        assert ended.seconds < 5 + beside.late_s, ended
         bench.heal()
         await bench.restart()
         await bench.captured(1)
