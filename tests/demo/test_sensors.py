@@ -8,6 +8,13 @@ from module.demo.cell import JAM_S, Cell
 from module.demo.sensors import ConveyorSensor, DriveSensor, GpsSensor, GripperSensor
 
 
+@pytest.fixture(autouse=True)
+def _stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell and its sensors ask for the time one after the other: it is the same, however late they are."""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+
+
 def _cell(since_jam: float) -> Cell:
     """A cell whose last jam began so long ago."""
     return Cell(first_jam_at=time.time() - since_jam)

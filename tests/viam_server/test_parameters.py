@@ -43,11 +43,13 @@ def board(capture: dict[str, Any]) -> dict[str, Any]:
 
 
 def messages(data: bytes) -> Iterator[bytes]:
-    """The messages of a capture file, each after its length (rdk, ``data/capture_file.go``)."""
+    """The messages of a capture file, each after its length, which may be cut (rdk, ``data/capture_file.go``)."""
     at = 0
     while at < len(data):
         size = shift = 0
         while True:
+            if at == len(data):
+                return
             size |= (data[at] & 0x7F) << shift
             shift, at = shift + 7, at + 1
             if data[at - 1] < 0x80:
@@ -60,8 +62,9 @@ def written(folder: Path) -> list[tuple[DataCaptureMetadata, list[SensorData]]]:
     """What the data manager has written, by file; the last message of one may be cut."""
     found = []
     for path in [*folder.rglob("*.prog"), *folder.rglob("*.capture")]:
-        head, *rows = messages(path.read_bytes())
-        found.append((DataCaptureMetadata.FromString(head), [SensorData.FromString(row) for row in rows[:-1]]))
+        # All but the last, which may be cut: a file that was only just made has none.
+        head, *rows = [*messages(path.read_bytes())][:-1] or [b""]
+        found.append((DataCaptureMetadata.FromString(head), [SensorData.FromString(row) for row in rows]))
     return [each for each in found if each[1]]
 
 

@@ -64,7 +64,14 @@ async def test_a_wrong_name_of_a_remote_stops_no_other_source(machines: Maker) -
     )
     machine = await machines.started(config)
     await machine.arrives("near")
-    status = await machine.status(holds=lambda status: status["sources"]["near"]["captured"] > 0)
+    # Each says what it lacks once it has tried.
+    keys = (*(each["id"] for each in wrong), "gated")
+
+    def holds(status: dict[str, Any]) -> bool:
+        sources = status["sources"]
+        return sources["near"]["captured"] > 0 and all(sources[key]["last_error"] for key in keys)
+
+    status = await machine.status(holds=holds)
     for each in wrong:
         source = status["sources"][each["id"]]
         assert source["state"] == "waiting"
