@@ -137,7 +137,13 @@ class Browser:
             children = parents.get(left.pop(), [])
             left += children
             found += [Path(f"/proc/{pid}") for pid in children]
-        return [one for one in found if b"--type=renderer" in (one / "cmdline").read_bytes()]
+        drawing = []
+        for one in found:
+            # It may have ended by now.
+            with contextlib.suppress(OSError):
+                if b"--type=renderer" in (one / "cmdline").read_bytes():
+                    drawing.append(one)
+        return drawing
 
     def devtools(self, command: str, **parameters: Any) -> Any:
         """Send a command of the DevTools protocol."""

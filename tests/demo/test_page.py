@@ -31,7 +31,8 @@ ROOT = Path(__file__).parents[2]
 LOOKS = [(width, height, colours) for width, height in ((390, 844), (1440, 900)) for colours in ("light", "dark")]
 HOSTILE = '<img src=x onerror="console.error(1)"><script>console.error(2)</script>'
 BACKGROUND = "return getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)"
-RUN_S = 6
+RUN_S = 20
+"""Long enough that a browser on a busy computer sees it grow several times before it ends."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
 

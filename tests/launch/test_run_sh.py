@@ -23,7 +23,7 @@ def installation(tmp_path: Path) -> Installation:
 
 def stands(process: subprocess.Popen[str], path: Path) -> None:
     """Wait until `path` is there and not empty, which the process makes."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not (path.exists() and path.stat().st_size):
         assert process.poll() is None, "it ended early"
         assert time.monotonic() < deadline, f"{path} did not appear"
