@@ -201,12 +201,11 @@ async def test_a_request_without_end_is_dropped(page: PageServer) -> None:
 
 async def test_leaving_cuts_whoever_waits(cloud: LocalCloud) -> None:
     """A browser opens connections ahead of its need."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async with PageServer(Exhibit(cloud.arrivals, Chronicle())) as page:
             reader, writer = await asyncio.open_connection("127.0.0.1", port(page))
             assert (await ask(page, "/news"))[0] == 200
-            gone = port(page)
         assert await reader.read() == b""
         writer.close()
-    with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection("127.0.0.1", gone)
+    # Not by its port, which somebody else may have by now.
+    assert not page._server.is_serving()

@@ -17,6 +17,7 @@ from tests.faults.bench import RATES_HZ, Bench
 from tests.faults.certificates import Authority, Certificate, self_signed
 from tests.faults.ledger import Row
 from tests.faults.link import ClosedDoor, Link
+from tests.process.rig import Beside
 from tests.waiting import until
 
 SHORT_OUTAGE_S, LONG_OUTAGE_S = 3.0, 60.0
@@ -50,10 +51,11 @@ class Place:
         usual = bench.attributes
         bench.attributes = {"cloud": {"address": address}, "upload": {**usual["upload"], **upload}}
         try:
-            seconds = await bench.reconfigure()
+            async with Beside() as beside:
+                seconds = await bench.reconfigure()
         finally:
             bench.attributes = usual
-        assert seconds < _QUICK_S, f"closing and starting took {seconds:.1f} s"
+        assert seconds < _QUICK_S + beside.late_s, f"closing and starting took {seconds:.1f} s"
 
     async def offline(self, error: str, seconds: float) -> None:
         """Wait until the module says this of the cloud, in one line; then see that captures go on and nothing arrives.
@@ -64,6 +66,7 @@ class Place:
             lambda status: bool(re.search(error, status["upload"]["last_error"] or "")), _GENEROUS_S
         )
         # What the cloud had taken in before may have been stored until then.
+        await until(lambda: not self.bench.cloud._under_way)
         stored = len(self.bench.cloud.arrivals)
         assert status["upload"]["state"] == "offline", status
         assert "\n" not in status["upload"]["last_error"], status
@@ -73,9 +76,11 @@ class Place:
     async def goes_on(self, seconds: float) -> None:
         """See that the module captures, for so long and three captures more, and answers at once; nothing fails."""
         await asyncio.sleep(seconds)
-        begun = time.monotonic()
-        status = await self.bench.rig.status()
-        assert time.monotonic() - begun < _QUICK_S
+        async with Beside() as beside:
+            begun = time.monotonic()
+            status = await self.bench.rig.status()
+            took = time.monotonic() - begun
+        assert took < _QUICK_S + beside.late_s
         assert not status["spool"]["failed"], status
         assert not status["upload"]["connected"], status
         more = {key: status["sources"][key]["captured"] + 3 for key in RATES_HZ}
@@ -200,8 +205,11 @@ async def impostor(
 
 
 async def outage(place: Place, name: str, seconds: float) -> None:
-    """The cloud is away with the retries of the defaults, and once it is back the backlog is drained in time."""
-    await place.point_at(place.bench.rig.address, retry_initial_s=0.5, retry_max_s=300)
+    """The cloud is away with the retries of the defaults, and once it is back the backlog is drained in time.
+
+    No upload gives up by itself because a busy computer is slow.
+    """
+    await place.point_at(place.bench.rig.address, retry_initial_s=0.5, retry_max_s=300, timeout_s=30)
     await place.bench.captured(3)
     await place.delivers()
     place.bench.begin(name)
@@ -209,8 +217,11 @@ async def outage(place: Place, name: str, seconds: float) -> None:
     await asyncio.sleep(seconds)
     place.bench.strike()
     await place.bench.set_cloud(up=True)
-    drained = await place.delivers()
-    assert drained < DRAINED_S, f"after {seconds:g} s without the cloud the backlog took {drained:.1f} s"
+    async with Beside() as beside:
+        drained = await place.delivers()
+    assert drained < DRAINED_S + beside.late_s, (
+        f"after {seconds:g} s without the cloud the backlog took {drained:.1f} s"
+    )
     await place.point_at(place.bench.rig.address)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -78,9 +79,11 @@ async def tokens_forgotten(bench: Bench, seconds: float) -> None:
 
 async def tokens_expire(bench: Bench, seconds: float) -> None:
     """Tokens live for a quarter of a second: each is followed by one other, over a connection of its own."""
-    cloud, link, begun = bench.cloud, bench.link, time.monotonic()
-    before, connections = cloud.authentications, link.taken
-    cloud.token_lifetime_s = _TOKEN_S
+    cloud, link = bench.cloud, bench.link
+    # An authentication or a connection that had begun before counts as neither.
+    async with _between_uploads(bench):
+        begun, before, connections = time.monotonic(), cloud.authentications, link.taken
+        cloud.token_lifetime_s = _TOKEN_S
     until = before + max(3, int(seconds / _TOKEN_S))
     await cloud.wait_for(lambda: cloud.authentications >= until, 60)
     given = cloud.authentications - before
@@ -126,6 +129,8 @@ async def poison_row(bench: Bench, seconds: float) -> None:
     # Each half is an upload, and one that a busy computer answers late makes the search begin again.
     await bench.rig.until(lambda status: status["spool"]["failed"], 120)
     await asyncio.sleep(seconds)
+    # A poll that is held up would be captured after the pause.
+    await bench.still()
     await bench.rig.drained(120)
     answer = await bench.rig.command("failures")
     assert [(failure["source"], failure["error"]) for failure in answer["failures"]] == [
@@ -142,15 +147,20 @@ async def all_rejected(bench: Bench, seconds: float) -> None:
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "nothing at all")
 
     # While an upload that was let in still arrives, a rejection is that of one capture, which is given up.
-    await bench.rig.command("pause", what="upload")
-    await bench.rig.until(lambda status: not status["upload"]["in_flight"])
-    bench.cloud.judge = judge
-    await bench.rig.command("resume", what="upload")
+    async with _between_uploads(bench):
+        bench.cloud.judge = judge
     await _refused(bench, seconds, "nothing at all")
     # It ends as it begins.
+    async with _between_uploads(bench):
+        bench.heal()
+
+
+@contextlib.asynccontextmanager
+async def _between_uploads(bench: Bench) -> AsyncIterator[None]:
+    """No upload is under way meanwhile."""
     await bench.rig.command("pause", what="upload")
     await bench.rig.until(lambda status: not status["upload"]["in_flight"])
-    bench.heal()
+    yield
     await bench.rig.command("resume", what="upload")
 
 
@@ -179,6 +189,8 @@ async def too_large(bench: Bench, seconds: float) -> None:
     await bench.set_cloud(up=False)
     await bench.captured(20)
     await bench.picture()
+    # A poll that is held up would be captured after the pause.
+    await bench.still()
     await bench.set_cloud(up=True, max_message_bytes=_MORE_THAN_A_CHUNK)
     status = await bench.rig.drained(30)
     assert not status["spool"]["failed"], await bench.rig.command("failures")
@@ -190,6 +202,7 @@ async def too_large(bench: Bench, seconds: float) -> None:
     await bench.picture()
     await asyncio.gather(*bench.put(1, 10 * _LESS_THAN_A_CHUNK))
     await asyncio.sleep(seconds)
+    await bench.still()
     await bench.set_cloud(up=True, max_message_bytes=_LESS_THAN_A_CHUNK)
     await bench.rig.drained(30)
     answer = await bench.rig.command("failures")

@@ -15,6 +15,7 @@ from module.attributes.uploader import WhenFull
 from tests.faults.disk_bench import CannotMount, DiskBench, fill, read_only, refused_writes, small_disk
 from tests.faults.ledger import Row
 from tests.faults.version_1 import old_version
+from tests.waiting import until
 
 Rows = Mapping[str, Row]
 Case = Callable[[Path, random.Random], Awaitable[Rows]]
@@ -146,7 +147,8 @@ async def refuses_for_a_while(folder: Path, chance: random.Random) -> Rows:
         with refused_writes(bench.rig.server.pid):
             await asyncio.gather(bench.put_all(4), bench.tried(10))
             await bench.until(_says(bench, "I/O", "read-only", "readonly"))
-            assert "could not be written" in "\n".join(entry.message for entry in bench.rig.server.logs)
+            # A log comes in beside the status.
+            await until(lambda: any("could not be written" in entry.message for entry in bench.rig.server.logs))
             await bench.struck()
         await bench.goes_on()
         return await bench.account()
