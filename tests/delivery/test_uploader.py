@@ -18,7 +18,7 @@ from tests.delivery.rig import MOMENT_US, PART, Crowd, Starter, image, refuse, r
 
 
 async def test_rows_of_one_source_travel_in_batches(start: Starter) -> None:
-    rig = await start(batch_rows=500)
+    rig = await start(batch_rows=500, concurrency=1)
     rig.uploader.pause()
     await rig.append(*(row(n, tags=("a", "b")) for n in range(1200)))
     rig.uploader.resume()
@@ -51,9 +51,16 @@ async def test_rows_that_differ_in_what_they_share_travel_apart(start: Starter) 
 
 
 async def test_rows_gather_until_the_wait_is_over(start: Starter) -> None:
-    rig = await start(batch_wait_s=0.3)
+    rig = await start(batch_wait_s=3600)
     for number in range(5):
         await rig.append(row(number))
+    assert rig.cloud.calls.total() == 0
+    # All but the last moment of the wait is over, however long the five commits took.
+    queues = rig.store._queues
+    ((stream, queue),) = queues._queues.items()
+    queue.ripe_at = time.monotonic() + 0.3
+    queues._list(stream, queue)
+    rig.store.work.set()
     await rig.cloud.wait_for(lambda: bool(rig.cloud.arrivals), 30)
     assert rig.rows() == list(range(5))
 
@@ -128,7 +135,9 @@ async def test_an_alarm_overtakes_uploads_that_hold_every_slot(start: Starter) -
     await rig.append(*[image(n, "slow") for n in range(20)])
     await rig.until(lambda: rig.status()["in_flight"] == 2)
     await rig.append(image(100, "as slow"), image(101, "alarm", priority=6))
-    await rig.cloud.wait_for(lambda: rig.images() == [101], 10)
+    await rig.cloud.wait_for(lambda: rig.images() == [101], 30)
+    # What has arrived is under way until its answer is back.
+    await rig.until(lambda: rig.status()["in_flight"] == 2)
     await rig.append(image(102, "alarm too", priority=7))
     await rig.until(lambda: rig.status()["in_flight"] == 3)
     await rig.append(image(103, "alarm", priority=9))
@@ -364,15 +373,18 @@ async def test_what_is_held_back_is_in_the_spool_again_once_uploads_are_closed(s
     assert rig.store.choose(0, flushing=True)[0] is not None
 
 
-async def test_an_upload_that_ends_while_the_service_closes_counts(start: Starter) -> None:
+async def test_an_upload_that_ends_while_the_service_closes_counts(
+    start: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("module.delivery.uploader.CLOSE_GRACE_S", 30.0)
     rig = await start()
     await rig.append(image(0))
     await rig.flush()
-    rig.cloud.judge = crowd = Crowd(wait_for=99)
+    rig.cloud.judge = crowd = Crowd(wait_for=99, patience_s=60)
     await rig.append(image(1))
     await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 2, 30)
     closing = asyncio.create_task(rig.claimable())
-    await asyncio.sleep(0.05)
+    await rig.until(lambda: rig.uploader._closing)
     crowd._complete.set()
     assert await closing == []
     assert rig.images() == [0, 1]
