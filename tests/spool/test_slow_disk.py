@@ -48,7 +48,8 @@ async def test_all_that_waits_for_the_disk_shares_its_next_commit(opened: Opener
     acknowledged = store.acknowledge(taken[2:])
     waiting += [store.append_soon(GROUP)]
     discarding = asyncio.ensure_future(store.discard())
-    await asyncio.sleep(0)
+    # Eleven groups, with the last of which the acknowledgement goes, and two calls.
+    await until(lambda: store._owner._jobs.qsize() == 13)
     disk.work()
     ids = await asyncio.gather(first, *waiting)
     await asyncio.gather(failing, acknowledged)
