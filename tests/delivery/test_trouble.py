@@ -252,7 +252,7 @@ async def test_one_connection_at_a_time_is_tried_while_nobody_answers(start: Sta
     await rig.append(*(image(n) for n in range(1, 51)))
     await rig.settled("offline")
     door = await asyncio.start_server(hang_up, "127.0.0.1", port)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await enough.wait()
     door.close()
     await door.wait_closed()
@@ -304,7 +304,7 @@ async def test_a_capture_that_the_cloud_trips_over_holds_nobody_up(
 
 
 async def test_a_capture_that_never_gets_an_answer_holds_nobody_up(start: Starter) -> None:
-    rig = await start(concurrency=4, timeout_s=0.5)
+    rig = await start(concurrency=4, timeout_s=3)
     await rig.append(image(0))
     await rig.flush()
 
@@ -320,13 +320,13 @@ async def test_a_capture_that_never_gets_an_answer_holds_nobody_up(start: Starte
     began = time.monotonic()
     for number in range(2, 42):
         await rig.append(image(number))
-    await rig.cloud.wait_for(lambda: len(rig.images()) == 41, 20)
+    await rig.cloud.wait_for(lambda: len(rig.images()) == 41, 120)
     # Each of them behind that one for its timeout would take longer.
-    assert time.monotonic() - began < 40 * 0.5
+    assert time.monotonic() - began < 40 * 3
     await rig.until(lambda: len(connected) > 1)
     assert connected[1]
     rig.cloud.judge = None
-    await rig.flush()
+    await rig.flush(60)
     assert sorted(rig.images()) == list(range(42))
 
 

@@ -141,10 +141,10 @@ async def test_a_deadline_is_sent_and_kept(serve: Any, dial: Dial) -> None:
         channel = dial()
         begun = time.monotonic()
         with pytest.raises((TimeoutError, GRPCError)):
-            await unary(channel, "sleep")(BytesValue(), timeout=0.3)
-        assert 0.25 < time.monotonic() - begun < 10
+            await unary(channel, "sleep")(BytesValue(), timeout=3)
+        assert 2.9 < time.monotonic() - begun < 13
     assert left[0] is not None
-    assert 0 < left[0] < 0.5
+    assert 0 < left[0] < 3.2
 
 
 async def test_a_cancelled_call_is_cancelled_there_and_the_connection_stays(serve: Any, dial: Dial) -> None:

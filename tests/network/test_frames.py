@@ -17,6 +17,7 @@ from module.network.address import Address, unix
 from module.network.channel import Channel
 from tests.network.raw import HEADERS, OK, Connection, Script, answering, message, raw_server
 from tests.network.rig import download, unary, upload
+from tests.waiting import until
 
 Dial = Callable[..., Any]
 REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 7, 8, 11
@@ -359,13 +360,16 @@ async def test_an_answer_that_is_longer_than_expected_arrives(path: Path) -> Non
 async def test_a_server_that_never_answers_is_given_up_in_time(dial: Dial, path: Path) -> None:
     async def script(connection: Connection) -> None:
         await connection.greet()
+        connection.answer(await connection.request())
         while True:
             await connection.frame()
 
     async with raw_server(path, script) as server:
         channel = dial()
+        # The connection stands, so that each call reaches the server before its time is over.
+        await ask(channel)
         for _ in range(3):
             with pytest.raises(TimeoutError):
-                await ask(channel, timeout=0.1)
-        await asyncio.sleep(0.05)
+                await ask(channel, timeout=1)
+        await until(lambda: len(server.connections[0].resets) >= 3)
         assert len(server.connections[0].resets) == 3
