@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -44,20 +45,21 @@ async def test_a_first_address_that_is_dead_delays_the_first_upload_by_less_than
         port = int(address.rpartition(":")[2])
         door = ClosedDoor("::1", port)
         await door.shut()
-        seconds = []
-        for host in ("127.0.0.1", "localhost"):
-            rig = Rig(config_of(tmp_path / host, f"http://{host}:{port}", upload={}), cloud)
+        # The quickest of three each: a busy computer alone may be late by more.
+        seconds: dict[str, list[float]] = {"127.0.0.1": [], "localhost": []}
+        for number, host in itertools.product(range(3), seconds):
+            rig = Rig(config_of(tmp_path / f"{host}{number}", f"http://{host}:{port}", upload={}), cloud)
             cloud.arrivals.clear()
             begun = time.monotonic()
             await rig.open()
             await rig.append(row(1))
             await rig.until(lambda rig=rig: rig.rows() == [1])  # type: ignore[misc]
-            seconds.append(time.monotonic() - begun)
+            seconds[host].append(time.monotonic() - begun)
             await rig.close()
             assert rig.status()["retries"] == 0
         door.open()
         door.sock.close()
-    assert seconds[1] < seconds[0] + 2
+    assert min(seconds["localhost"]) < min(seconds["127.0.0.1"]) + 2
 
 
 async def test_a_page_on_the_way_is_not_the_clouds_verdict(tmp_path: Path) -> None:
