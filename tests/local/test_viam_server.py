@@ -17,6 +17,7 @@ from viam.components.sensor import Sensor
 from viam.components.sensor.client import SensorClient
 from viam.proto.common import LogEntry
 
+from module.local import viam_server
 from module.local.viam_server import MachineError, ViamServer
 from tests.process.rig import ROOT
 
@@ -231,7 +232,7 @@ async def test_the_module_s_logs_reach_the_machine(machine_with: Start) -> None:
     async with machine_with(on_log=on_log) as machine:
         await machine.add_resource("uploader", {})
         await machine.do_command("uploader", {"command": "log"})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await arrived.wait()
     entry = next(entry for entry in machine.logs if "something is odd" in entry.message)
     assert entry.level == "WARNING"
@@ -242,7 +243,7 @@ async def test_terminate_lets_the_module_end(machine: ViamServer) -> None:
     exited = await machine.terminate()
     assert exited is not None
     assert exited.code == 0
-    assert exited.seconds < 5
+    assert exited.seconds < viam_server._EXIT_S
     assert not machine.running
     assert await machine.terminate() is None
     with pytest.raises(MachineError, match="not running"):
@@ -272,8 +273,8 @@ async def test_kill_ends_the_process_and_its_children(machine: ViamServer) -> No
 
 
 def gone(pid: int) -> bool:
-    """Whether a process is gone, or a zombie that its new parent has not yet noticed, within two seconds."""
-    deadline = time.monotonic() + 2
+    """Whether a process is gone, or a zombie that its new parent has not yet noticed, within thirty seconds."""
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         status = Path(f"/proc/{pid}/stat")
         if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
@@ -309,8 +310,10 @@ async def test_a_module_that_ends_at_once_is_reported_with_the_end_of_its_log(ma
 
 async def test_a_module_that_is_never_ready_is_killed(machine_with: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("module.local.viam_server._START_S", 0.3)
+    # It is killed at once, not after the time that others have to end.
+    monkeypatch.setattr("module.local.viam_server._EXIT_S", 300.0)
     machine = machine_with(script="import signal, time; signal.signal(signal.SIGTERM, print); time.sleep(60)")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with pytest.raises(MachineError, match=r"not ready within 0.3 s; it printed nothing"):
             await machine.start()
     assert not machine.running
