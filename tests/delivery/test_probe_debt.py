@@ -33,7 +33,7 @@ async def probed(start: Starter, captures: int) -> Rig:
 
     rig.cloud.judge, calls = away, rig.cloud.calls.total()
     await rig.append(*(image(n) for n in range(1, captures + 1)))
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= calls + 15 * captures, 20)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= calls + 15 * captures, 60)
     return rig
 
 

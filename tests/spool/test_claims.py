@@ -69,7 +69,7 @@ async def test_what_is_released_while_others_are_claimed_is_found_again(
     monkeypatch.setattr(Database, "select", select_and_tell)
     claiming = asyncio.ensure_future(claim(store))
     await asyncio.sleep(0)
-    assert read.wait(2)
+    assert read.wait(30)
     store.release(held)
     (item,) = await claiming
     left = {b"1", b"2"} if put_back_before else {b"0", b"1", b"2"}

@@ -102,6 +102,8 @@ async def test_many_captures_are_a_group_by_themselves() -> None:
 
 
 async def test_acknowledgements_go_along_with_captures_once_they_have_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "RIDE_S", 100.0)
+    monkeypatch.setattr(gathering, "ALONE_S", 300.0)
     writes = Writes()
     writes.acknowledge([1])
     writes.append(row(), at_once=True)
