@@ -162,9 +162,9 @@ async def test_a_cap_holds_over_any_five_seconds_and_is_used(
 async def test_waiting_for_the_cap_is_no_lack_of_progress(tmp_path: Path) -> None:
     """A timeout that is shorter than a round of all uploads' turns ends none of them."""
     async with AsyncExitStack() as stack:
-        rig, _ = await _capped(stack, tmp_path, max_bytes_per_s=30_000, concurrency=64, timeout_s=2)
-        await rig.append(*(image(number, size=2_000) for number in range(64)))
-        await rig.flush(30)
+        rig, _ = await _capped(stack, tmp_path, max_bytes_per_s=2_500, concurrency=64, timeout_s=5)
+        await rig.append(*(image(number, size=400) for number in range(64)))
+        await rig.flush(60)
         assert rig.status()["retries"] == 0
 
 
