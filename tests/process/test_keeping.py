@@ -248,24 +248,26 @@ async def test_trigger_opens_a_gate_with_the_seconds_before_and_after(start: Sta
 async def test_a_vision_service_opens_the_gate_on_the_frame_that_is_kept(start: Starter) -> None:
     camera = StillCamera("c1", [("", _scene(0), "image/jpeg")])
     watcher = Watcher("eye")
-    gate = {"vision": "eye", "label": "person", "min_confidence": 0.6, "before_s": 0.2}
+    gate = {"vision": "eye", "label": "person", "min_confidence": 0.6, "before_s": 4}
     rig = await start(camera, watcher, sources=[{"name": "c1", "interval_s": 0.1, "gate": gate}])
     watcher.sees = [
         Detection(x_min=0, y_min=0, x_max=10, y_max=10, confidence=0.5, class_name="person"),
         Detection(x_min=0, y_min=0, x_max=10, y_max=10, confidence=0.9, class_name="cat"),
     ]
-    await _until_polled(rig, lambda: watcher.frames >= 4)
+    # For longer than is kept from before.
+    await _until_polled(rig, lambda: watcher.frames >= 45)
     assert (await rig.status())["sources"]["c1"]["captured"] == 0
     box = Detection(x_min=32, y_min=24, x_max=160, y_max=120, confidence=0.8, class_name="person")
     watcher.sees = [*watcher.sees, box]
-    await rig.until(lambda status: status["sources"]["c1"]["captured"] >= 6)
+    # Those from before are at most the 42 of below.
+    await rig.until(lambda status: status["sources"]["c1"]["captured"] >= 46)
     watcher.sees = []
     await rig.drained()
     noted = [arrival.sensor_metadata.annotations for arrival in rig.arrivals() if arrival.sensor_metadata is not None]
     found = [annotations for annotations in noted if annotations.bboxes]
     assert len(found) >= 3
     # The frames from before were not found to show anything.
-    assert 1 <= len(noted) - len(found) <= 3
+    assert 1 <= len(noted) - len(found) <= 4 / 0.1 + 2
     assert isinstance(found[0], Annotations)
     (bbox,) = found[0].bboxes
     assert bbox.label == "person"
@@ -317,12 +319,12 @@ async def test_outside_its_active_hours_a_source_rests(start: Starter) -> None:
 async def test_set_schedule_holds_for_its_time(start: Starter) -> None:
     sensor = CountingSensor("s1")
     rig = await start(sensor, sources=[{"name": "s1", "interval_s": 60}])
-    answer = await rig.command("set_schedule", source="s1", capture_frequency_hz=20, for_s=1)
+    answer = await rig.command("set_schedule", source="s1", capture_frequency_hz=20, for_s=5)
     assert (answer["source"], answer["schedule"]) == ("s1", "20 Hz")
     assert answer["until"].endswith("Z")
     await rig.until(lambda status: status["sources"]["s1"]["schedule"] == "every 60 s")
-    # A busy computer misses some of the twenty; every 60 s would be one.
-    assert 2 <= len(sensor.polls) <= 22
+    # A busy computer misses some of the hundred; every 60 s would be one.
+    assert 2 <= len(sensor.polls) <= 102
     for bad in (
         {"source": "s1"},
         {"source": "s1", "cron": "* *"},

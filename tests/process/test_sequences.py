@@ -173,7 +173,9 @@ async def test_two_that_overlap_are_both_made_each_in_its_time(start: Starter) -
     await rig.command("capture")
     assert (await rig.command("stop_sequence", id=inner))["waiting_for"] == 2
     await rig.command("resume", what="upload")
-    one, two = (created.request for created in await made(rig.cloud, 2))
+    # In whichever order they were made.
+    requests = (created.request for created in await made(rig.cloud, 2))
+    one, two = sorted(requests, key=lambda request: request.start_time.ToMicroseconds())
     assert [each.resource_name for each in one.resources] == ["s1", "s2"]
     assert [each.resource_name for each in two.resources] == ["s1"]
     start_of = [each.start_time.ToMicroseconds() for each in (one, two)]
