@@ -37,7 +37,7 @@ async def _start(folder: Path, seconds: float) -> asyncio.subprocess.Process:
 
 
 async def test_the_demo_delivers_all_that_it_captures_by_all_five_methods(tmp_path: Path) -> None:
-    process = await _start(tmp_path / "kept", 6)
+    process = await _start(tmp_path / "kept", 20)
     async with asyncio.timeout(240):
         out = (await process.communicate())[0].decode()
     assert process.returncode == 0, out
