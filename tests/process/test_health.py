@@ -48,7 +48,7 @@ async def until(health: SensorClient, **wanted: Any) -> dict[str, Any]:
     """Read until these readings are there; what is said of ``reason`` is part of it."""
     readings: dict[str, Any] = {}
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while True:
                 readings = await read(health)
                 words = wanted.get("reason", "")
@@ -79,14 +79,15 @@ async def test_each_trouble_is_a_reason_while_it_lasts(start: Starter) -> None:
     """A failing sensor, then the cloud's absence; with ``per_source`` it shows whose trouble it is."""
     broken = [False]
     bad = CountingSensor("s.2", fail=lambda _: RuntimeError("no bus") if broken[0] else None)
-    sources = [{"name": "s1", "interval_s": 0.1}, {"name": "s.2", "interval_s": 0.1}]
+    # So seldom that a busy computer keeps more ticks than it misses.
+    sources = [{"name": "s1", "interval_s": 1}, {"name": "s.2", "interval_s": 1}]
     rig = await start(CountingSensor("s1"), bad, sources=sources)
     health = await add_health(rig, per_source=True)
     readings = await until(health, ok=True, source_s1_ok=True, source_s_2_ok=True)
     keys = set(readings)
     broken[0] = True
-    readings = await until(health, ok=False, reason="source s.2: s.2: Readings failed")
-    assert (readings["source_s1_ok"], readings["source_s_2_ok"]) == (True, False)
+    failed = "source s.2: s.2: Readings failed"
+    readings = await until(health, ok=False, source_s1_ok=True, source_s_2_ok=False, reason=failed)
     assert readings["source_s_2_errors"] >= 1
     broken[0] = False
     await until(health, ok=True, reason="")
