@@ -198,13 +198,22 @@ class Rig:
 class Beside:
     """How far this computer is behind, measured beside a test: what is promised in time is allowed that much more.
 
-    Use it as an async context manager.
+    Use it as an async context manager. With a rig, its module is asked for the status all the while: what holds up the
+    module alone shows in no timer of this process.
     """
 
-    def __init__(self) -> None:
-        self.late_s = 0.0
-        """The latest that a timer was, twice: the module and this process may wait one after the other."""
+    def __init__(self, rig: Rig | None = None) -> None:
+        self._rig = rig
         self._all_late_s: list[float] = []
+        self._slowest_answer_s = 0.0
+
+    @property
+    def late_s(self) -> float:
+        """The latest that a timer was, twice: the module and this process may wait one after the other.
+
+        And the longest that the rig's module took for an answer.
+        """
+        return 2 * max(self._all_late_s, default=0.0) + self._slowest_answer_s
 
     @property
     def typical_late_s(self) -> float:
@@ -212,21 +221,33 @@ class Beside:
         return 2 * statistics.median(self._all_late_s)
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._watch(), name="beside")
+        self._tasks = [asyncio.create_task(self._watch(), name="beside")]
+        if self._rig is not None:
+            self._tasks.append(asyncio.create_task(self._ask(self._rig), name="asks beside"))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + 0.005
             await asyncio.sleep(0.005)
-            late_s = loop.time() - due
-            self._all_late_s.append(late_s)
-            self.late_s = max(self.late_s, 2 * late_s)
+            self._all_late_s.append(loop.time() - due)
+
+    async def _ask(self, rig: Rig) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            asked = loop.time()
+            try:
+                await rig.status()
+            finally:
+                # Also of the answer that is still awaited at the end.
+                self._slowest_answer_s = max(self._slowest_answer_s, loop.time() - asked)
+            await asyncio.sleep(0.02)
 
 
 class GuestRig(Rig):

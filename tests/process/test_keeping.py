@@ -167,7 +167,7 @@ async def test_a_gate_keeps_from_before_it_opens_to_after_it_closes(start: Start
     door = ScriptedSensor("door", [{"open": False}])
     gate = {"sensor": "door", "key": "open", "poll_hz": 50, "before_s": 2, "after_s": 1}
     rig = await start(camera, door, sources=[{"name": "c1", "capture_frequency_hz": 10, "gate": gate}])
-    async with Beside() as beside:
+    async with Beside(rig) as beside:
         status = await rig.until(lambda status: status["sources"]["c1"]["state"] == "gated" and camera.polls > 35)
         assert status["sources"]["c1"]["captured"] == 0
         door.script = [{"open": True}]
@@ -223,7 +223,7 @@ async def test_trigger_opens_a_gate_with_the_seconds_before_and_after(start: Sta
     gate = {"before_s": 0.5, "after_s": 0.3}
     sources = [{"name": "s1", "interval_s": 0.05, "gate": gate}, {"name": "s1", "id": "free"}]
     rig = await start(sensor, sources=sources)
-    async with Beside() as beside:
+    async with Beside(rig) as beside:
         await rig.until(lambda status: status["sources"]["s1"]["filtered"] >= 5)
         at, opened = len(sensor.polls), time.monotonic()
         answer = await rig.command("trigger", sources=["s1"], for_s=0.2)

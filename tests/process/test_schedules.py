@@ -35,8 +35,8 @@ async def test_twenty_hertz_for_ten_seconds_keep_their_beat_and_every_row(start:
 
 async def test_a_cron_of_every_second_fires_each_second(start: Starter) -> None:
     sensor = CountingSensor("s1")
-    await start(sensor, sources=[{"name": "s1", "cron": "* * * * * *"}])
-    async with Beside() as beside, asyncio.timeout(30):
+    rig = await start(sensor, sources=[{"name": "s1", "cron": "* * * * * *"}])
+    async with Beside(rig) as beside, asyncio.timeout(30):
         while len(sensor.polls) < 5:
             await asyncio.sleep(0.02)
     gaps = [later - earlier for earlier, later in itertools.pairwise(sensor.polls)]
