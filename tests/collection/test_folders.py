@@ -172,6 +172,9 @@ async def test_a_cancelled_watch_leaves_no_scan_behind(
     async with running(watch_of(config_of(tmp_path), spool)):
         await until(lambda: listed > 10)
     await until(lambda: not threads._FOLDERS[str(tmp_path)]._begun)
+    ended_at = listed
+    await asyncio.sleep(0.05)
+    assert listed == ended_at
 
 
 async def test_a_scan_that_fails_after_its_watch_has_ended_logs_no_error(

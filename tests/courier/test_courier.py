@@ -98,7 +98,7 @@ async def until(courier: Courier, holds: Callable[[dict[str, Any]], bool]) -> di
 
 
 async def until_open(courier: Courier) -> None:
-    """Return once the spool is open, however busy the computer is: ``opened`` gives up after seconds."""
+    """Return once the spool is open. On a busy computer that takes longer than ``opened`` waits."""
     await until(courier, lambda _: courier.problem is None)
 
 

@@ -45,7 +45,7 @@ async def test_a_first_address_that_is_dead_delays_the_first_upload_by_less_than
         port = int(address.rpartition(":")[2])
         door = ClosedDoor("::1", port)
         await door.shut()
-        # The quickest of three each: a busy computer alone may be late by more.
+        # The quickest of three each: one may be slow only because the computer is busy.
         seconds: dict[str, list[float]] = {"127.0.0.1": [], "localhost": []}
         for number, host in itertools.product(range(3), seconds):
             rig = Rig(config_of(tmp_path / f"{host}{number}", f"http://{host}:{port}", upload={}), cloud)

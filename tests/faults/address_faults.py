@@ -207,7 +207,7 @@ async def impostor(
 async def outage(place: Place, name: str, seconds: float) -> None:
     """The cloud is away with the retries of the defaults, and once it is back the backlog is drained in time.
 
-    No upload gives up by itself because a busy computer is slow.
+    Uploads have so much time that none ends only because the computer is busy.
     """
     await place.point_at(place.bench.rig.address, retry_initial_s=0.5, retry_max_s=300, timeout_s=30)
     await place.bench.captured(3)

@@ -198,8 +198,8 @@ class Rig:
 class Beside:
     """How far this computer is behind, measured beside a test: what is promised in time is allowed that much more.
 
-    Use it as an async context manager. With a rig, its module is asked for the status all the while: what holds up the
-    module alone shows in no timer of this process.
+    Use it as an async context manager. With a rig, its module is asked for the status all the while: if only the module
+    is held up, no timer of this process is late.
     """
 
     def __init__(self, rig: Rig | None = None) -> None:
