@@ -60,7 +60,8 @@ async def clock_jumps(bench: Bench, *, clock: Clock, jumps: int) -> None:
             await until(functools.partial(lambda count: len(slow.polls) > count, polls))
             # Forward first: what waits over the step back is then of the future.
             step = -HOUR_S if number == 1 else bench.chance.choice((HOUR_S, -HOUR_S))
-            await _jump(bench, clock, cron, HOUR_S if number == 0 else step)
+            async with Beside() as beside:
+                await _jump(bench, clock, cron, HOUR_S if number == 0 else step, beside)
             slow.hang.set()
             bench.strike()
         await bench.set_cloud(up=True)
@@ -68,13 +69,8 @@ async def clock_jumps(bench: Bench, *, clock: Clock, jumps: int) -> None:
         await bench.settle()
 
 
-async def _jump(bench: Bench, clock: Clock, cron: CountingSensor, seconds: int) -> None:
+async def _jump(bench: Bench, clock: Clock, cron: CountingSensor, seconds: int, beside: Beside) -> None:
     """Step once; what is to happen in seconds is measured by the ticks of 50 Hz, as the process may be held up."""
-    async with Beside() as beside:
-        await _jump_beside(bench, clock, cron, seconds, beside)
-
-
-async def _jump_beside(bench: Bench, clock: Clock, cron: CountingSensor, seconds: int, beside: Beside) -> None:
     pace, rate = bench.sensors[_PACE], RATES_HZ[_PACE]
     before, begun = await bench.rig.status(), time.monotonic()
     ticks, crons = len(pace.polls), len(cron.polls)
