@@ -5,6 +5,7 @@ Pixels stay as they are stored: an EXIF orientation is not applied.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -31,6 +32,7 @@ _MAX_PIXELS = 1 << 27
 _OPAQUE = 0xFF
 _GREY_AXES = 2
 """Rows and columns; colour has channels too."""
+_importing = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,10 @@ class EncodedImage:
 
 
 def opencv() -> Any:
-    """Return OpenCV. The first call imports it, which takes tens of megabytes."""
-    import cv2  # noqa: PLC0415 - only where an image needs work
-
+    """Return OpenCV. The first call imports it, which takes tens of megabytes; each call raises why it cannot be."""
+    # A thread that waits for the import of another one gets half a module if that import fails.
+    with _importing:
+        import cv2  # noqa: PLC0415 - only where an image needs work
     return cv2
 
 
@@ -63,9 +66,9 @@ def decode(data: bytes, mime_type: str, reduction: int, *, grey: bool = False) -
 
 
 def _decode_file(data: bytes, mime_type: str, reduction: int, *, grey: bool) -> Pixels:
-    import numpy as np  # noqa: PLC0415 - as above
-
     cv2 = opencv()
+    import numpy as np  # noqa: PLC0415 - which OpenCV has imported
+
     size = dimensions(data, mime_type)
     if size is not None and size[0] * size[1] > _MAX_PIXELS:
         raise EncodeError(f"an image of {size[0]}x{size[1]} pixels was given; at most {_MAX_PIXELS} are decoded")
@@ -92,7 +95,8 @@ def _unreadable(data: bytes, mime_type: str) -> str:
 
 def decode_raw(data: bytes, mime_type: str) -> Pixels:
     """Return BGRA pixels, BGR if all are opaque, or depth in millimetres."""
-    import numpy as np  # noqa: PLC0415 - as above
+    cv2 = opencv()
+    import numpy as np  # noqa: PLC0415 - which OpenCV has imported
 
     magic, dimension, pixel = RAW_LAYOUT[mime_type]
     size = dimensions(data, mime_type)
@@ -106,7 +110,6 @@ def decode_raw(data: bytes, mime_type: str) -> Pixels:
     if mime_type == RAW_DEPTH:
         return np.frombuffer(data, ">u2", offset=start).reshape(height, width).astype(np.uint16)
     rgba = np.frombuffer(data, np.uint8, offset=start).reshape(height, width, pixel)
-    cv2 = opencv()
     opaque = bool((rgba[:, :, 3] == _OPAQUE).all())
     return cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGR if opaque else cv2.COLOR_RGBA2BGRA)  # type: ignore[no-any-return]
 
