@@ -29,7 +29,7 @@ from module.local.viam_server import Exit, MachineError, ViamServer
 
 _SERVICE = "courier"
 _LARGE_FILE_BYTES = 20_000_000
-_SETTLE_LIMIT_S = 15.0
+_SETTLE_LIMIT_S = 60.0
 _FLUSH_LIMIT_S = 60.0
 _JAM_PART = 0.36
 """When the belt jams first, of the time that there is."""

@@ -38,7 +38,7 @@ async def _start(folder: Path, seconds: float) -> asyncio.subprocess.Process:
 
 async def test_the_demo_delivers_all_that_it_captures_by_all_five_methods(tmp_path: Path) -> None:
     process = await _start(tmp_path / "kept", 20)
-    async with asyncio.timeout(240):
+    async with asyncio.timeout(600):
         out = (await process.communicate())[0].decode()
     assert process.returncode == 0, out
     assert "\r" not in out
@@ -67,7 +67,7 @@ async def test_the_demo_ends_cleanly_when_it_is_asked_to(tmp_path: Path, asked: 
     """The module, a process in a session of its own, ends with it."""
     process = await _start(tmp_path / "kept", 60)
     assert process.stdout is not None
-    async with asyncio.timeout(240):
+    async with asyncio.timeout(600):
         while b"help" not in await process.stdout.readline():
             pass
         module = _children(process.pid)
@@ -105,7 +105,7 @@ async def test_nobody_who_reads_ends_a_command_in_one_line(tmp_path: Path, argum
         stderr=asyncio.subprocess.PIPE,
     )
     os.close(writes)
-    async with asyncio.timeout(240):
+    async with asyncio.timeout(600):
         errors = (await process.communicate())[1].decode()
     assert process.returncode == 1
     assert errors.splitlines()[-1] == "nobody reads the output any more, so the program has ended"
