@@ -5,7 +5,6 @@ Pixels stay as they are stored: an EXIF orientation is not applied.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,6 +18,7 @@ from module.collection.image_header import (
     dimensions,
     is_complete,
 )
+from module.collection.opencv import opencv
 from module.errors import EncodeError
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ _MAX_PIXELS = 1 << 27
 _OPAQUE = 0xFF
 _GREY_AXES = 2
 """Rows and columns; colour has channels too."""
-_importing = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +41,6 @@ class EncodedImage:
     data: bytes
     mime_type: str
     extension: str
-
-
-def opencv() -> Any:
-    """Return OpenCV. The first call imports it, which takes tens of megabytes; each call raises why it cannot be."""
-    # A thread that waits for the import of another one gets half a module if that import fails.
-    with _importing:
-        import cv2  # noqa: PLC0415 - only where an image needs work
-    return cv2
 
 
 def decode(data: bytes, mime_type: str, reduction: int, *, grey: bool = False) -> Pixels:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from module.attributes.image import ImageConfig, ImageFormat
-from module.collection.image_codec import EncodedImage, decode, decode_raw, encoded, is_depth, opencv
+from module.collection.image_codec import EncodedImage, decode, decode_raw, encoded, is_depth
 from module.collection.image_header import (
     DEEP_GREY,
     EXTENSIONS,
@@ -25,6 +25,7 @@ from module.collection.image_header import (
     is_complete,
     true_type,
 )
+from module.collection.opencv import opencv
 from module.errors import EncodeError
 
 if TYPE_CHECKING:
