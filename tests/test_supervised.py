@@ -38,7 +38,7 @@ def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def _run_until_it_goes_on(supervised: Supervised, work: Work) -> None:
     task = asyncio.create_task(supervised.run())
-    await asyncio.wait_for(work.goes_on.wait(), 120)
+    await asyncio.wait_for(work.goes_on.wait(), 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -85,5 +85,5 @@ async def test_work_that_returns_is_not_begun_again() -> None:
     async def work() -> None:
         begun.append(1)
 
-    await asyncio.wait_for(Supervised("the work", work, LOGGER).run(), 120)
+    await asyncio.wait_for(Supervised("the work", work, LOGGER).run(), 30)
     assert begun == [1]

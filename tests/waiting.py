@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-PATIENCE_S = 120.0
+PATIENCE_S = 30.0
 """Longer than a busy computer needs for anything that takes well under a second."""
 
 

@@ -199,7 +199,7 @@ class ViamServer:
         request = calls.RemoveResourceRequest(name=f"{config.api}/{name}")
         await self._running().module.RemoveResource(request, timeout=_REMOVE_S)
 
-    async def do_command(self, name: str, command: Mapping[str, Any], timeout_s: float = 180.0) -> dict[str, Any]:
+    async def do_command(self, name: str, command: Mapping[str, Any], timeout_s: float = 60.0) -> dict[str, Any]:
         """Send a command to a generic service of the module, and return its answer."""
         request = DoCommandRequest(name=name, command=dict_to_struct(command))
         response = await GenericServiceStub(self.channel).DoCommand(request, timeout=timeout_s)

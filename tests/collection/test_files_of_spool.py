@@ -75,7 +75,7 @@ class Machine:
                 looks.set()
 
             watch._gone_files.look = look  # type: ignore[method-assign]
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(60):
                 await looks.wait()
             watch._gone_files.look = looked  # type: ignore[method-assign]
 

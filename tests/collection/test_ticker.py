@@ -117,7 +117,7 @@ async def test_a_new_schedule_takes_effect_at_once() -> None:
     waiting = asyncio.ensure_future(ticker.wait())
     await asyncio.sleep(0.01)
     ticker.set_schedule(Periodic(0.02), "50 Hz")
-    await asyncio.wait_for(waiting, 120)
+    await asyncio.wait_for(waiting, 30)
 
 
 async def test_a_pause_misses_nothing() -> None:

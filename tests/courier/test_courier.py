@@ -40,7 +40,7 @@ from tests.leaping_clock import let_time_pass
 from tests.process.rig import KEY, KEY_ID, PART, CountingSensor
 
 LOGGER = logging.getLogger("courier-test")
-PATIENCE_S = 120.0
+PATIENCE_S = 30.0
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ async def test_closing_is_quick_and_loses_nothing(start: Starter, stalls: str) -
     await rig.flush()
     rig.cloud.judge = Crowd(wait_for=99, patience_s=120)
     await rig.append(*(image(n) for n in range(1, 11)))
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 5, 120)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 5, 30)
     if stalls == "connection":
         await rig.cloud.stop()
     began = time.monotonic()
@@ -31,7 +31,7 @@ async def test_closing_is_quick_and_loses_nothing(start: Starter, stalls: str) -
 
 async def test_what_is_held_back_is_in_the_spool_again_once_uploads_are_closed(start: Starter) -> None:
     """Nothing of a closed service runs on until the delay is over."""
-    rig = await start(retry_initial_s=1000, retry_max_s=1000)
+    rig = await start(retry_initial_s=100, retry_max_s=100)
     rig.cloud.judge = refuse(grpc.StatusCode.UNKNOWN, "?")
     await rig.append(image(1))
     await rig.until(lambda: rig.status()["in_flight"] == 0 < rig.cloud.calls.total())
@@ -49,7 +49,7 @@ async def test_an_upload_that_ends_while_the_service_closes_counts(
     await rig.flush()
     rig.cloud.judge = crowd = Crowd(wait_for=99, patience_s=60)
     await rig.append(image(1))
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 2, 120)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 2, 30)
     closing = asyncio.create_task(rig.claimable())
     await rig.until(lambda: rig.uploader._closing)
     crowd._complete.set()

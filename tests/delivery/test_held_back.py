@@ -45,7 +45,7 @@ async def test_a_load_with_its_own_delay_keeps_it_whatever_the_link_does() -> No
     aside.link_works(lambda _: 0)
     assert not aside.probe()
     assert back.ids == []
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(30):
         await back.event.wait()
     assert back.ids == [1]
     aside.end()
@@ -60,7 +60,7 @@ async def test_what_closed_the_link_comes_back_later_than_the_others() -> None:
     assert back.ids == [1, 3]
     assert not aside.probe()
     back.event.clear()
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(30):
         await back.event.wait()
     assert back.ids == [1, 3, 2]
 

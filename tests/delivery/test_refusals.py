@@ -101,7 +101,7 @@ async def test_who_is_not_let_in_asks_slowly_and_keeps_everything(
 
 
 async def test_a_part_that_does_not_exist_is_a_refusal(start: Starter) -> None:
-    rig = await start(retry_max_s=1000)
+    rig = await start(retry_max_s=100)
     rig.cloud.part_ids.clear()
     await rig.append(image(1))
     await rig.settled("refused")
@@ -133,7 +133,7 @@ async def test_one_capture_that_is_not_let_in_holds_nobody_up(start: Starter, co
 async def test_one_capture_that_is_not_let_in_while_others_are_closes_nothing(
     start: Starter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rig = await start(concurrency=2, retry_max_s=3000)
+    rig = await start(concurrency=2, retry_max_s=300)
     refused: list[Call] = []
 
     async def refuse_once(call: Call) -> None:
@@ -176,7 +176,7 @@ async def test_a_source_that_is_not_let_in_holds_no_other_up(start: Starter, mon
 
 async def test_a_key_that_is_revoked_while_uploads_run_is_noticed_by_them(start: Starter) -> None:
     """Uploads that saw others succeed may say nothing of the rest; those after them do."""
-    rig = await start(concurrency=8, retry_max_s=1000)
+    rig = await start(concurrency=8, retry_max_s=100)
 
     async def revoke(_: Call) -> None:
         if rig.cloud.calls.total() > 30:
@@ -195,7 +195,7 @@ async def test_a_key_that_is_revoked_while_uploads_run_is_noticed_by_them(start:
 
 async def test_files_that_are_gone_do_not_keep_a_machine_refused(start: Starter, tmp_path: Path) -> None:
     """They say nothing about the cloud, which lets this machine in again."""
-    rig = await start(api_key="wrong", retry_max_s=1000)
+    rig = await start(api_key="wrong", retry_max_s=100)
     gone = [file_of(tmp_path, 1) for _ in range(3)]
     (tmp_path / "big.bin").unlink()
     await rig.append(*gone, image(1))

@@ -75,7 +75,7 @@ async def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
 
     for name in "abc":
         assert throttle.take(throttle.frame_bytes, sender(name)) == 0
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(10):
         await ended.wait()
     assert "".join(served) == "abc" * 4
 
@@ -85,7 +85,7 @@ async def test_a_turn_is_one_frame_in_as_many_pieces_as_it_takes() -> None:
     turn = asyncio.Event()
     go_on = turn.set
     assert throttle.take(10_000, go_on) == 0
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(10):
         await turn.wait()
     assert [throttle.take(2000, go_on) for _ in range(4)] == [2000, 2000, 1000, 0]
 
@@ -96,7 +96,7 @@ async def test_a_turn_that_is_not_used_passes_on() -> None:
     first, second = functools.partial(turns.put_nowait, "first"), functools.partial(turns.put_nowait, "second")
     throttle.take(10, first)
     throttle.take(10, second)
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(10):
         assert [await turns.get(), await turns.get()] == ["first", "second"]
     assert throttle.take(10, first) == 0
     assert throttle.take(10, second) == 10
@@ -113,7 +113,7 @@ async def test_a_call_that_leaves_the_queue_delays_no_other() -> None:
     throttle.take(10, called.set)
     throttle.take(10, print)
     throttle.leave(print)
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(10):
         await called.wait()
 
 

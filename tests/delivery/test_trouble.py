@@ -109,7 +109,7 @@ async def test_an_answer_that_nobody_understands_is_asked_for_ten_times(start: S
     rig = await start(concurrency=2)
     rig.cloud.judge = refuse(STATUS.UNKNOWN, "?", source="bad")
     await rig.append(image(0, "bad"), *(image(n) for n in range(1, 41)))
-    await rig.cloud.wait_for(lambda: len(rig.images()) == 40, 120)
+    await rig.cloud.wait_for(lambda: len(rig.images()) == 40, 30)
     await rig.flush()
     (failure,) = await rig.store.failures(10)
     assert (failure.source, failure.error, failure.attempts) == ("bad", "UNKNOWN: ?", 10)
@@ -121,7 +121,7 @@ async def test_tries_while_the_cloud_was_away_do_not_count_against_a_capture(sta
     rig = await start(retry_initial_s=0.001, retry_max_s=0.002)
     rig.cloud.judge = refuse(STATUS.UNAVAILABLE, "away")
     await rig.append(image(1))
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= 12, 120)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= 12, 30)
     answers = iter([STATUS.UNKNOWN] * 9)
 
     async def unsure(_: Call) -> None:
@@ -135,7 +135,7 @@ async def test_tries_while_the_cloud_was_away_do_not_count_against_a_capture(sta
 
 async def test_rejections_in_a_row_are_a_matter_of_configuration(start: Starter) -> None:
     """So what was rejected before that was known is back in the spool."""
-    rig = await start(concurrency=8, retry_max_s=1000)
+    rig = await start(concurrency=8, retry_max_s=100)
     await rig.append(image(0))
     await rig.flush()
     rig.cloud.judge = refuse(STATUS.INVALID_ARGUMENT, "no such organisation")
@@ -217,15 +217,15 @@ async def test_a_cloud_that_is_away_is_asked_by_one_upload_at_a_time(start: Star
     await rig.append(*(image(n) for n in range(1, 101)))
     await rig.settled("offline")
     at_once["most"], before = 0, rig.cloud.calls.total()
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= before + 6, 120)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() >= before + 6, 30)
     assert at_once["most"] == 1
     rig.cloud.judge = crowd = Crowd()
     crowd._complete.set()
     # Each that arrives lets one more go at once.
-    await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) >= 15, 120)
+    await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) >= 15, 30)
     assert crowd.most <= 8
     rig.cloud.judge = crowd = Crowd(wait_for=8)
-    await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) == 101, 120)
+    await rig.cloud.wait_for(lambda: len(rig.cloud.arrivals) == 101, 30)
     assert crowd.most == 8
     assert sorted(rig.images()) == list(range(101))
 
@@ -252,7 +252,7 @@ async def test_one_connection_at_a_time_is_tried_while_nobody_answers(start: Sta
     await rig.append(*(image(n) for n in range(1, 51)))
     await rig.settled("offline")
     door = await asyncio.start_server(hang_up, "127.0.0.1", port)
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(30):
         await enough.wait()
     door.close()
     await door.wait_closed()
@@ -289,11 +289,11 @@ async def test_a_capture_that_the_cloud_trips_over_holds_nobody_up(
     start: Starter, number: int, concurrency: int
 ) -> None:
     """INTERNAL means that the cloud is away; here it is one capture that makes it say so, each time."""
-    rig = await start(concurrency=concurrency, retry_initial_s=0.2, retry_max_s=3000)
+    rig = await start(concurrency=concurrency, retry_initial_s=0.2, retry_max_s=300)
     rig.cloud.judge = refuse(STATUS.INTERNAL, "nil pointer", source="bad")
     began = time.monotonic()
     await rig.append(*(image(n, "bad" if n == number else "eye") for n in range(400)))
-    await rig.cloud.wait_for(lambda: len(rig.images()) == 399, 120)
+    await rig.cloud.wait_for(lambda: len(rig.images()) == 399, 60)
     # One wait of a probe that grew takes longer.
     assert time.monotonic() - began < 60
     await rig.until(lambda: rig.store.items == 1)
@@ -331,11 +331,11 @@ async def test_a_capture_that_never_gets_an_answer_holds_nobody_up(start: Starte
 
 
 async def test_a_row_that_the_cloud_fails_on_delays_only_its_batch(start: Starter) -> None:
-    rig = await start(batch_rows=10, retry_initial_s=0.5, retry_max_s=3000)
+    rig = await start(batch_rows=10, retry_initial_s=0.5, retry_max_s=300)
     rig.cloud.judge = refuse_rows(5, status=STATUS.INTERNAL)
     await rig.append(*(row(n) for n in range(1000)))
     began = time.monotonic()
-    await rig.cloud.wait_for(lambda: len(rig.rows()) == 990, 120)
+    await rig.cloud.wait_for(lambda: len(rig.rows()) == 990, 60)
     assert time.monotonic() - began < 60
 
 
@@ -352,7 +352,7 @@ async def test_a_spool_that_refuses_keeps_the_capture(start: Starter, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr("module.spool.database.Database.fail", fail)
         await rig.append(image(1))
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(30):
             await broken.wait()
         await rig.settled("idle")
     assert (rig.store.items, rig.store.failed) == (1, 0)

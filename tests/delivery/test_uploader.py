@@ -55,7 +55,7 @@ async def test_rows_gather_until_the_wait_is_over(start: Starter) -> None:
     rig = await start(batch_wait_s=5)
     for number in range(5):
         await rig.append(row(number))
-    await rig.cloud.wait_for(lambda: bool(rig.cloud.arrivals), 120)
+    await rig.cloud.wait_for(lambda: bool(rig.cloud.arrivals), 30)
     assert rig.rows() == list(range(5))
 
 
@@ -98,7 +98,7 @@ async def test_one_upload_finds_out_whether_there_is_a_cloud(start: Starter) -> 
 
     rig.cloud.judge = hold
     await rig.append(*(image(n) for n in range(20)))
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() > 0, 120)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() > 0, 30)
     assert (rig.status()["in_flight"], rig.status()["state"], rig.status()["connected"]) == (1, "uploading", False)
     held.set()
     await rig.flush()
@@ -129,7 +129,7 @@ async def test_an_alarm_overtakes_uploads_that_hold_every_slot(start: Starter) -
     await rig.append(*[image(n, "slow") for n in range(20)])
     await rig.until(lambda: rig.status()["in_flight"] == 2)
     await rig.append(image(100, "as slow"), image(101, "alarm", priority=6))
-    await rig.cloud.wait_for(lambda: rig.images() == [101], 120)
+    await rig.cloud.wait_for(lambda: rig.images() == [101], 30)
     # What has arrived is under way until its answer is back.
     await rig.until(lambda: rig.status()["in_flight"] == 2)
     await rig.append(image(102, "alarm too", priority=7))
@@ -223,7 +223,7 @@ async def test_paused_uploads_rest_until_they_are_resumed(start: Starter) -> Non
     assert time.monotonic() - began < 30
     assert (rig.cloud.calls.total(), rig.store.items) == (0, 1)
     rig.uploader.resume()
-    await rig.cloud.wait_for(lambda: rig.images() == [1], 120)
+    await rig.cloud.wait_for(lambda: rig.images() == [1], 30)
     await rig.settled("idle")
 
 
@@ -249,10 +249,10 @@ async def test_what_is_under_way_when_uploads_are_paused_arrives(start: Starter)
     rig = await start()
     rig.cloud.judge = Crowd(wait_for=2)
     await rig.append(image(1), image(2))
-    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 1, 120)
+    await rig.cloud.wait_for(lambda: rig.cloud.calls.total() == 1, 30)
     rig.uploader.pause()
     rig.cloud.judge._complete.set()
-    await rig.cloud.wait_for(lambda: rig.images() == [1], 120)
+    await rig.cloud.wait_for(lambda: rig.images() == [1], 30)
     await rig.until(lambda: rig.store.items == 1)
 
 
@@ -268,7 +268,7 @@ async def test_flush_gives_up_in_time(start: Starter) -> None:
     await rig.cloud.stop()
     await rig.append(image(1))
     began = time.monotonic()
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(30):
         await rig.uploader.flush(0.3)
     assert time.monotonic() - began > 0.2
     assert rig.store.items == 1
@@ -313,7 +313,7 @@ async def test_the_status_says_what_the_contract_names(start: Starter) -> None:
 async def test_whoever_waits_for_a_capture_gets_the_clouds_id(start: Starter) -> None:
     rig = await start()
     (capture_id,) = await rig.append(image(1))
-    file_id = await asyncio.wait_for(rig.uploader.wait_for(capture_id), 120)
+    file_id = await asyncio.wait_for(rig.uploader.wait_for(capture_id), 30)
     assert file_id == rig.cloud.arrivals[0].file_id
     assert rig.delivered == [(capture_id, file_id)]
 
@@ -323,7 +323,7 @@ async def test_whoever_waits_for_a_rejected_capture_hears_of_it(start: Starter) 
     rig.cloud.judge = refuse(grpc.StatusCode.INVALID_ARGUMENT, "not an image")
     (capture_id,) = await rig.append(image(1))
     with pytest.raises(Rejected, match="INVALID_ARGUMENT: not an image"):
-        await asyncio.wait_for(rig.uploader.wait_for(capture_id), 120)
+        await asyncio.wait_for(rig.uploader.wait_for(capture_id), 30)
     (failure,) = await rig.store.failures(10)
     assert (failure.id, failure.error, failure.attempts) == (capture_id, "INVALID_ARGUMENT: not an image", 1)
 

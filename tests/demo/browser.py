@@ -26,7 +26,7 @@ _ARGUMENTS = (
     "--disable-sync",
 )
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_LIMIT_S = 120.0
+_LIMIT_S = 30.0
 
 
 def missing() -> str:

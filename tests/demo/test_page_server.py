@@ -33,7 +33,7 @@ async def page(cloud: LocalCloud) -> AsyncIterator[PageServer]:
 
 async def raw(page: PageServer, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port(page))
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(10):
         writer.write(request)
         answer = await reader.read()
         writer.close()
@@ -201,7 +201,7 @@ async def test_a_request_without_end_is_dropped(page: PageServer) -> None:
 
 async def test_leaving_cuts_whoever_waits(cloud: LocalCloud) -> None:
     """A browser opens connections ahead of its need."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(30):
         async with PageServer(Exhibit(cloud.arrivals, Chronicle())) as page:
             reader, writer = await asyncio.open_connection("127.0.0.1", port(page))
             assert (await ask(page, "/news"))[0] == 200

@@ -29,7 +29,7 @@ _HOST = "localhost"
 _TLS_HANDSHAKE = b"\x16\x03"
 _QUICK_S = 5.0
 """For what must not wait for the network: far below the 20 s that a connection may take."""
-_GENEROUS_S = 120.0
+_GENEROUS_S = 60.0
 
 
 class Place:

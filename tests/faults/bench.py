@@ -33,9 +33,9 @@ DATA, CAMERA, FILLER = "upload_data", "album", "filler"
 MESSAGE_BYTES = 4 * 1024 * 1024
 GONE = (GRPCError, StreamTerminatedError, OSError, MachineError, TimeoutError)
 """What a call meets whose module is killed meanwhile."""
-_ASK_EVERY_S = 0.05
-_SETTLE_S = 180.0
-_STILL_S = 120.0
+_ASK_EVERY_S = 0.02
+_SETTLE_S = 60.0
+_STILL_S = 30.0
 
 
 class GrowingCamera(StillCamera):
@@ -260,7 +260,7 @@ class Bench:
             await asyncio.sleep(_ASK_EVERY_S)
 
     async def _report(self) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(5):
             status = await self.rig.status()
         for key, (captured, polled) in self._base.items():
             count = int(status["sources"][key]["captured"]) - captured

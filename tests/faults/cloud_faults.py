@@ -50,7 +50,7 @@ async def stalled(bench: Bench, seconds: float) -> None:
     """In the middle of a stream not a byte passes any more; then it goes on, or the connection breaks."""
     puts = bench.put(3, 100_000)
     bench.link.stall_after(bench.chance.randrange(200, 100_000))
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(30):
         await bench.link.stalled.wait()
     await asyncio.sleep(seconds)
     await asyncio.gather(*puts)
@@ -85,7 +85,7 @@ async def tokens_expire(bench: Bench, seconds: float) -> None:
         begun, before, connections = time.monotonic(), cloud.authentications, link.taken
         cloud.token_lifetime_s = _TOKEN_S
     until = before + max(3, int(seconds / _TOKEN_S))
-    await cloud.wait_for(lambda: cloud.authentications >= until, 120)
+    await cloud.wait_for(lambda: cloud.authentications >= until, 60)
     given = cloud.authentications - before
     # The token of before may have expired at once; from then on, each lives as long as it may.
     assert given <= (time.monotonic() - begun) / _TOKEN_S + 1, f"a storm of {given} authentications"
@@ -176,6 +176,7 @@ async def _refused(bench: Bench, seconds: float, why: str) -> None:
     def holds(status: dict[str, Any]) -> bool:
         return status["upload"]["state"] == "refused" and not status["spool"]["failed"]
 
+    # One upload that a busy computer answers late closes the link, and rejections are then found one at a time.
     await bench.rig.until(holds, 120)
     await asyncio.sleep(seconds)
     # In between, a cloud that is slow to refuse is away for the module.
@@ -192,7 +193,7 @@ async def too_large(bench: Bench, seconds: float) -> None:
     # A poll that is held up would be captured after the pause.
     await bench.still()
     await bench.set_cloud(up=True, max_message_bytes=_MORE_THAN_A_CHUNK)
-    status = await bench.rig.drained()
+    status = await bench.rig.drained(30)
     assert not status["spool"]["failed"], await bench.rig.command("failures")
     bench.take()
     assert not bench.ledger.waiting
@@ -204,7 +205,7 @@ async def too_large(bench: Bench, seconds: float) -> None:
     await asyncio.sleep(seconds)
     await bench.still()
     await bench.set_cloud(up=True, max_message_bytes=_LESS_THAN_A_CHUNK)
-    await bench.rig.drained()
+    await bench.rig.drained(30)
     answer = await bench.rig.command("failures")
     assert sorted(failure["source"] for failure in answer["failures"]) == [CAMERA, DATA], answer
     assert all("larger than max" in failure["error"] for failure in answer["failures"]), answer

@@ -29,8 +29,8 @@ from tests.faults.ledger import Row
 from tests.process.rig import CountingSensor
 
 BIG = 200_000
-_PATIENCE_S = 120.0
-_DRAIN_S = 180.0
+_PATIENCE_S = 30.0
+_DRAIN_S = 60.0
 _STILL_S = 0.15
 
 

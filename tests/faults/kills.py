@@ -98,7 +98,7 @@ async def retention(bench: Bench) -> None:
     bench.priority, bench.filling = 9, {"capture_frequency_hz": 60, "priority": 0}
     await bench.reconfigure()
     already = bench.chance.randrange(1, 20)
-    status = await bench.rig.until(lambda status: status["sources"][FILLER]["dropped"] >= already, 120)
+    status = await bench.rig.until(lambda status: status["sources"][FILLER]["dropped"] >= already, 30)
     assert status["spool"]["dropped"] == status["sources"][FILLER]["dropped"], status
     await asyncio.sleep(bench.chance.uniform(0, 0.05))
     await _kill(bench, "retention")
@@ -115,10 +115,10 @@ async def vacuum(bench: Bench) -> None:
     await bench.reconfigure()
     await bench.captured(3)
     await asyncio.gather(*bench.put(_LARGE, 1_000_000))
-    await bench.rig.until(lambda status: status["spool"]["bytes"] < 1_000_000, 120)
+    await bench.rig.until(lambda status: status["spool"]["bytes"] < 1_000_000, 60)
     await bench.rig.command("pause", what="upload")
     count = bench.chance.randrange(20, 60)
-    await bench.rig.until(lambda status: status["spool"]["items"] > count and not status["upload"]["in_flight"], 120)
+    await bench.rig.until(lambda status: status["spool"]["items"] > count and not status["upload"]["in_flight"], 30)
     await bench.still()
     begun = _journal(bench)
     # If the file was written again during the delivery, it is not for a minute, and the kill meets its new form.
@@ -137,7 +137,7 @@ def _journal(bench: Bench) -> int:
 
 
 async def _await(event: asyncio.Event) -> None:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(30):
         await event.wait()
 
 

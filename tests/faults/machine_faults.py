@@ -32,7 +32,7 @@ MOST_EXTRA = 8
 """Threads and open files that come and go: the event loop's threads start when they are needed, connections overlap."""
 _PACE = "s3"
 _AWAY = 0.3
-_WAIT_S = 120.0
+_WAIT_S = 30.0
 _ASK_EVERY_S = 0.02
 
 MachineFault = Callable[[Bench], Awaitable[None]]

@@ -34,7 +34,7 @@ ROOT = Path(__file__).parent.parent.parent
 CUTS_A_ROUND = 10
 COMPILER = shutil.which("cc")
 _WRITER_S = 120.0
-_OPEN_S = 120.0
+_OPEN_S = 30.0
 _EARLY = 100
 
 

@@ -17,7 +17,7 @@ DELAYS_MS = (5, 40, 200, 1000)
 RATES_HZ = {"s1": 50.0, "s2": 50.0}
 _LOOK_EVERY_S = 0.05
 _ASK_EVERY_S = 0.3
-_PATIENCE_S = 120.0
+_PATIENCE_S = 60.0
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ _STEP_S = 5
 _ROW_S, _FRAME_S = 0.1, 0.2
 _FEW = 5
 _JPEG = [("color", b"\xff\xd8\xff" + bytes(100), "image/jpeg")]
-_PATIENCE_S = 120.0
+_PATIENCE_S = 60.0
 
 
 class _Sensor(CountingSensor):

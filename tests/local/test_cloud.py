@@ -261,7 +261,7 @@ async def test_an_outage_cuts_and_refuses_and_ends(cloud: LocalCloud, client: Da
     cloud.judge = stall
     upload = asyncio.create_task(upload_row(client))
     await stalled.wait()
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(30):
         await cloud.stop()
         with pytest.raises((StreamTerminatedError, GRPCError)):
             await upload
@@ -288,7 +288,7 @@ async def test_stop_may_let_calls_finish(cloud: LocalCloud) -> None:
             iter([FileUploadRequest(metadata=UploadMetadata(part_id="part")).SerializeToString()]),
             metadata=[("authorization", f"Bearer {await token(channel)}")],
         )
-        await cloud.wait_for(lambda: cloud.calls.total() == 1, 120)
+        await cloud.wait_for(lambda: cloud.calls.total() == 1, 30)
         stop = asyncio.create_task(cloud.stop(grace_s=5))
         await asyncio.sleep(0.05)
         go_on.set()
@@ -306,7 +306,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing(
         async with DataSyncServiceStub(channel).FileUpload.open(metadata=metadata) as stream:
             await stream.send_message(FileUploadRequest(metadata=UploadMetadata(part_id="part", file_name="half")))
             await stream.send_message(FileUploadRequest(file_contents=FileData(data=b"x" * 100_000)))
-            await cloud.wait_for(lambda: cloud.calls.total() == 1, 120)
+            await cloud.wait_for(lambda: cloud.calls.total() == 1, 30)
             await asyncio.sleep(0.02)
             if reset:
                 await stream.cancel()
@@ -375,7 +375,7 @@ async def test_an_answer_can_be_lost(cloud: LocalCloud, client: DataClient, tmp_
 
 
 async def test_waiting_ends_with_the_event_or_says_what_came(cloud: LocalCloud, client: DataClient) -> None:
-    waiting = asyncio.create_task(cloud.wait_for(lambda: len(cloud.arrivals) == 2, 120))
+    waiting = asyncio.create_task(cloud.wait_for(lambda: len(cloud.arrivals) == 2, 30))
     await upload_row(client)
     await asyncio.sleep(0.01)
     assert not waiting.done()

@@ -38,7 +38,7 @@ async def client(cloud: LocalCloud) -> AsyncIterator[DataClient]:
 
 async def test_a_sequence_is_kept_as_it_was_asked_for(cloud: LocalCloud, client: DataClient) -> None:
     answer = await client.create_sequence("part", RESOURCES, START, END, ["a", "b"])
-    await cloud.wait_for(lambda: len(cloud.sequences) == 1, 120)
+    await cloud.wait_for(lambda: len(cloud.sequences) == 1, 30)
     (made,) = cloud.sequences
     assert made.sequence_id == answer
     assert (made.request.part_id, list(made.request.resources)) == ("part", RESOURCES)

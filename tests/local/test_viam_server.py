@@ -231,7 +231,7 @@ async def test_the_module_s_logs_reach_the_machine(machine_with: Start) -> None:
     async with machine_with(on_log=on_log) as machine:
         await machine.add_resource("uploader", {})
         await machine.do_command("uploader", {"command": "log"})
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(30):
             await arrived.wait()
     entry = next(entry for entry in machine.logs if "something is odd" in entry.message)
     assert entry.level == "WARNING"
@@ -313,7 +313,7 @@ async def test_a_module_that_is_never_ready_is_killed(machine_with: Start, monke
     # It is killed at once, not after the time that others have to end.
     monkeypatch.setattr("module.local.viam_server._EXIT_S", 300.0)
     machine = machine_with(script="import signal, time; signal.signal(signal.SIGTERM, print); time.sleep(60)")
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(30):
         with pytest.raises(MachineError, match=r"not ready within 0.3 s; it printed nothing"):
             await machine.start()
     assert not machine.running

@@ -60,7 +60,7 @@ async def test_messages_arrive_as_they_are_sent(serve: Any, dial: Dial) -> None:
             await seen.wait()
             seen.clear()
 
-    async with serve(count=one_by_one), download(dial(), "count").open() as stream, asyncio.timeout(120):
+    async with serve(count=one_by_one), download(dial(), "count").open() as stream, asyncio.timeout(10):
         await stream.send_message(BytesValue(), end=True)
         got = []
         async for message in stream:
@@ -157,7 +157,7 @@ async def test_a_cancelled_call_is_cancelled_there_and_the_connection_stays(serv
         finally:
             ended.set()
 
-    async with serve(sleep=sleep, echo=echo), asyncio.timeout(120):
+    async with serve(sleep=sleep, echo=echo), asyncio.timeout(10):
         channel = dial()
         task = asyncio.create_task(unary(channel, "sleep")(BytesValue()))
         await begun.wait()
@@ -215,7 +215,7 @@ async def test_a_channel_that_is_closed_ends_its_calls_and_makes_no_more(serve: 
     async def sleep(call: Served) -> None:
         await asyncio.sleep(30)
 
-    async with serve(sleep=sleep), asyncio.timeout(120):
+    async with serve(sleep=sleep), asyncio.timeout(10):
         channel = dial()
         task = asyncio.create_task(unary(channel, "sleep")(BytesValue()))
         await asyncio.sleep(0.05)
@@ -236,7 +236,7 @@ async def test_what_is_sent_waits_for_the_server(serve: Any, dial: Dial) -> None
         await call.answer(str(sum(map(len, await call.read()))).encode())
 
     given = 0
-    async with serve(late=late), upload(dial(), "late").open() as stream, asyncio.timeout(120):
+    async with serve(late=late), upload(dial(), "late").open() as stream, asyncio.timeout(30):
 
         async def give() -> None:
             nonlocal given

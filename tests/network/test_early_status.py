@@ -50,7 +50,7 @@ async def test_a_status_that_comes_before_all_was_sent_counts(
             if reset is not None:
                 connection.write(connection.reset(stream, reset))
 
-    async with raw_server(path, script) as server, asyncio.timeout(120):
+    async with raw_server(path, script) as server, asyncio.timeout(20):
         channel = dial()
         for _ in range(3):
             with pytest.raises(GRPCError) as refused:

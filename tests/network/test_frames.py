@@ -63,7 +63,7 @@ async def test_messages_may_be_torn_at_any_byte(dial: Dial, path: Path, size: in
         connection.write(connection.headers(stream, OK, end=True))
 
     async with raw_server(path, once(reply)):
-        answers = await download(dial(), "ask")(BytesValue(), timeout=120)
+        answers = await download(dial(), "ask")(BytesValue(), timeout=10)
     assert [answer.value for answer in answers] == values
 
 
@@ -83,7 +83,7 @@ async def test_a_page_is_no_verdict(dial: Dial, path: Path, status: str, body: b
         with pytest.raises(NetworkError, match=f"HTTP status {status}, text/html, no grpc-status"):
             await ask(channel)
         with pytest.raises(NetworkError, match=f"HTTP status {status}, text/html, no grpc-status"):
-            await upload(channel, "ask")([BytesValue(value=bytes(10_000))] * 3, timeout=120)
+            await upload(channel, "ask")([BytesValue(value=bytes(10_000))] * 3, timeout=10)
 
 
 @pytest.mark.grpclib_fails("it calls this UNKNOWN, as if the server had said so")
@@ -181,7 +181,7 @@ async def test_a_connection_that_is_aged_out_carries_its_calls_to_their_end(dial
             connection.answer(stream, b"new")
             stream = await connection.request()
 
-    async with raw_server(path, script) as server, asyncio.timeout(120):
+    async with raw_server(path, script) as server, asyncio.timeout(20):
         channel = dial(most_connections=4)
         async with upload(channel, "ask").open() as stream:
             await stream.send_message(BytesValue(value=bytes(1000)))
@@ -301,7 +301,7 @@ async def test_a_reset_is_named_and_leaves_the_connection(dial: Dial, path: Path
 
 
 async def test_a_call_that_is_left_is_reset(dial: Dial, path: Path) -> None:
-    async with raw_server(path, answering()) as server, asyncio.timeout(120):
+    async with raw_server(path, answering()) as server, asyncio.timeout(10):
         channel = dial()
 
         async def leave() -> None:

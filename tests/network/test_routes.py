@@ -46,7 +46,7 @@ async def proxy(scheme: str, *, locked: bool, certificate: Path | None = None) -
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(20):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -86,7 +86,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[RawServer, Any]]:
 
 
 async def ask(channel: Channel) -> bytes:
-    return bytes((await unary(channel, "ask")(BytesValue(), timeout=120)).value)
+    return bytes((await unary(channel, "ask")(BytesValue(), timeout=20)).value)
 
 
 @pytest.mark.parametrize("locked", [False, True], ids=["open", "with a password"])

@@ -55,7 +55,7 @@ async def test_a_connection_may_be_given_any_time(timeout_s: float) -> None:
 
     async with raw_server(None, answering()) as server:
         channel = Channel(Address("127.0.0.1", server.port), configure=configure)
-        assert (await unary(channel, "ask")(BytesValue(), timeout=120)).value == b""
+        assert (await unary(channel, "ask")(BytesValue(), timeout=10)).value == b""
         channel.close()
 
 
@@ -74,7 +74,7 @@ async def test_a_connection_that_the_server_closes_while_it_is_idle_breaks_no_ca
         else:
             connection.answer(await connection.request(), b"second")
 
-    async with raw_server(None, script) as server, asyncio.timeout(120):
+    async with raw_server(None, script) as server, asyncio.timeout(20):
         channel = Channel(Address("127.0.0.1", server.port))
         ask, send = unary(channel, "ask"), upload(channel, "ask")
         assert (await ask(BytesValue())).value == b"first"

@@ -58,7 +58,7 @@ async def test_a_server_that_is_vouched_for_is_called(tmp_path: Path, store: Map
         raw_server(None, answering(), ssl=shows(AUTHORITY.issue(HOST), tmp_path)) as server,
         trusting(server.port, store) as channel,
     ):
-        assert (await unary(channel, "ask")(BytesValue(), timeout=120)).value == b""
+        assert (await unary(channel, "ask")(BytesValue(), timeout=10)).value == b""
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ async def test_a_server_that_is_not_trusted_gets_nothing_and_the_error_says_why(
         trusting(server.port, store) as channel,
     ):
         with pytest.raises(NetworkError, match=f"^the TLS certificate of {HOST} {said}"):
-            await unary(channel, "ask")(BytesValue(), timeout=120)
+            await unary(channel, "ask")(BytesValue(), timeout=10)
         await asyncio.sleep(0)
     assert heard == []
 
@@ -106,7 +106,7 @@ async def test_old_tls_is_refused(tmp_path: Path, store: Mapping[str, str]) -> N
     context.set_ciphers("ALL:@SECLEVEL=0")
     async with raw_server(None, answering(), ssl=context) as server, trusting(server.port, store) as channel:
         with pytest.raises(NetworkError, match="localhost"):
-            await unary(channel, "ask")(BytesValue(), timeout=120)
+            await unary(channel, "ask")(BytesValue(), timeout=10)
 
 
 async def test_a_machine_without_a_store_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ async def test_a_machine_without_a_store_says_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("sys.platform", "linux")
     async with trusting(1, {}) as channel:
         with pytest.raises(NetworkError, match="set SSL_CERT_FILE"):
-            await unary(channel, "ask")(BytesValue(), timeout=120)
+            await unary(channel, "ask")(BytesValue(), timeout=10)
 
 
 async def test_the_path_of_a_store_may_have_any_letters(tmp_path: Path, store: Mapping[str, str]) -> None:
@@ -123,7 +123,7 @@ async def test_the_path_of_a_store_may_have_any_letters(tmp_path: Path, store: M
         raw_server(None, answering(), ssl=shows(AUTHORITY.issue(HOST), tmp_path)) as server,
         trusting(server.port, {"SSL_CERT_FILE": str(named), "SSL_CERT_DIR": f"{tmp_path}/größe"}) as channel,
     ):
-        assert (await unary(channel, "ask")(BytesValue(), timeout=120)).value == b""
+        assert (await unary(channel, "ask")(BytesValue(), timeout=10)).value == b""
 
 
 async def test_a_named_store_that_is_not_there_trusts_nobody(tmp_path: Path) -> None:
@@ -132,4 +132,4 @@ async def test_a_named_store_that_is_not_there_trusts_nobody(tmp_path: Path) -> 
         trusting(server.port, {"SSL_CERT_FILE": str(tmp_path / "none.pem")}) as channel,
     ):
         with pytest.raises(NetworkError, match="localhost"):
-            await unary(channel, "ask")(BytesValue(), timeout=120)
+            await unary(channel, "ask")(BytesValue(), timeout=10)

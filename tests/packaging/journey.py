@@ -147,7 +147,7 @@ async def _job(rig: Rig, folder: Path) -> dict[str, Any]:
         streamed, rows = rig.arrivals(UploadMethod.STREAMING), rig.arrivals(UploadMethod.TABULAR)
         return bool(rows and streamed and rig.arrivals(UploadMethod.BINARY)) and len(_files(rig)) > 1
 
-    await rig.cloud.wait_for(sent, 120)
+    await rig.cloud.wait_for(sent, 30)
     health = await _healthy(SensorClient("health", rig.server.channel))
     status = await rig.drained()
     # Discovery reads the sensor too, which counts its readings: only now would none of the numbers be missing.
@@ -174,7 +174,7 @@ async def _healthy(sensor: SensorClient, patience_s: float = 30.0) -> Mapping[st
     """Return the readings that say all is well, or what it says in the end: a busy computer misses ticks at first."""
     until = time.monotonic() + patience_s
     while True:
-        readings = await sensor.get_readings(timeout=60)
+        readings = await sensor.get_readings(timeout=10)
         if readings["ok"] or time.monotonic() > until:
             return readings
         await asyncio.sleep(0.2)

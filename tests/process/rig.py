@@ -151,7 +151,7 @@ class Rig:
     async def status(self) -> dict[str, Any]:
         return await self.command("status")
 
-    async def until(self, holds: Callable[[dict[str, Any]], bool], timeout_s: float = 120.0) -> dict[str, Any]:
+    async def until(self, holds: Callable[[dict[str, Any]], bool], timeout_s: float = 30.0) -> dict[str, Any]:
         """Ask for the status until it holds; the module has no way to tell by itself."""
         status: dict[str, Any] = {}
         with contextlib.suppress(TimeoutError):
@@ -163,7 +163,7 @@ class Rig:
                     await asyncio.sleep(0.05)
         raise AssertionError(f"not within {timeout_s} s: {status}")
 
-    async def drained(self, timeout_s: float = 120.0) -> dict[str, Any]:
+    async def drained(self, timeout_s: float = 45.0) -> dict[str, Any]:
         """Stop capturing, upload all there is, and give the status then."""
         await self.command("pause", what="capture")
         answer = await self.command("flush", timeout_s=timeout_s)

@@ -139,7 +139,7 @@ async def test_capture_answers_in_time_when_the_cloud_is_away(start: Starter) ->
     assert answer["captured"] == {"s1": 1}
     assert "not uploaded within 5 s" in answer["errors"]["s1"]
     await rig.cloud.start()
-    await rig.cloud.wait_for(lambda: rig.numbers("s1") == [1], 120)
+    await rig.cloud.wait_for(lambda: rig.numbers("s1") == [1], 10)
 
 
 WHOSE = {"component_type": "rdk:component:sensor", "component_name": "x", "method_name": "Readings"}
@@ -198,7 +198,7 @@ async def test_a_caller_learns_that_the_service_closes(start: Starter) -> None:
         asked.append(asyncio.create_task(command))
         await rig.until(lambda status, started=started: status["spool"]["items"] >= started)  # type: ignore[misc]
     await rig.server.reconfigure_resource("uploader")
-    waited, rows, burst = await asyncio.wait_for(asyncio.gather(*asked), 120)
+    waited, rows, burst = await asyncio.wait_for(asyncio.gather(*asked), 30)
     assert waited["errors"] == {"s1": "the service is closing; it stays in the spool"}
     assert burst["errors"] == {"s1": "the service is closing"}
     assert rows["error"] == "the service is closing; it stays in the spool"
@@ -245,7 +245,7 @@ async def test_failures_are_listed_retried_and_discarded(start: Starter) -> None
     assert failure["captured_at"].endswith("Z")
     rig.cloud.judge = None
     assert await rig.command("retry", ids=[failure["id"]]) == {"retried": 1}
-    await rig.cloud.wait_for(lambda: len(rig.numbers("s1")) == 1, 120)
+    await rig.cloud.wait_for(lambda: len(rig.numbers("s1")) == 1, 10)
     assert await rig.command("discard") == {"discarded": 1}
     assert await rig.command("failures") == {"failures": [], "total": 0}
 

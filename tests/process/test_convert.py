@@ -77,7 +77,7 @@ async def captures_as_told(rig: Rig, config: dict[str, Any]) -> dict[Told, list[
             if source["state"] != "disabled"
         )
 
-    running = (await rig.until(done, timeout_s=120))["sources"].values()
+    running = (await rig.until(done, timeout_s=40))["sources"].values()
     status = await rig.drained()
     assert sorted((each["name"], each["method"], each["schedule"]) for each in running) == sorted(
         (each.name, each.method, f"{each.hz:g} Hz") for each in told(config)
@@ -149,15 +149,15 @@ async def test_additional_paths_and_selective_sync(start: Starter, tmp_path: Pat
     wifi = Gate("wifi")
     rig = await start(wifi)
     await rig.server.add_resource(NAME, rig.attributes(**converted(config)))
-    await rig.until(lambda status: status["sources"]["wifi"]["captured"] >= 3 and status["spool"]["items"] >= 5, 120)
+    await rig.until(lambda status: status["sources"]["wifi"]["captured"] >= 3 and status["spool"]["items"] >= 5, 30)
     assert rig.arrivals() == []
     wifi.open = True
-    await rig.until(lambda status: status["upload"]["by_method"]["file_upload_from_path"] >= 2, 120)
+    await rig.until(lambda status: status["upload"]["by_method"]["file_upload_from_path"] >= 2, 40)
     files = {arrival.payload: arrival for arrival in rig.arrivals(UploadMethod.FILE)}
     assert set(files) == {b"reports", b"logs"}
     assert {tuple(sorted(arrival.metadata.tags)) for arrival in files.values()} == {("inspector", "night")}
-    await rig.until(lambda status: status["upload"]["by_method"]["tabular_data_capture_upload"] >= 1, 120)
-    async with asyncio.timeout(120):
+    await rig.until(lambda status: status["upload"]["by_method"]["tabular_data_capture_upload"] >= 1, 30)
+    async with asyncio.timeout(20):
         while any(list(folder.glob("deep/*/*.txt")) for folder in folders):
             await asyncio.sleep(0.05)
     assert all((folder / "failed" / "old.txt").is_file() for folder in folders)

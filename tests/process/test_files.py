@@ -82,7 +82,7 @@ async def test_a_delivered_file_leaves_its_folder(start: Starter, tmp_path: Path
     path.write_text("one")
     rig = await start(folders=[config])
     await _sent(rig, 1)
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(10):
         while path.exists():
             await asyncio.sleep(0.05)
     assert (tmp_path / "done" / "sub" / "a.txt").exists() == (after == "move")
@@ -99,13 +99,13 @@ async def test_a_recorder_that_pauses_keeps_its_file(start: Starter, tmp_path: P
         rig = await start(folders=[config])
         (folder / "other.bin").write_bytes(b"other")
         await _sent(rig, 1)
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(10):
             while (folder / "other.bin").exists():
                 await asyncio.sleep(0.05)
         assert path.exists()
         recorder.write(b"second")
     await _sent(rig, 2)
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(10):
         while path.exists():
             await asyncio.sleep(0.05)
     assert [arrival.payload for arrival in rig.arrivals()] == [b"other", b"first second"]

@@ -227,7 +227,7 @@ async def test_what_a_folder_sends_is_what_the_sdk_sends(start: Starter, tmp_pat
     path.write_bytes(LARGE)
     folder = {"path": str(tmp_path / "files"), "settle_s": 0, "tags": ["own"], "dataset_ids": ["d1"]}
     rig = await start(folders=[folder], upload={"batch_wait_s": 0}, **OF_SERVICE)
-    await rig.cloud.wait_for(lambda: bool(rig.cloud.arrivals), 120)
+    await rig.cloud.wait_for(lambda: bool(rig.cloud.arrivals), 30)
     given = {"tags": ["line 3", "own", "ü"], "dataset_ids": ["d0", "d1", "d2"], "mime_type": "text/plain"}
     async with sdk_of(rig) as sdk:
         await sdk.file_upload_from_path(filepath=str(path), part_id=PART, file_name="report", **given)  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ async def test_a_folder_that_hangs_holds_up_no_other_no_change_and_no_end(
 
     async def sent(text: str) -> None:
         (folder / text).write_text(text)
-        await rig.cloud.wait_for(lambda: text.encode() in [a.payload for a in rig.arrivals(UploadMethod.FILE)], 120)
+        await rig.cloud.wait_for(lambda: text.encode() in [a.payload for a in rig.arrivals(UploadMethod.FILE)], 20)
 
     await sent("before")
     await rig.command("pause", what="upload")
@@ -51,7 +51,7 @@ async def test_a_folder_that_hangs_holds_up_no_other_no_change_and_no_end(
         await rig.server.reconfigure_resource(NAME, rig.attributes(**attributes))
         await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 2)
         await sent(f"after change {number}")
-    await rig.until(lambda status: "does not answer" in str(status["folders"][str(share)]["last_error"]), 120)
+    await rig.until(lambda status: "does not answer" in str(status["folders"][str(share)]["last_error"]), 20)
     status = await rig.until(lambda status: status["spool"]["failed"] == 0)
     assert status["upload"]["connected"] is True
     async with Beside() as beside:
@@ -60,4 +60,4 @@ async def test_a_folder_that_hangs_holds_up_no_other_no_change_and_no_end(
     assert (ended.code, ended.seconds < 8 + beside.late_s) == (0, True)
     fifo.unlink()
     await rig.server.restart()
-    await rig.cloud.wait_for(lambda: [a.payload for a in rig.arrivals()].count(b"never read") == 20, 120)
+    await rig.cloud.wait_for(lambda: [a.payload for a in rig.arrivals()].count(b"never read") == 20, 20)

@@ -41,14 +41,14 @@ async def add_health(rig: Rig, **attributes: Any) -> SensorClient:
 
 
 async def read(health: SensorClient) -> dict[str, Any]:
-    return dict(await health.get_readings(timeout=60))
+    return dict(await health.get_readings(timeout=10))
 
 
 async def until(health: SensorClient, **wanted: Any) -> dict[str, Any]:
     """Read until these readings are there; what is said of ``reason`` is part of it."""
     readings: dict[str, Any] = {}
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(60):
             while True:
                 readings = await read(health)
                 words = wanted.get("reason", "")
@@ -157,7 +157,7 @@ async def test_the_uploader_captures_its_own_health(start: Starter) -> None:
     await rig.server.reconfigure_resource(NAME)
     await rig.until(lambda status: status["sources"]["health"]["captured"] >= 3)
     # On a busy computer it may miss more than it keeps at first.
-    await rig.cloud.wait_for(lambda: any(row["readings"]["ok"] for row in rig.rows("health")), 120)
+    await rig.cloud.wait_for(lambda: any(row["readings"]["ok"] for row in rig.rows("health")), 30)
     await rig.drained()
     rows = [row["readings"] for row in rig.rows("health")]
     assert rows[-1]["captured"] > rows[0]["captured"]

@@ -42,7 +42,7 @@ async def _share_taken(rig: Rig, names: list[str], *, above: float = 0.0) -> flo
         def grown(now: dict[str, Any], count: str, before: dict[str, Any] = before) -> list[int]:
             return [now["sources"][each][count] - before["sources"][each][count] for each in names]
 
-        status = await rig.until(lambda now, grown=grown: min(grown(now, "captured")) >= ENOUGH, 120)  # type: ignore[misc]
+        status = await rig.until(lambda now, grown=grown: min(grown(now, "captured")) >= ENOUGH, 60.0)  # type: ignore[misc]
         taken = sum(grown(status, "captured"))
         share = float(taken / (taken + sum(grown(status, "missed"))))
         if share > above or time.monotonic() > deadline:

@@ -43,7 +43,7 @@ async def test_a_module_that_is_left_ends_and_what_it_captured_arrives(
         stdout=asyncio.subprocess.PIPE,
     )
     assert machine.stdout is not None
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(60):
         while int(await machine.stdout.readline()) < 20:
             pass
         started = _started_by(machine.pid)

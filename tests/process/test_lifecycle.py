@@ -187,7 +187,7 @@ async def test_what_a_removed_source_captured_is_delivered_all_the_same(start: S
     rig = await start(CountingSensor("s1"), sources=[{"name": "s1"}], upload={"disabled": True})
     await rig.command("capture", count=3)
     await rig.server.reconfigure_resource(NAME, rig.attributes(sources=[]))
-    await rig.cloud.wait_for(lambda: len(rig.numbers("s1")) == 3, 120)
+    await rig.cloud.wait_for(lambda: len(rig.numbers("s1")) == 3, 10)
 
 
 async def test_removing_the_service_is_quick_and_may_be_undone(start: Starter) -> None:

@@ -49,8 +49,8 @@ async def test_pause_waits_for_the_poll_that_is_under_way(start: Starter) -> Non
     """So that nothing is captured after its answer, and a sensor's count has no gap; but a second at most."""
     sensor = CountingSensor("s1")
     rig = await start(sensor, sources=[{"name": "s1", "interval_s": 0.05, "timeout_s": 20}])
-    await rig.cloud.wait_for(lambda: len(rig.numbers("s1")) > 2, 120)
-    async with asyncio.timeout(120):
+    await rig.cloud.wait_for(lambda: len(rig.numbers("s1")) > 2, 10)
+    async with asyncio.timeout(60):
         took_s = 1.0
         # On a busy computer the poll may end after the pause's second: then once more.
         while took_s >= 0.9:
@@ -63,7 +63,7 @@ async def test_pause_waits_for_the_poll_that_is_under_way(start: Starter) -> Non
             await rig.command("pause", what="capture")
             took_s = time.monotonic() - began
     assert took_s > 0.3
-    await rig.command("flush", timeout_s=120)
+    await rig.command("flush", timeout_s=10)
     assert rig.numbers("s1") == list(range(1, len(sensor.polls) + 1))
     assert (await rig.status())["sources"]["s1"]["captured"] == len(sensor.polls)
 
@@ -82,13 +82,13 @@ async def test_flush_sets_batch_wait_and_backoff_aside(start: Starter) -> None:
     rig = await start(
         CountingSensor("s1"),
         sources=[{"name": "s1"}],
-        upload={"batch_wait_s": 3600, "retry_initial_s": 300, "retry_max_s": 3600},
+        upload={"batch_wait_s": 3600, "retry_initial_s": 100, "retry_max_s": 100},
     )
     await rig.cloud.stop()
     await rig.command("capture", count=3)
     assert (await rig.command("flush", timeout_s=0.5))["remaining_items"] == 3
     await rig.cloud.start()
-    assert await rig.command("flush", timeout_s=120) == {"remaining_items": 0, "remaining_bytes": 0}
+    assert await rig.command("flush", timeout_s=10) == {"remaining_items": 0, "remaining_bytes": 0}
     assert rig.numbers("s1") == [1, 2, 3]
 
 
@@ -108,7 +108,7 @@ async def test_flush_returns_once_what_was_captured_before_is_delivered_while_ca
     )
     for _ in range(5):
         captured = (await rig.until(lambda status: status["spool"]["items"] > 5))["sources"]["s1"]["captured"]
-        assert await rig.command("flush", timeout_s=120) == {"remaining_items": 0, "remaining_bytes": 0}
+        assert await rig.command("flush", timeout_s=60) == {"remaining_items": 0, "remaining_bytes": 0}
         assert len(rig.numbers("s1")) >= captured
         # What has come since gathers again: the flush is over.
         await rig.until(lambda status: status["spool"]["items"] > 0)
@@ -137,5 +137,5 @@ async def test_a_rejected_capture_ends_a_flush(start: Starter) -> None:
 
     rig.cloud.judge = refuse
     await rig.command("capture")
-    assert await rig.command("flush", timeout_s=120) == {"remaining_items": 0, "remaining_bytes": 0}
+    assert await rig.command("flush", timeout_s=30) == {"remaining_items": 0, "remaining_bytes": 0}
     assert (await rig.status())["spool"]["failed"] == 1

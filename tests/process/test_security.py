@@ -184,7 +184,7 @@ async def test_odd_texts_arrive_unchanged_and_forge_no_line_of_the_log(start: St
     rig = await start(
         OddSensor(name), sources=[{"name": name, "id": FORGED, "interval_s": 0.1, "tags": [FORGED]}], log_level="debug"
     )
-    await rig.cloud.wait_for(lambda: len(rig.rows(name)) >= 2, 120)
+    await rig.cloud.wait_for(lambda: len(rig.rows(name)) >= 2, 10)
     (row, *_), (arrival, *_) = rig.rows(name), rig.arrivals(UploadMethod.TABULAR, name)
     assert row["readings"] == {ODD: FORGED.replace("\0", ""), "nested": {"__class__": ODD}}
     assert list(arrival.metadata.tags) == [FORGED]

@@ -65,7 +65,7 @@ def _end(pid: int) -> None:
 def test_a_parent_that_ended_before_it_was_watched_counts_as_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its number may belong to another process by then."""
     monkeypatch.setattr(parent, "_STARTED_BY", os.getpid())
-    asyncio.run(asyncio.wait_for(parent.gone(lambda: None), 120))
+    asyncio.run(asyncio.wait_for(parent.gone(lambda: None), 60))
 
 
 class Machine:
@@ -129,13 +129,13 @@ async def test_a_closed_connection_counts_only_if_its_address_refuses(machine: M
     client = await machine.dial()
     watch = asyncio.create_task(parent.gone(lambda: client))
     machine.hang_up()
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(60):
         while machine.accepted < 2:
             await asyncio.sleep(0.01)
     assert not watch.done()
     machine.shut()
     machine.hang_up()
-    await asyncio.wait_for(watch, 120)
+    await asyncio.wait_for(watch, 60)
     await client.close()  # type: ignore[no-untyped-call]
 
 
@@ -150,5 +150,5 @@ async def test_a_refusal_counts_only_once_the_connection_is_closed(
     await asyncio.sleep(0.2)
     assert not watch.done()
     machine.hang_up()
-    await asyncio.wait_for(watch, 120)
+    await asyncio.wait_for(watch, 60)
     await client.close()  # type: ignore[no-untyped-call]

@@ -32,7 +32,7 @@ async def test_a_close_that_is_given_up_still_lets_go_once_the_disk_answers(open
     await asyncio.sleep(0.2)
     assert not opening.done()
     disk.work()
-    second = await asyncio.wait_for(opening, 120)
+    second = await asyncio.wait_for(opening, 10)
     assert second.items == 1
     assert len(await appended) == 1
     await first.close()
@@ -60,7 +60,7 @@ async def test_a_spool_that_could_not_be_opened_may_be_opened_again(opened: Open
     with pytest.raises(SpoolError, match="cannot be opened"):
         await store.open()
     (tmp_path / "spool" / "spool.sqlite3").rmdir()
-    other = await asyncio.wait_for(opened(), 120)
+    other = await asyncio.wait_for(opened(), 10)
     await other.close()
     await store.open()
     await store.append([Capture(ROWS, 1, 2, b"row")])

@@ -141,7 +141,7 @@ async def test_whoever_waits_for_a_directory_that_is_removed_begins_in_a_new_one
     await asyncio.sleep(0.2)
     # At once: whoever waits looks again and again, and would make the lock again in a directory that is half gone.
     shutil.rmtree(home.new.rename(home.new.with_name("removed")))
-    store = await asyncio.wait_for(opening, 120)
+    store = await asyncio.wait_for(opening, 10)
     await store.append([row(1)])
     await store.close()
     await first.close()

@@ -305,7 +305,7 @@ async def test_a_second_instance_waits_until_the_first_lets_go(opened: Opener) -
     await asyncio.sleep(0.2)
     assert not opening.done()
     await first.close()
-    second = await asyncio.wait_for(opening, 120)
+    second = await asyncio.wait_for(opening, 30)
     assert second.items == 1
 
 
@@ -389,5 +389,5 @@ async def test_a_defect_in_a_look_at_the_disk_does_not_end_the_spools_thread(
 
     monkeypatch.setattr(os, "statvfs", fails_after_the_first_commit)
     assert await store.append([row(1)])
-    assert await asyncio.wait_for(store.append([row(2)]), 120)
+    assert await asyncio.wait_for(store.append([row(2)]), 10)
     assert next(calls) > 2

@@ -172,7 +172,7 @@ class Machine:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
-            return await asyncio.wait_for(process.wait(), 120)
+            return await asyncio.wait_for(process.wait(), 60)
         except TimeoutError:
             os.killpg(process.pid, signal.SIGKILL)
             return await process.wait()
@@ -206,7 +206,7 @@ class Machine:
         channel = Channel("127.0.0.1", self.port)
         try:
             request = DoCommandRequest(name=service or self.service()["name"], command=dict_to_struct(command))
-            response = await GenericServiceStub(channel).DoCommand(request, timeout=180)
+            response = await GenericServiceStub(channel).DoCommand(request, timeout=60)
             return dict(MessageToDict(response.result))
         finally:
             channel.close()

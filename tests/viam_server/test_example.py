@@ -31,7 +31,7 @@ async def test_a_machine_captures_reconfigures_and_comes_back(machines: Maker) -
     await machine.arrives("sensor", "changed", before + 10)
 
     await machine.command(command="pause", what="capture")
-    flushed = await machine.command(command="flush", timeout_s=120)
+    flushed = await machine.command(command="flush", timeout_s=30)
     assert flushed == {"remaining_items": 0, "remaining_bytes": 0}
     status = await machine.status()
     assert status["spool"]["failed"] == 0

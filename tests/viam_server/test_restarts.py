@@ -44,7 +44,7 @@ async def test_a_viam_server_that_is_killed_and_restarted_has_its_sources_back_a
     machine.attributes["upload"].pop("disabled")
     await machine.reconfigured()
     await machine.command(command="pause", what="capture")
-    assert await machine.command(command="flush", timeout_s=120) == {"remaining_items": 0, "remaining_bytes": 0}
+    assert await machine.command(command="flush", timeout_s=60) == {"remaining_items": 0, "remaining_bytes": 0}
     assert machine.rows("s") >= counted
 
 

@@ -70,7 +70,7 @@ async def test_libcurl_holds_no_more_of_a_call_than_counts_as_on_its_way() -> No
                 connection.write(WindowUpdateFrame(stream, window_increment=step))
         connection.answer(stream)
 
-    async with raw_server(None, take_little_by_little) as server, asyncio.timeout(120):
+    async with raw_server(None, take_little_by_little) as server, asyncio.timeout(20):
         channel = Channel(Address("127.0.0.1", server.port))
         async with channel.request("/ask", Cardinality.UNARY_UNARY, BytesValue, BytesValue) as call:
             calls.append(call)

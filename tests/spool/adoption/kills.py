@@ -46,7 +46,7 @@ async def adopt(folder: Path) -> int | None:
     adopted = None
     with contextlib.suppress(CommandError):
         adopted = await store.adopter.adopt(str(folder / "old"))
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(20):
         while list(folder.glob("adopting-*")):
             await asyncio.sleep(0.005)
     running.cancel()

@@ -42,10 +42,10 @@ class Service:
         await self.store.close()
 
     async def adopt(self, directory: Path | str) -> int:
-        return await asyncio.wait_for(self.store.adopter.adopt(str(directory)), 120)
+        return await asyncio.wait_for(self.store.adopter.adopt(str(directory)), 20)
 
     async def until(self, holds: Callable[[], bool], pause_s: float = 0.01) -> None:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(20):
             while not holds():
                 await asyncio.sleep(pause_s)
 

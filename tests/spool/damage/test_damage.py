@@ -153,7 +153,7 @@ async def test_a_capture_that_cannot_even_go_to_the_failures_is_counted_and_hold
     await store.close()
     spoil(tmp_path / "spool" / "spool.sqlite3", "capture", harm)
     store = await opened()
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(20):
         assert [int(item.payload[:4]) for item in await drain(store)] == [1, 3]
     assert (store.items, store.bytes, store.failed, store.unreadable) == (0, 0, 0, 1)
 

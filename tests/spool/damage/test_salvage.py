@@ -42,7 +42,7 @@ async def test_holes_and_pages_in_the_wrong_places_cost_no_capture_unnamed(
             overwrite(path, place, pages[other : other + PAGE_BYTES])
         else:
             overwrite(path, place + dice.randrange(PAGE_BYTES // 2), bytes(dice.randrange(PAGE_BYTES // 2)))
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(10):
         store = await opened(max_bytes=10**9)
         delivered = await drain_damaged(store)
     assert len(delivered) + store.failed + store.unreadable >= 500
