@@ -76,7 +76,7 @@ async def test_a_hundred_megabytes_of_base64_are_refused_while_the_rest_continue
     rig = await start(sensor, sources=[{"name": "s1", "capture_frequency_hz": 20, "timeout_s": 300}])
     await rig.until(lambda status: status["sources"]["s1"]["captured"] >= 5)
     data = base64.b64encode(bytes(100_000_000)).decode()
-    held: list[float] = []
+    before_mb = _memory_mb(rig.server.pid)
     for _ in range(2):
         polls = len(sensor.polls)
         refusal = asyncio.ensure_future(_refused(rig, "upload_data", data_base64=data, file_name="large.bin"))
@@ -84,8 +84,8 @@ async def test_a_hundred_megabytes_of_base64_are_refused_while_the_rest_continue
             await rig.status()
         assert "allowed are 67108864 bytes of data" in await refusal
         await rig.until(lambda _, polls=polls: len(sensor.polls) > polls + 3)  # type: ignore[misc]
-        held.append(_memory_mb(rig.server.pid))
-    assert held[1] < held[0] + 100
+    # The C library may keep the pages of one command, of 127 MiB, for the next; two would mean that none is let go.
+    assert _memory_mb(rig.server.pid) < before_mb + 200
     assert (await rig.status())["sources"]["s1"]["errors"] == 0
     assert "no base64" in await _refused(rig, "upload_data", data_base64="A===", file_name="a")
 
