@@ -200,7 +200,7 @@ def test_noise_of_a_camera_is_no_change_and_a_hand_in_the_picture_is() -> None:
     ]
 
 
-def test_the_grey_copy_costs_less_than_half_of_a_full_decode() -> None:
+def test_the_grey_copy_costs_at_most_a_third_of_a_full_decode() -> None:
     """Of a 720p JPEG of 47 kB, against decoding it whole and shrinking it to the same copy, in turn in one run.
 
     What is left is the decoding of its entropy, which no reduced size can skip: the larger the file, the larger the
@@ -216,7 +216,7 @@ def test_the_grey_copy_costs_less_than_half_of_a_full_decode() -> None:
 
     rounds = [(_cpu_s(lambda: small_grey(data, "image/jpeg")), _cpu_s(whole)) for _ in range(25)]
     reduced, full = (min(times) for times in zip(*rounds, strict=True))
-    assert reduced / full <= 0.45
+    assert reduced / full <= 0.35
 
 
 def _cpu_s(work: Callable[[], object]) -> float:
